@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Encrypted files: an authenticated, encrypted, randomly accessible file in an array of 4096-byte
+ * nodes. Reads format versions 1 and 2, writes version 2 (a version 1 file becomes version 2 at its
+ * first metadata write).
+ *
+ * Freestanding: the library knows neither the library OS nor the tools. It reaches storage through
+ * a struct pfs_backend and memory and randomness through a struct pfs_env; both are copied at open.
+ *
+ * The storage is untrusted: what comes back is used only after authentication, and odd return
+ * values (more bytes than asked for, impossible error numbers) become -EIO.
+ *
+ * Threads: one struct pfs at a time, by its caller. Different files are independent. Two open
+ * contexts over one storage object see each other's changes only by accident: share one context.
+ *
+ * Errors are negative errno values. Those with a meaning of their own:
+ *
+ *   -EINVAL           no encrypted file: length not a multiple of 4096, or wrong magic; also a bad
+ *                     argument
+ *   -ENODATA          the storage is empty (0 bytes): a file whose creation was interrupted
+ *   -EPROTONOSUPPORT  magic right, format version neither 1 nor 2
+ *   -EKEYREJECTED     node 0 does not authenticate: wrong key, or node 0 altered
+ *   -EXDEV            authentic, but stored for another path
+ *   -ESTALE           authentic, but not the version that `expected_tag` demands (rolled back)
+ *   -EUCLEAN          a write was interrupted (PFS_REFUSE_PENDING only)
+ *   -EOVERFLOW        the stored size does not fit a file offset
+ *   -EBADMSG          a node below node 0 is altered, missing or misplaced. Sticky: every later
+ *                     operation but pfs_close() fails with it, and nothing more is written
+ *   -ENAMETOOLONG     the normalised path is longer than 771 bytes
+ *   -EFBIG            write or size change beyond PFS_MAX_SIZE
+ *   -EROFS            change of a file opened with PFS_READONLY
+ *   -ENOMEM           env.alloc failed
+ *
+ * Anything else is what the back end or env.random returned (-EIO, -ENOSPC, ...). A failed host
+ * write loses nothing that is still in memory: the data stays dirty and the next pfs_flush() or
+ * pfs_close() tries again, with fresh keys.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PFS_NODE_SIZE 4096
+#define PFS_KEY_SIZE  16
+#define PFS_PATH_SIZE 772 /* including the terminating NUL */
+#define PFS_TAG_SIZE  48  /* nonce (32) and metadata tag (16) */
+
+/* The largest plaintext size whose host file still has a signed 64-bit length. */
+#define PFS_MAX_SIZE (INT64_C(0x7fffffffffffffff) / 98 * 96)
+
+/*
+ * The storage object. Every function returns a negative errno on failure. `ctx` stays the caller's:
+ * pfs_close() does not close it. No function of the library may be called from inside.
+ */
+struct pfs_backend {
+    void *ctx;
+    /* Reads up to `n` bytes at `off`; returns the count, 0 at the end. May be short. */
+    int64_t (*read_at)(void *ctx, void *buf, size_t n, uint64_t off);
+    /* Writes `n` bytes at `off`, extending the object; returns the count. May be short, not 0. */
+    int64_t (*write_at)(void *ctx, const void *buf, size_t n, uint64_t off);
+    int (*truncate)(void *ctx, uint64_t size);
+    int64_t (*size)(void *ctx);
+    int (*sync)(void *ctx);
+};
+
+struct pfs_env {
+    void *(*alloc)(size_t size); /* NULL on failure; 16-byte aligned; content undefined */
+    void (*free)(void *ptr, size_t size);
+    /* Fills `buf` completely with cryptographic randomness and returns 0. Asked for what a write
+     * needs and no more (no pool), so a forked copy of a context cannot repeat a key. */
+    int (*random)(void *buf, size_t n);
+    /* Both may be NULL. Called around each batch of cryptography, which uses vector registers; no
+     * other callback runs in between. A caller's `buf` is touched inside such a batch, too. */
+    void (*vector_enter)(void);
+    void (*vector_leave)(void);
+};
+
+enum {
+    PFS_CREATE = 1,         /* make a new, empty file; whatever the storage holds is replaced */
+    PFS_READONLY = 2,       /* never write to the storage */
+    PFS_REFUSE_PENDING = 4, /* fail with -EUCLEAN when the pending-write flag is set */
+};
+
+struct pfs_open_args {
+    unsigned flags;
+    /* Host path that the file must be stored for (PFS_CREATE: will be stored for); normalised by
+     * the library. NULL: not checked. Required with PFS_CREATE. */
+    const char *path;
+    /* NULL, or the pfs_root_tag() that the file must have. */
+    const uint8_t *expected_tag;
+    /* Memory for cached nodes, in bytes; 0 = 2 MiB. Grown into on demand, soft by a few nodes. */
+    size_t cache_bytes;
+};
+
+struct pfs;
+
+/*
+ * Opens or creates. Reads node 0 and, above 3072 bytes, node 1. PFS_CREATE writes node 0 at once,
+ * so an empty file is one valid node. The wrap key is copied. On success *out must go to
+ * pfs_close().
+ */
+int pfs_open(const struct pfs_env *env, const struct pfs_backend *backend,
+             const uint8_t key[PFS_KEY_SIZE], const struct pfs_open_args *args, struct pfs **out);
+
+/*
+ * Writes what is dirty (no sync), wipes and frees. The context is gone whatever is returned; an
+ * error means that changes since the last successful flush may be lost.
+ */
+int pfs_close(struct pfs *f);
+
+/* Plaintext size in bytes, changes not yet flushed included. */
+uint64_t pfs_size(const struct pfs *f);
+
+/* Reads up to `n` bytes at `off` (0 at or past the end). Returns fewer bytes when a later node of
+ * the range fails; the failure is then returned by the next call that touches it. */
+int64_t pfs_read(struct pfs *f, uint64_t off, void *buf, size_t n);
+
+/* Writes `n` bytes; a gap between the size and `off` becomes zeros. `n` = 0 does nothing. Returns
+ * the count, smaller than `n` when an error (e.g. a full disk) hit after some bytes. */
+int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n);
+
+/* Cuts or zero-extends. A cut is committed (metadata first) before the storage is shortened. A
+ * failed extension leaves the old size. */
+int pfs_set_size(struct pfs *f, uint64_t size);
+
+/* Writes everything dirty; with `sync` the storage is then synced, always. */
+int pfs_flush(struct pfs *f, bool sync);
+
+/* Stores another path (normalised) and flushes. On failure the old path is back in memory. */
+int pfs_rename(struct pfs *f, const char *path);
+
+/* The path the file is stored for; valid until the next pfs_rename() or pfs_close(). */
+const char *pfs_path(const struct pfs *f);
+
+/* Identifies the version of the whole file that is on the storage: the nonce and tag of the last
+ * node 0 read or written. Remember it to detect a roll-back at the next open. */
+void pfs_root_tag(const struct pfs *f, uint8_t tag[PFS_TAG_SIZE]);
+
+struct pfs_info {
+    uint8_t major, minor; /* as read from the storage */
+    bool pending;         /* the pending-write flag was set at open */
+};
+void pfs_info(const struct pfs *f, struct pfs_info *info);
+
+/*
+ * Textual normalisation of a host path: "." and empty components go, "x/.." cancels, ".." at the
+ * root goes and leading ".." of a relative path stays. No link is resolved. "" when nothing is left
+ * of a relative path. -ENAMETOOLONG, or -EINVAL for an empty string. `out` may not overlap `path`.
+ */
+int pfs_normalize_path(const char *path, char out[PFS_PATH_SIZE]);
