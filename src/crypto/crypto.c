@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Choice of kernels, and the parts that all kernels share. */
+#include "crypto.h"
+#include "kernels.h"
+
+#define ERR_BADMSG (-74)
+
+const struct aes_kernel *aes_kernel = &aes_portable;
+const struct sha256_kernel *sha256_kernel = &sha256_portable;
+
+void crypto_init(uint64_t xfrm)
+{
+    (void)xfrm;
+}
+
+const char *crypto_kernels(void)
+{
+    return "aes-gcm: portable, sha256: portable";
+}
+
+void crypto_wipe(void *p, size_t len)
+{
+    memset(p, 0, len);
+    __asm__ volatile("" : : "r"(p) : "memory");
+}
+
+int crypto_differs(const void *a, const void *b, size_t len)
+{
+    const volatile uint8_t *x = a, *y = b;
+    uint8_t differs = 0;
+
+    for (size_t i = 0; i < len; i++)
+        differs |= x[i] ^ y[i];
+    return differs;
+}
+
+void aes128_gcm_encrypt(const uint8_t key[AES128_KEY_SIZE], const uint8_t iv[GCM_IV_SIZE],
+                        const void *aad, size_t aad_len, const void *pt, size_t len, void *ct,
+                        uint8_t tag[GCM_TAG_SIZE])
+{
+    struct gcm_job job = {key, iv, aad, aad_len, pt, len, ct, false};
+
+    aes_kernel->gcm(&job, tag);
+}
+
+int aes128_gcm_decrypt(const uint8_t key[AES128_KEY_SIZE], const uint8_t iv[GCM_IV_SIZE],
+                       const void *aad, size_t aad_len, const void *ct, size_t len, void *pt,
+                       const uint8_t tag[GCM_TAG_SIZE])
+{
+    struct gcm_job job = {key, iv, aad, aad_len, ct, len, pt, true};
+    uint8_t computed[GCM_TAG_SIZE];
+    int differs;
+
+    aes_kernel->gcm(&job, computed);
+    differs = crypto_differs(computed, tag, sizeof(computed));
+    crypto_wipe(computed, sizeof(computed));
+    if (differs) {
+        if (len)
+            crypto_wipe(pt, len);
+        return ERR_BADMSG;
+    }
+    return 0;
+}
