@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-3.0-or-later
+# Everything that must hold before a change is taken; --full adds long fuzzing, stress and a clang
+# build. The last line of output is "N passed, N failed, N skipped"; exit status 1 if any failed.
+set -u
+cd "$(dirname "$0")/.."
+
+full=no
+[ "${1:-}" = --full ] && full=yes
+build=build
+out=$build/check
+passed=0 failed=0 skipped=0
+
+add() { # add PASSED FAILED SKIPPED
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+step() { # step NAME COMMAND...: one check, its output shown
+    echo "== $1"
+    if "${@:2}" </dev/null; then add 1 0 0; else echo "FAILED: $1"; add 0 1 0; fi
+}
+
+counted() { # counted NAME COMMAND...: COMMAND writes "PASSED FAILED SKIPPED" to $out/counts
+    echo "== $1"
+    rm -f "$out/counts"
+    "${@:2}" </dev/null
+    local status=$? p=0 f=0 s=0
+    [ -f "$out/counts" ] && read -r p f s <"$out/counts"
+    # A run that failed without naming a failed test has failed all the same.
+    [ $status -ne 0 ] && [ "$f" = 0 ] && f=1
+    [ "$f" = 0 ] || echo "FAILED: $1"
+    add "$p" "$f" "$s"
+}
+
+finish() {
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ $failed -eq 0 ]
+    exit
+}
+
+meson_tests() { # meson_tests BUILDDIR [meson test options]
+    local status
+    meson test -C "$1" --no-rebuild --print-errorlogs "${@:2}" >"$out/meson.txt" 2>&1
+    status=$?
+    grep -vE '^(Ok|Expected Fail|Fail|Unexpected Pass|Skipped|Timeout): +0 *$' "$out/meson.txt"
+    if grep -q '^No tests defined' "$out/meson.txt"; then echo "0 0 0" >"$out/counts"; return 0; fi
+    /usr/bin/python3 scripts/count-tests.py meson "$1/meson-logs/testlog.json" >"$out/counts"
+    return $status
+}
+
+pytest_run() { # pytest_run ARGS...
+    local status
+    rm -f "$out/pytest.xml"
+    PATH="$PWD/$build/bin:$PATH" /usr/bin/python3 -m pytest -q -rs --junitxml="$out/pytest.xml" \
+        -p no:cacheprovider "$@"
+    status=$?
+    [ -f "$out/pytest.xml" ] &&
+        /usr/bin/python3 scripts/count-tests.py junit "$out/pytest.xml" >"$out/counts"
+    return $status
+}
+
+sanitized_unit_tests() {
+    local status
+    local dir=$build-sanitize
+    if [ ! -f $dir/build.ninja ]; then
+        meson setup $dir -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 \
+            >"$out/setup-sanitize.txt" 2>&1 || { cat "$out/setup-sanitize.txt"; return 1; }
+    fi
+    # Only the hosted unit tests: the library OS itself cannot carry a sanitizer's run time.
+    local names
+    names=$(meson introspect --tests $dir | /usr/bin/python3 scripts/count-tests.py names unit)
+    [ -n "$names" ] || { echo "0 0 0" >"$out/counts"; return 0; }
+    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        meson test -C $dir --print-errorlogs $names >"$out/sanitize.txt" 2>&1
+    status=$?
+    [ $status -eq 0 ] || tail -n 80 "$out/sanitize.txt"
+    /usr/bin/python3 scripts/count-tests.py meson "$dir/meson-logs/testlog.json" >"$out/counts"
+    return $status
+}
+
+clang_build() {
+    [ -f $build-clang/build.ninja ] || CC=clang CXX=clang++ meson setup $build-clang >/dev/null || return 1
+    ninja -C $build-clang >"$out/clang.txt" 2>&1 || { tail -n 60 "$out/clang.txt"; return 1; }
+}
+
+if ! scripts/install-deps.sh; then
+    echo "FAILED: installing what the tests need"
+    failed=1
+    finish
+fi
+echo "== build"
+if ! make --no-print-directory BUILD=$build all; then
+    echo "FAILED: build"
+    failed=1
+    finish
+fi
+mkdir -p $out
+
+step "format" scripts/format.sh --dry-run --Werror
+counted "unit and system-call tests" meson_tests $build
+counted "unit tests under AddressSanitizer and UBSan" sanitized_unit_tests
+if ls tests/e2e/test_*.py >/dev/null 2>&1; then
+    counted "end-to-end tests" pytest_run tests/e2e
+fi
+if [ $full = yes ]; then
+    step "build with clang" clang_build
+    for script in tests/fuzz/long.sh tests/stress/run.sh; do
+        [ -x $script ] && step "$script" $script $build
+    done
+fi
+finish

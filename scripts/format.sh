@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-3.0-or-later
+# clang-format over the tree's own C and C++ files. usage: scripts/format.sh -i | --dry-run --Werror
+set -eu
+cd "$(dirname "$0")/.."
+git ls-files -z --cached --others --exclude-standard -- '*.c' '*.h' '*.cc' '*.cpp' '*.hpp' |
+    xargs -0 -r clang-format "$@"
