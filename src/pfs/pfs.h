@@ -145,6 +145,7 @@ void pfs_info(const struct pfs *f, struct pfs_info *info);
 /*
  * Textual normalisation of a host path: "." and empty components go, "x/.." cancels, ".." at the
  * root goes and leading ".." of a relative path stays. No link is resolved. "" when nothing is left
- * of a relative path. -ENAMETOOLONG, or -EINVAL for an empty string. `out` may not overlap `path`.
+ * of a relative path. -ENAMETOOLONG, or -EINVAL for an empty string. `out` is zero
+ * padded to its end and may not overlap `path`.
  */
 int pfs_normalize_path(const char *path, char out[PFS_PATH_SIZE]);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Inside the encrypted-file library.
+ *
+ * The cached part of the tree is a tree in memory: a hash node points to its cached children and
+ * data nodes, so a parent is never evicted before what hangs below it, and a node that is dirty has
+ * dirty ancestors up to the root. The root is there exactly when the size is above the inline area.
+ *
+ * What an interrupted program leaves on the storage: nodes that the node 0 on the storage refers to
+ * (data numbers below `committed`) are overwritten by pfs_commit() alone; nodes beyond are written
+ * as soon as a batch of them is ready.
+ */
+#pragma once
+#include "pfs.h"
+#include "crypto/crypto.h"
+#include <asm/errno.h>
+
+#define INLINE_SIZE   3072
+#define DATA_SLOTS    96
+#define CHILD_SLOTS   32
+#define GROUP_NODES   (1 + DATA_SLOTS) /* a hash node and the data nodes that follow it */
+#define NONCE_SIZE    32
+#define META_SIZE     3884
+#define PADDING_SIZE  153
+#define MAX_DEPTH     12 /* 32^11 hash nodes are more than PFS_MAX_SIZE needs */
+#define FLAG_PENDING  1
+#define DEFAULT_CACHE (2u << 20)
+#define READAHEAD_MIN 4
+#define DIRECT_NODES  12 /* from so many whole nodes on, the cache is bypassed */
+
+struct link {
+    struct link *prev, *next;
+};
+
+struct entry {
+    uint8_t key[AES128_KEY_SIZE];
+    uint8_t tag[GCM_TAG_SIZE];
+};
+
+struct data_node {
+    struct link link; /* in `clean` (most recently used first) or `dirty` */
+    struct hash_node *owner;
+    unsigned slot;
+    bool is_dirty;
+    uint8_t bytes[PFS_NODE_SIZE];
+};
+
+struct hash_node {
+    struct link link;         /* in `hashes`, most recently used first */
+    struct hash_node *parent; /* NULL: the root */
+    uint64_t number;
+    unsigned parent_slot;
+    unsigned kids; /* non-NULL pointers in `data` and `child` */
+    bool is_dirty;
+    struct data_node *data[DATA_SLOTS];
+    struct hash_node *child[CHILD_SLOTS];
+    struct entry entries[DATA_SLOTS + CHILD_SLOTS]; /* the node as stored */
+};
+
+/* The decrypted part of node 0, as stored (the size little-endian). */
+struct meta {
+    char path[PFS_PATH_SIZE];
+    uint8_t size[8];
+    struct entry root;
+    uint8_t data[INLINE_SIZE];
+};
+
+struct pfs {
+    struct pfs_env env;
+    struct pfs_backend backend;
+    uint8_t wrap_key[PFS_KEY_SIZE];
+    bool readonly;
+    bool dirty; /* node 0 must be written, and the tree if the root is dirty */
+    int failed; /* sticky error, or 0 */
+    uint64_t size;
+    uint64_t committed; /* data nodes that the stored node 0 refers to */
+
+    struct pfs_info info;
+    uint8_t header_flags;
+    uint8_t tag[PFS_TAG_SIZE];
+    uint8_t padding[PADDING_SIZE];
+    struct meta meta;
+
+    struct hash_node *root;
+    struct hash_node *last; /* found last */
+    struct link hashes, clean, dirty_data;
+    size_t hash_count, dirty_hashes, hash_limit;
+    size_t data_count, dirty_count, data_limit;
+
+    uint64_t next_off; /* where the next access continues a sequence */
+    size_t readahead;  /* nodes fetched at the last miss of the sequence */
+
+    uint8_t *io; /* ciphertext in transit */
+    size_t io_nodes;
+    uint8_t scratch[PFS_NODE_SIZE]; /* node 0 in transit */
+};
+
+/* layout.c: section numbers of the tree */
+
+/* Data nodes of a file of `size` bytes; hash nodes above `pfs_data_nodes` data nodes. */
+uint64_t pfs_data_nodes(uint64_t size);
+uint64_t pfs_hash_nodes(uint64_t data_nodes);
+/* Length of the storage that a file of `size` bytes needs. */
+uint64_t pfs_host_size(uint64_t size);
+
+/* node0.c */
+
+/* Reads, authenticates and unpacks node 0; -EINVAL, -EPROTONOSUPPORT, -EKEYREJECTED, I/O errors. */
+int pfs_meta_read(struct pfs *f);
+/* Packs, encrypts under a new nonce and writes node 0. */
+int pfs_meta_write(struct pfs *f);
+
+/* host.c: everything that reaches the storage */
+
+/* Reads up to `count` nodes from node `first`; returns how many came completely. */
+int64_t pfs_nodes_read(struct pfs *f, uint64_t first, size_t count, void *buf);
+int pfs_nodes_write(struct pfs *f, uint64_t first, size_t count, const void *buf);
+int pfs_random(struct pfs *f, void *buf, size_t n);
+/* Makes f->io hold `nodes` nodes. */
+int pfs_io_reserve(struct pfs *f, size_t nodes);
+/* One node with its own key and the constant zero IV. pfs_open_node() returns 0 or -EBADMSG. */
+void pfs_seal_node(const uint8_t *plain, uint8_t *sealed, struct entry *e);
+int pfs_open_node(const struct entry *e, const uint8_t *sealed, uint8_t *plain);
+/* Makes the integrity failure sticky and returns it. */
+int pfs_corrupt(struct pfs *f);
+
+/* cache.c */
+/* Finds or loads hash node `number`; one at or beyond the end of the tree is made, all zeros. */
+int pfs_hash_get(struct pfs *f, uint64_t number, struct hash_node **out);
+/* Reads node 1 into f->root, or makes it (`fresh`). */
+int pfs_root_load(struct pfs *f, bool fresh);
+/* A free data node, not yet in the tree, content undefined. */
+int pfs_data_take(struct pfs *f, struct data_node **out);
+void pfs_data_insert(struct pfs *f, struct data_node *n, struct hash_node *h, unsigned slot);
+/* Returns a node from pfs_data_take() unused. */
+void pfs_data_release(struct pfs *f, struct data_node *n);
+void pfs_data_mark_dirty(struct pfs *f, struct data_node *n);
+void pfs_data_mark_clean(struct pfs *f, struct data_node *n);
+void pfs_hash_mark_dirty(struct pfs *f, struct hash_node *h);
+void pfs_hash_mark_clean(struct pfs *f, struct hash_node *h);
+/* Brings data node `slot` of `h` into the cache, and up to `want` - 1 that follow it. */
+int pfs_data_fetch(struct pfs *f, struct hash_node *h, unsigned slot, size_t want);
+/* Forgets everything that a file of `size` bytes does not have. */
+void pfs_cache_cut(struct pfs *f, uint64_t size);
+void pfs_cache_free(struct pfs *f);
+
+/* commit.c */
+
+/* Makes the storage hold the file as it is in memory. */
+int pfs_commit(struct pfs *f);
+/* Writes dirty data nodes until few are left; commits only when there is no other way. */
+int pfs_write_back(struct pfs *f);
+/* Appends `count` whole nodes at slot `slot` of `h`, from `src` or zeros (NULL), past the cache. */
+int pfs_append_direct(struct pfs *f, struct hash_node *h, unsigned slot, size_t count,
+                      const uint8_t *src);
+
+/* What of a callback's failure may be passed on. */
+static inline int clean_error(int64_t rc)
+{
+    return rc < 0 && rc >= -4095 ? (int)rc : -EIO;
+}
+
+static inline void vector_enter(const struct pfs *f)
+{
+    if (f->env.vector_enter)
+        f->env.vector_enter();
+}
+
+static inline void vector_leave(const struct pfs *f)
+{
+    if (f->env.vector_leave)
+        f->env.vector_leave();
+}
+
+static inline void list_init(struct link *head)
+{
+    head->prev = head->next = head;
+}
+
+static inline bool list_empty(const struct link *head)
+{
+    return head->next == head;
+}
+
+static inline void list_remove(struct link *l)
+{
+    l->prev->next = l->next;
+    l->next->prev = l->prev;
+}
+
+static inline void list_push(struct link *head, struct link *l)
+{
+    l->prev = head;
+    l->next = head->next;
+    l->next->prev = l;
+    head->next = l;
+}
+
+static inline uint64_t group_start(uint64_t hash_number)
+{
+    return 1 + GROUP_NODES * hash_number;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Reading, writing and changing the size. */
+#include "internal.h"
+
+/* Where a plaintext offset at or above INLINE_SIZE lies. */
+struct place {
+    uint64_t node; /* data node number */
+    unsigned slot; /* in its hash node */
+    size_t off;    /* in the node */
+};
+
+static struct place place_of(uint64_t off)
+{
+    uint64_t rel = off - INLINE_SIZE;
+    return (struct place){.node = rel / PFS_NODE_SIZE,
+                          .slot = (unsigned)(rel / PFS_NODE_SIZE % DATA_SLOTS),
+                          .off = rel % PFS_NODE_SIZE};
+}
+
+static size_t min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Nodes to fetch at a miss that needs `need` of them. */
+static size_t fetch_size(struct pfs *f, bool sequential, size_t need)
+{
+    if (!sequential) {
+        f->readahead = 0;
+        return need;
+    }
+    f->readahead = f->readahead ? min(f->readahead * 2, DATA_SLOTS) : READAHEAD_MIN;
+    return need > f->readahead ? need : f->readahead;
+}
+
+/* Reads whole uncached nodes straight into the caller's buffer. Returns bytes or an error. */
+static int64_t read_direct(struct pfs *f, struct hash_node *h, unsigned slot, size_t count,
+                           uint8_t *dst)
+{
+    int64_t got = pfs_nodes_read(f, group_start(h->number) + 1 + slot, count, dst);
+    if (got < 0)
+        return got;
+    int64_t good = 0;
+    vector_enter(f);
+    while (good < got) {
+        uint8_t *p = dst + good * PFS_NODE_SIZE;
+        if (pfs_open_node(&h->entries[slot + good], p, p))
+            break;
+        good++;
+    }
+    vector_leave(f);
+    if (good < got || got == 0) {
+        int rc = pfs_corrupt(f);
+        if (!good)
+            return rc;
+    }
+    return good * PFS_NODE_SIZE;
+}
+
+/* Reads at least one byte of [off, off + n), which is below the size and above the inline area. */
+static int64_t read_some(struct pfs *f, uint64_t off, uint8_t *dst, size_t n, bool sequential)
+{
+    if (f->failed)
+        return f->failed;
+    struct place at = place_of(off);
+    struct hash_node *h;
+    int rc = pfs_hash_get(f, at.node / DATA_SLOTS, &h);
+    if (rc)
+        return rc;
+    if (!h->data[at.slot]) {
+        size_t touched =
+            min((at.off + n + PFS_NODE_SIZE - 1) / PFS_NODE_SIZE, DATA_SLOTS - at.slot);
+        size_t whole = at.off ? 0 : min(n / PFS_NODE_SIZE, touched);
+        for (size_t i = 1; i < touched; i++) {
+            if (h->data[at.slot + i])
+                touched = i;
+        }
+        whole = min(whole, touched);
+        if (whole >= (sequential ? DIRECT_NODES : 2))
+            return read_direct(f, h, at.slot, whole, dst);
+        rc = pfs_data_fetch(f, h, at.slot, fetch_size(f, sequential, touched));
+        if (rc)
+            return rc;
+    }
+    struct data_node *node = h->data[at.slot];
+    size_t len = min(n, PFS_NODE_SIZE - at.off);
+    __builtin_memcpy(dst, node->bytes + at.off, len);
+    if (!node->is_dirty) {
+        /* Read to its end in passing, it is the first to go. */
+        bool used_up = sequential && at.off + len == PFS_NODE_SIZE;
+        list_remove(&node->link);
+        list_push(used_up ? f->clean.prev : &f->clean, &node->link);
+    }
+    return (int64_t)len;
+}
+
+int64_t pfs_read(struct pfs *f, uint64_t off, void *buf, size_t n)
+{
+    if (f->failed)
+        return f->failed;
+    if (off >= f->size)
+        return 0;
+    n = min(n, f->size - off);
+    bool sequential = off == f->next_off;
+    uint8_t *dst = buf;
+    size_t done = 0;
+    if (off < INLINE_SIZE) {
+        done = min(n, INLINE_SIZE - off);
+        __builtin_memcpy(dst, f->meta.data + off, done);
+    }
+    while (done < n) {
+        int64_t rc = read_some(f, off + done, dst + done, n - done, sequential);
+        if (rc < 0 && !done)
+            return rc;
+        if (rc < 0)
+            break;
+        done += (size_t)rc;
+    }
+    f->next_off = off + done;
+    return (int64_t)done;
+}
+
+static void copy_in(uint8_t *dst, const uint8_t *src, size_t n)
+{
+    if (src)
+        __builtin_memcpy(dst, src, n);
+    else
+        __builtin_memset(dst, 0, n);
+}
+
+/* Makes data node `at.node` cached for a change; `whole`: its old content does not matter. */
+static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, bool whole,
+                          bool sequential, struct data_node **out)
+{
+    bool fresh = at.node >= pfs_data_nodes(f->size);
+    struct data_node *n = h->data[at.slot];
+    int rc;
+    if (!(n && n->is_dirty) && f->dirty_count >= f->data_limit / 4 * 3) {
+        rc = pfs_write_back(f);
+        if (rc)
+            return rc;
+    }
+    if (!n && (fresh || whole)) {
+        rc = pfs_data_take(f, &n);
+        if (rc)
+            return rc;
+        if (!whole)
+            __builtin_memset(n->bytes, 0, sizeof n->bytes);
+        pfs_data_insert(f, n, h, at.slot);
+    } else if (!n) {
+        rc = pfs_data_fetch(f, h, at.slot, fetch_size(f, sequential, 1));
+        if (rc)
+            return rc;
+        n = h->data[at.slot];
+    }
+    *out = n;
+    return 0;
+}
+
+/* Writes at least one byte at `off`, at most at the size and above the inline area. */
+static int64_t write_some(struct pfs *f, uint64_t off, const uint8_t *src, size_t n,
+                          bool sequential)
+{
+    struct place at = place_of(off);
+    struct hash_node *h;
+    int rc = 0;
+    if (f->failed)
+        return f->failed;
+    if (f->dirty_hashes > f->hash_limit / 2)
+        rc = pfs_commit(f);
+    if (!rc && !f->root)
+        rc = pfs_root_load(f, true);
+    if (!rc)
+        rc = pfs_hash_get(f, at.node / DATA_SLOTS, &h);
+    if (rc)
+        return rc;
+    size_t whole = at.off ? 0 : min(n / PFS_NODE_SIZE, DATA_SLOTS - at.slot);
+    size_t len;
+    if (whole >= DIRECT_NODES && off == f->size && at.node >= f->committed) {
+        len = whole * PFS_NODE_SIZE;
+        rc = pfs_append_direct(f, h, at.slot, whole, src);
+    } else {
+        struct data_node *node;
+        len = min(n, PFS_NODE_SIZE - at.off);
+        rc = data_for_write(f, h, at, whole != 0, sequential, &node);
+        if (!rc) {
+            copy_in(node->bytes + at.off, src, len);
+            pfs_data_mark_dirty(f, node);
+        }
+    }
+    if (rc)
+        return rc;
+    if (off + len > f->size)
+        f->size = off + len;
+    return (int64_t)len;
+}
+
+/* Writes [off, off + n) from `src` (NULL: zeros), `off` at most at the size. */
+static int64_t write_range(struct pfs *f, uint64_t off, const uint8_t *src, uint64_t n)
+{
+    bool sequential = off == f->next_off;
+    uint64_t done = 0;
+    while (done < n) {
+        uint64_t pos = off + done;
+        const uint8_t *p = src ? src + done : NULL;
+        int64_t rc;
+        if (pos < INLINE_SIZE) {
+            rc = (int64_t)min(n - done, INLINE_SIZE - pos);
+            copy_in(f->meta.data + pos, p, (size_t)rc);
+            f->dirty = true;
+            if (pos + (uint64_t)rc > f->size)
+                f->size = pos + (uint64_t)rc;
+        } else {
+            rc = write_some(f, pos, p, n - done, sequential);
+        }
+        if (rc < 0 && !done)
+            return rc;
+        if (rc < 0)
+            break;
+        done += (uint64_t)rc;
+    }
+    f->next_off = off + done;
+    return (int64_t)done;
+}
+
+/* Zero-extends; on failure the size is the old one. */
+static int extend(struct pfs *f, uint64_t size)
+{
+    uint64_t old = f->size;
+    while (f->size < size) {
+        int64_t rc = write_range(f, f->size, NULL, size - f->size);
+        if (rc < 0) {
+            f->size = old;
+            f->dirty = true;
+            pfs_cache_cut(f, old);
+            return (int)rc;
+        }
+    }
+    return 0;
+}
+
+int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n)
+{
+    if (f->failed)
+        return f->failed;
+    if (f->readonly)
+        return -EROFS;
+    if (!n)
+        return 0;
+    if (off > PFS_MAX_SIZE || n > PFS_MAX_SIZE - off)
+        return -EFBIG;
+    uint64_t next = f->next_off;
+    if (off > f->size) {
+        int rc = extend(f, off);
+        if (rc)
+            return rc;
+        f->next_off = next;
+    }
+    return write_range(f, off, buf, n);
+}
+
+/* The metadata with the smaller size is stored before the storage loses anything. */
+static int cut(struct pfs *f, uint64_t size)
+{
+    pfs_cache_cut(f, size);
+    if (size < INLINE_SIZE)
+        crypto_wipe(f->meta.data + size, INLINE_SIZE - size);
+    f->size = size;
+    f->dirty = true;
+    int rc = pfs_commit(f);
+    if (rc)
+        return rc;
+    rc = f->backend.truncate(f->backend.ctx, pfs_host_size(size));
+    return rc ? clean_error(rc) : 0;
+}
+
+int pfs_set_size(struct pfs *f, uint64_t size)
+{
+    if (f->failed)
+        return f->failed;
+    if (f->readonly)
+        return -EROFS;
+    if (size > PFS_MAX_SIZE)
+        return -EFBIG;
+    if (size == f->size)
+        return 0;
+    return size < f->size ? cut(f, size) : extend(f, size);
+}
