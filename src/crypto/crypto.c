@@ -1,22 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Choice of kernels, and the parts that all kernels share. */
+/* What all kernels share. */
 #include "crypto.h"
 #include "kernels.h"
 
 #define ERR_BADMSG (-74)
-
-const struct aes_kernel *aes_kernel = &aes_portable;
-const struct sha256_kernel *sha256_kernel = &sha256_portable;
-
-void crypto_init(uint64_t xfrm)
-{
-    (void)xfrm;
-}
-
-const char *crypto_kernels(void)
-{
-    return "aes-gcm: portable, sha256: portable";
-}
 
 void crypto_wipe(void *p, size_t len)
 {

@@ -24,6 +24,19 @@
  */
 void crypto_init(uint64_t xfrm);
 
+/*
+ * The same from given CPUID output (Intel's manual, volume 2A, CPUID): for an enclave, where the
+ * instruction faults, and for tests, which take features away. A wrong claim that a feature is
+ * there ends in an invalid-opcode fault, never in a wrong result. `xfrm` is taken as it is.
+ */
+struct crypto_cpu {
+    uint32_t leaf1_ecx;
+    uint32_t leaf7_ebx, leaf7_ecx; /* subleaf 0 */
+    uint64_t xfrm;
+};
+void crypto_init_cpu(const struct crypto_cpu *cpu);
+void crypto_read_cpu(struct crypto_cpu *cpu); /* executes CPUID and XGETBV */
+
 /* Name of the kernels in use, for logs and benchmarks: "aes-gcm: vaes512, sha256: sha-ni". */
 const char *crypto_kernels(void);
 

@@ -44,10 +44,13 @@ struct aes_kernel {
 struct sha256_kernel {
     const char *name;
     void (*compress)(uint32_t state[8], const uint8_t *data, size_t blocks);
+    /* The same for two independent messages at once; NULL when that gains nothing. */
+    void (*compress2)(uint32_t *const state[2], const uint8_t *const data[2], size_t blocks);
 };
 
-extern const struct aes_kernel aes_portable;
-extern const struct sha256_kernel sha256_portable;
+extern const struct aes_kernel aes_portable, aes_aesni, aes_vaes256, aes_vaes512;
+extern const struct sha256_kernel sha256_portable, sha256_shani;
+gcm_fn gcm_aesni, gcm_vaes256, gcm_vaes512;
 
 /* The kernels in use. Written by crypto_init() alone, before other threads use the library. */
 extern const struct aes_kernel *aes_kernel;
@@ -64,6 +67,13 @@ static inline void store_be32(uint8_t *p, uint32_t v)
 {
     v = __builtin_bswap32(v);
     memcpy(p, &v, sizeof(v));
+}
+
+static inline uint32_t load_le32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
 }
 
 static inline uint64_t load_be64(const uint8_t *p)
