@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Native and ours side by side: one table, medians of interleaved runs.
+
+usage: bench.py [--build DIR] [--runs N] [--list] [ROW ...]      (make bench ROWS="getppid hello")
+
+Every row runs native and ours in turn, so that a slow moment of the machine meets both.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+HERE = ROOT / 'bench'
+PYTHON = os.path.realpath('/usr/bin/python3')
+LIBDIR = '/usr/lib/x86_64-linux-gnu'
+ENVIRONMENT = {'PATH': '/usr/bin:/bin', 'HOME': '/root', 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC'}
+TRUSTED_FILES = 26000
+KEY = '00112233445566778899aabbccddeeff'
+
+BASE = f'''
+loader.insecure__use_cmdline_argv = true
+loader.log_level = "error"
+loader.env.LC_ALL = "C.UTF-8"
+loader.env.PATH = "/usr/bin:/bin"
+loader.env.OMP_NUM_THREADS = {{ passthrough = true }}
+sys.stack.size = "8M"
+sys.brk.max_size = "256M"
+sgx.enclave_size = "4G"
+sgx.max_threads = 64
+fs.root = {{ type = "chroot", uri = "file:/" }}
+'''
+
+
+class Failed(Exception):
+    """A row that could not be measured, with the reason."""
+
+
+def quoted(text):
+    return '"' + str(text).replace('\\', '\\\\').replace('"', '\\"') + '"'
+
+
+class Bench:
+    def __init__(self, build, runs):
+        self.build, self.runs = build, runs
+        self.folder = build / 'bench-work'
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.manifests = {}
+
+    def program(self, name, *flags, variant=''):
+        source, target = HERE / f'{name}.c', self.folder / f'{name}{variant}'
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            subprocess.run(['gcc', '-O2', *flags, source, '-o', target], check=True)
+        return target
+
+    def manifest(self, name, entrypoint, trusted=(), allowed=(), mounts='', extra='', cwd=None):
+        """Renders a manifest and returns the prefix for gramine-direct."""
+        prefix = (cwd or self.folder) / name
+        if name in self.manifests:
+            return prefix
+        template = prefix.with_suffix('.manifest.template')
+        policy = 'strict' if trusted else 'allow_all_but_log'
+        template.write_text(
+            BASE + f'libos.entrypoint = {quoted(entrypoint)}\nfs.start_dir = {quoted(cwd or self.folder)}\n'
+            f'sgx.file_check_policy = "{policy}"\n{extra}\n'
+            f'fs.mounts = [\n{mounts}\n]\n'
+            'sgx.allowed_files = [\n' + ''.join(f'{quoted(f"file:{p}")},\n' for p in allowed) + ']\n'
+            'sgx.trusted_files = [\n' + ''.join(f'{quoted(f"file:{p}")},\n' for p in trusted) + ']\n')
+        done = subprocess.run([self.build / 'bin' / 'gramine-manifest', template, prefix.with_suffix('.manifest')],
+                              capture_output=True, text=True, check=False, cwd=cwd or self.folder)
+        if done.returncode != 0:
+            raise Failed('gramine-manifest: ' + done.stderr.strip()[-300:])
+        self.manifests[name] = True
+        return prefix
+
+    def run(self, argv, env=None, cwd=None):
+        """Runs a command; returns (stdout, wall seconds)."""
+        begin = time.perf_counter()
+        done = subprocess.run([str(a) for a in argv], env={**ENVIRONMENT, **(env or {})}, text=True,
+                              cwd=cwd or self.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        wall = time.perf_counter() - begin
+        if done.returncode != 0:
+            raise Failed(f'{pathlib.Path(argv[0]).name}: status {done.returncode}: {done.stderr.strip()[-300:]}')
+        return done.stdout, wall
+
+    def pair(self, argv, prefix, measure, env=None, runs=None):
+        """Interleaved runs of argv natively and inside; medians of what measure(run) returns."""
+        direct = [self.build / 'bin' / 'gramine-direct', prefix, *argv[1:]]
+        values = ([], [])
+        if measure is resident_mib:
+            peak = [self.program('peak'), self.folder / 'peak.txt']
+            argv, direct = [*peak, *argv], [*peak, *direct]
+        for number in range((runs or self.runs) + 1):
+            for side, command in enumerate((argv, direct)):
+                value = measure(self, self.run(command, env))
+                if number > 0:  # the first round fills caches
+                    values[side].append(value)
+        return statistics.median(values[0]), statistics.median(values[1])
+
+    def trusted_list(self):
+        """The first 26,000 files of the system's libraries, Python's packages and more."""
+        files = []
+        for folder in ('/usr/lib/python3.11', '/usr/lib/python3', LIBDIR, '/usr/include', '/usr/share', '/usr/lib'):
+            for path, folders, names in os.walk(folder):
+                folders.sort()
+                files += [f'{path}/{n}' for n in sorted(names) if os.path.isfile(f'{path}/{n}')]
+                if len(files) >= 3 * TRUSTED_FILES:
+                    break
+        needed = [PYTHON, '/lib64/ld-linux-x86-64.so.2', '/usr/lib64/ld-linux-x86-64.so.2',
+                  *self.libraries(PYTHON)]
+        return list(dict.fromkeys(needed + files))[:TRUSTED_FILES]
+
+    @staticmethod
+    def libraries(program):
+        out = subprocess.run(['ldd', program], capture_output=True, text=True, check=False).stdout
+        found = re.findall(r'(/\S+)', out)
+        return list(dict.fromkeys([*found, *(os.path.realpath(f) for f in found)]))
+
+    def ready_model(self):
+        target = self.folder / 'alexnet-pretrained.pt'
+        if target.exists():
+            return target
+        data = ROOT.parent / 'shared' / 'data' / 'imagenet'
+        if (data / 'make_squeezenet.py').exists():
+            subprocess.run([PYTHON, data / 'make_squeezenet.py', data / 'compressed_SqueezeNet.net', target], check=True)
+        else:
+            subprocess.run([PYTHON, ROOT / 'examples/pytorch/download-pretrained-model.py'], cwd=self.folder, check=True)
+        return target
+
+
+def number(bench, result):
+    return float(result[0].split()[-1])
+
+
+def wall_ms(bench, result):
+    return result[1] * 1000
+
+
+def resident_mib(bench, result):
+    return int((bench.folder / 'peak.txt').read_text()) / 1024
+
+
+def big_file(bench, name, mib):
+    path = bench.folder / name
+    if not path.exists() or path.stat().st_size != mib << 20:
+        with open(path, 'wb') as out:
+            for _ in range(mib):
+                out.write(os.urandom(1 << 20))
+    return path
+
+
+def call_row(kind, flags=(), variant='', trusted=False):
+    def row(bench):
+        program = bench.program('calls', *flags, variant=variant)
+        data = big_file(bench, 'block-file', 4)
+        argv = [program, kind, *([data] if kind.startswith('p') else [])]
+        name = f'calls-{kind}{"-trusted" if trusted else ""}'
+        if trusted:
+            prefix = bench.manifest(name, program, trusted=[program, data, *bench.libraries(program)])
+        else:
+            prefix = bench.manifest(name, program, allowed=[data])
+        return bench.pair(argv, prefix, number)
+    return row
+
+
+def hello(bench):
+    program = bench.program('hello')
+    prefix = bench.manifest('hello', program, trusted=[program, *bench.libraries(program)])
+    return bench.pair([program], prefix, bench.measure, runs=bench.runs * 3)
+
+
+def python_many(bench):
+    prefix = bench.manifest('python-many', PYTHON, trusted=bench.trusted_list(),
+                            allowed=['/etc/', '/usr/local/lib/python3.11/'])
+    return bench.pair([PYTHON, '-c', 'print(1)'], prefix, bench.measure)
+
+
+def example(bench):
+    """examples/pytorch-confidential as it stands, against the native script over plain files."""
+    plain, secret = bench.folder / 'pytorch', bench.folder / 'pytorch-confidential'
+    model = bench.ready_model()
+    for folder in (plain, secret):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    for name in ('pytorchexample.py', 'classes.txt', 'input.jpg', 'Makefile'):
+        shutil.copyfile(ROOT / 'examples/pytorch' / name, plain / name)
+    shutil.copyfile(model, plain / model.name)
+    for name in ('Makefile', 'pytorch.manifest.template'):
+        shutil.copyfile(ROOT / 'examples/pytorch-confidential' / name, secret / name)
+    env = {'PATH': f'{bench.build}/bin:/usr/bin:/bin', 'OMP_NUM_THREADS': '1'}
+    bench.run(['make', '-s'], env, secret)
+    values = ([], [])
+    for turn in range(min(bench.runs, 7) + 1):
+        for side, (folder, argv) in enumerate((
+                (plain, [PYTHON, 'pytorchexample.py']),
+                (secret, [bench.build / 'bin/gramine-direct', './pytorch', 'pytorchexample.py']))):
+            (folder / 'result.txt').unlink(missing_ok=True)
+            result = bench.run(argv, env, folder)
+            if turn > 0:
+                values[side].append(result[1])
+    return statistics.median(values[0]), statistics.median(values[1])
+
+
+def inference(threads):
+    def row(bench):
+        model = bench.ready_model()
+        script = HERE / 'inference.py'
+        prefix = bench.manifest('inference', PYTHON)
+        return bench.pair([PYTHON, script, model], prefix, number, {'OMP_NUM_THREADS': str(threads)},
+                          runs=min(bench.runs, 5))
+    return row
+
+
+def trusted_stream(later):
+    def row(bench):
+        program = bench.program('stream')
+        data = big_file(bench, 'one-gib', 1024)
+        prefix = bench.manifest('trusted-stream', program, trusted=[program, data, *bench.libraries(program)])
+        return bench.pair([program, 'read', data, 3], prefix,
+                          lambda _, result: float(result[0].split()[2 if later else 0]),
+                          runs=min(bench.runs, 3))
+    return row
+
+
+def encrypted_stream(mode):
+    mib = 512
+
+    def row(bench):
+        program = bench.program('stream')
+        folder = bench.folder / 'encrypted'
+        folder.mkdir(exist_ok=True)
+        mounts = f'{{ path = "/sealed", uri = "file:{folder}", type = "encrypted" }},'
+        prefix = bench.manifest('encrypted-stream', program, mounts=mounts,
+                                extra=f'fs.insecure__keys.default = "{KEY}"')
+        direct = bench.build / 'bin' / 'gramine-direct'
+        plain = bench.folder / 'plain-stream'
+        values = ([], [])
+        for turn in range(min(bench.runs, 5) + 1):
+            both = []
+            for command, path in (([program], plain), ([direct, prefix], '/sealed/file')):
+                written = number(bench, bench.run([*command, 'write', path, mib]))
+                both.append(written if mode == 'write' else number(bench, bench.run([*command, 'read', path, 1])))
+            if turn > 0:
+                values[0].append(both[0])
+                values[1].append(both[1])
+        plain.unlink()
+        return statistics.median(values[0]), statistics.median(values[1])
+    return row
+
+
+def memory(row):
+    def measured(bench):
+        bench.measure = resident_mib
+        try:
+            return row(bench)
+        finally:
+            bench.measure = wall_ms
+    return measured
+
+
+# name: (what, unit, how native and ours are compared, goal, function)
+ROWS = {
+    'getppid': ('raw getppid, static binary', 'ns', 'ratio', 0.5, call_row('getppid', ('-static', '-no-pie'), '-static')),
+    'clock': ('clock_gettime', 'ns', 'ratio', 1.3, call_row('clock')),
+    'pread': ('pread 4 KiB, allowed file', 'ns', 'ratio', 1.15, call_row('pread')),
+    'pread-trusted': ('pread 4 KiB, trusted file', 'ns', 'ratio', 1.15, call_row('pread', trusted=True)),
+    'pwrite': ('pwrite 4 KiB, allowed file', 'ns', 'ratio', 1.15, call_row('pwrite')),
+    'hello': ('hello world, start to exit', 'ms', 'over', 6, hello),
+    'python': (f"python3 -c 'print(1)', {TRUSTED_FILES} trusted files", 'ms', 'over', 40, python_many),
+    'example': ('PyTorch example, encrypted files, whole run', 's', 'ratio', 1.3, example),
+    'inference1': ('PyTorch inference, 1 thread', 'ms', 'ratio', 1.02, inference(1)),
+    'inference2': ('PyTorch inference, 2 threads', 'ms', 'ratio', 1.02, inference(2)),
+    'trusted-first': ('trusted 1 GiB file, first read', 'GB/s', 'speed', 1.2, trusted_stream(False)),
+    'trusted-later': ('trusted 1 GiB file, later read', 'GB/s', 'slower', 1.15, trusted_stream(True)),
+    'encrypted-read': ('encrypted, sequential read', 'GB/s', 'speed', 1.5, encrypted_stream('read')),
+    'encrypted-write': ('encrypted, sequential write', 'GB/s', 'speed', 1.0, encrypted_stream('write')),
+    'memory-hello': ('resident memory, hello world', 'MiB', 'over', 8, memory(hello)),
+    'memory-python': (f'resident memory, python3, {TRUSTED_FILES} trusted files', 'MiB', 'over', 8, memory(python_many)),
+}
+
+
+def verdict(kind, native, ours, goal, unit):
+    """(comparison, goal, met)"""
+    if kind == 'ratio':
+        return f'{ours / native:.2f} x', f'<= {goal} x', ours / native <= goal
+    if kind == 'slower':
+        return f'{native / ours:.2f} x slower', f'<= {goal} x', native / ours <= goal
+    if kind == 'over':
+        return f'{ours - native:+.1f} {unit}', f'<= +{goal} {unit}', ours - native <= goal
+    return f'{ours / native:.2f} of native', f'>= {goal} {unit}', ours >= goal
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('rows', nargs='*', metavar='ROW', help='rows to measure; all without')
+    parser.add_argument('--build', default=ROOT / 'build', type=pathlib.Path)
+    parser.add_argument('--runs', default=9, type=int, help='timed runs of each side')
+    parser.add_argument('--list', action='store_true', help='print the names of the rows')
+    options = parser.parse_args()
+    if options.list:
+        print(*ROWS, sep='\n')
+        return 0
+    unknown = [name for name in options.rows if name not in ROWS]
+    if unknown:
+        parser.error(f'no such row: {", ".join(unknown)}; there are {", ".join(ROWS)}')
+    build = options.build.resolve()
+    missing = [c for c in ('gramine-direct', 'gramine-manifest') if not (build / 'bin' / c).exists()]
+    if missing:
+        parser.error(f'{build}/bin has no {" and no ".join(missing)}: run make first')
+    bench = Bench(build, options.runs)
+    bench.measure = wall_ms
+
+    line = '{:<50} {:>14} {:>14} {:>16} {:>12}  {}'
+    print(line.format('what (medians)', 'native', 'ours', 'compared', 'goal', 'met'), flush=True)
+    missed = 0
+    for name in options.rows or ROWS:
+        what, unit, kind, goal, measure = ROWS[name]
+        try:
+            native, ours = measure(bench)
+        except Failed as error:
+            print(line.format(what, '', 'failed', '', '', 'no'), f'  ({error})', flush=True)
+            missed += 1
+            continue
+        compared, wanted, met = verdict(kind, native, ours, goal, unit)
+        missed += not met
+        print(line.format(what, f'{native:.2f} {unit}', f'{ours:.2f} {unit}', compared, wanted,
+                          'yes' if met else 'NO'), flush=True)
+    if missed:
+        print(f'{missed} of {len(options.rows or ROWS)} goals not met')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
