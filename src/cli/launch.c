@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "cli/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/paths.h"
+#include "crypto/crypto.h"
+#include "manifest/cache.h"
+
+#define TEXT_MAX   (256ll << 20)
+#define HASH_CHUNK (256 * 1024)
+
+static int missing_manifest(const char *app, const char *path)
+{
+    fprintf(stderr,
+            "error: invalid application path '%s' (no readable file '%s')\n"
+            "The path must be the common prefix of the application's configuration files:\n"
+            "for 'NAME.manifest', made by gramine-manifest, write NAME.\n",
+            app, path);
+    return 2;
+}
+
+/* Hashes the text through a small buffer, so that a manifest of megabytes costs no page faults. */
+static int hash_text(int fd, uint8_t digest[32])
+{
+    static char chunk[HASH_CHUNK] __attribute__((aligned(64)));
+    struct sha256 ctx;
+    long long total = 0;
+    ssize_t n;
+    sha256_init(&ctx);
+    while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        total += n;
+        if (total > TEXT_MAX)
+            return -EFBIG;
+        sha256_update(&ctx, chunk, (size_t)n);
+    }
+    sha256_final(&ctx, digest);
+    return 0;
+}
+
+/* Has the tools compile the text (and fill the cache): a sealed memfd, or -1 after a message. */
+static int compile(const char *path, const uint8_t digest[32], struct mf *m)
+{
+    char tools[PATH_MAX], number[16];
+    int fd = memfd_create("adyton-manifest", MFD_ALLOW_SEALING), status;
+    if (fd < 0 || private_path(tools, sizeof(tools), "adyton-tools")) {
+        fprintf(stderr, "error: cannot prepare the manifest: %s\n", strerror(errno));
+        return -1;
+    }
+    snprintf(number, sizeof(number), "%d", fd);
+    pid_t child = fork();
+    if (!child) {
+        execl(tools, "adyton-tools", "compile-manifest", path, number, (char *)NULL);
+        fprintf(stderr, "error: cannot execute '%s': %s\n", tools, strerror(errno));
+        _exit(1);
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (child < 0 || !WIFEXITED(status)) {
+        fprintf(stderr, "error: '%s' did not finish; cannot read the manifest '%s'\n", tools, path);
+        return -1;
+    }
+    struct stat st;
+    if (WEXITSTATUS(status)) /* it has said why */
+        return -1;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) ||
+        fstat(fd, &st)) {
+        fprintf(stderr, "error: cannot seal the compiled manifest: %s\n", strerror(errno));
+        return -1;
+    }
+    if (cache_map(fd, (size_t)st.st_size, digest, m)) {
+        fprintf(stderr, "error: '%s' changed while it was read; start again\n", path);
+        return -1;
+    }
+    return fd;
+}
+
+/* The compiled form of the manifest at `path`: a descriptor without close-on-exec, or the negative
+ * of an exit status after a message. */
+static int open_manifest(const char *app, const char *path, struct mf *m)
+{
+    struct stat st;
+    uint8_t digest[32];
+    int text = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (text < 0 || fstat(text, &st) || !S_ISREG(st.st_mode))
+        return -missing_manifest(app, path);
+    int rc = hash_text(text, digest);
+    close(text);
+    if (rc == -EFBIG) {
+        fprintf(stderr, "error: the manifest '%s' is larger than %lld MiB\n", path, TEXT_MAX >> 20);
+        return -1;
+    }
+    if (rc) {
+        fprintf(stderr, "error: cannot read the manifest '%s': %s\n", path, strerror(-rc));
+        return -1;
+    }
+    int fd = cache_open(digest, m);
+    if (fd < 0)
+        return compile(path, digest, m);
+    fcntl(fd, F_SETFD, 0);
+    return fd;
+}
+
+/* The rules of argument passing; returns how many of the user's arguments go on, or -1. */
+static int accepted_arguments(const struct mf *m, const char *path, int count)
+{
+    switch (m->image->argv_mode) {
+    case MF_ARGV_CMDLINE:
+        return count;
+    case MF_ARGV_NONE:
+        if (!count)
+            return 0;
+        fprintf(stderr,
+                "error: '%s' does not say what to do with command-line arguments; set one of "
+                "loader.argv, loader.argv_src_file and loader.insecure__use_cmdline_argv\n",
+                path);
+        return -1;
+    default:
+        if (count && m->image->log_level >= MF_LOG_ERROR)
+            fprintf(stderr,
+                    "error: the command-line arguments are ignored: '%s' sets loader.argv or "
+                    "loader.argv_src_file\n",
+                    path);
+        return 0;
+    }
+}
+
+/* GDB=1, GDB_SCRIPT=file and PERF=1 put another program in front. */
+static int wrapper(char **argv)
+{
+    const char *gdb = getenv("GDB"), *perf = getenv("PERF");
+    char *script = getenv("GDB_SCRIPT");
+    int n = 0;
+    if (gdb && !strcmp(gdb, "1")) {
+        argv[n++] = "gdb";
+        argv[n++] = "-q";
+        if (script) {
+            argv[n++] = "-batch";
+            argv[n++] = "-x";
+            argv[n++] = script;
+        }
+        argv[n++] = "--args";
+    } else if (perf && !strcmp(perf, "1")) {
+        argv[n++] = "perf";
+        argv[n++] = "stat";
+    }
+    return n;
+}
+
+static int execute(int manifest, int trees, const char *app, char **args, int count)
+{
+    char runtime[PATH_MAX], first[16], second[16];
+    char **argv = calloc((size_t)count + 16, sizeof(*argv));
+    if (!argv || private_path(runtime, sizeof(runtime), "adyton-direct")) {
+        fprintf(stderr, "error: cannot find the library OS\n");
+        return 1;
+    }
+    if (access(runtime, X_OK)) {
+        printf("error: the library OS '%s' is missing or not executable; is the installation "
+               "complete?\n",
+               runtime);
+        return 1;
+    }
+    snprintf(first, sizeof(first), "%d", manifest);
+    snprintf(second, sizeof(second), "%d", trees);
+    int front = wrapper(argv), n = front;
+    argv[n++] = front ? runtime : "adyton-direct";
+    argv[n++] = "run";
+    argv[n++] = first;
+    argv[n++] = second;
+    argv[n++] = (char *)app;
+    memcpy(argv + n, args, (size_t)count * sizeof(*argv));
+    if (front)
+        execvp(argv[0], argv);
+    else
+        execv(runtime, argv);
+    fprintf(stderr, "error: cannot execute '%s': %s\n", front ? argv[0] : runtime, strerror(errno));
+    return 1;
+}
+
+int launch(int argc, char **argv)
+{
+    if (argc < 2 || !*argv[1]) {
+        printf("Usage: %s [--version] APP [ARGUMENT...]\n", argv[0]);
+        return 2;
+    }
+    crypto_init(0);
+    const char *app = argv[1];
+    char path[PATH_MAX];
+    struct mf m;
+    if ((size_t)snprintf(path, sizeof(path), "%s.manifest", app) >= sizeof(path) - 8)
+        return missing_manifest(app, path);
+    int manifest = open_manifest(app, path, &m);
+    if (manifest < 0)
+        return -manifest;
+    int count = accepted_arguments(&m, path, argc - 2);
+    if (count < 0)
+        return 1;
+    strcat(path, ".trees");
+    struct stat st;
+    int trees = open(path, O_RDONLY | O_NONBLOCK);
+    if (trees >= 0 && (fstat(trees, &st) || !S_ISREG(st.st_mode))) {
+        close(trees);
+        trees = -1;
+    }
+    return execute(manifest, trees, app, argv + 2, count);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * The program behind every command in bin/: small, static and quick to start. It launches
+ * applications itself; all else is passed to lib/adyton/adyton-tools.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/launch.h"
+#include "cli/paths.h"
+#include "version.h"
+
+/* The names other than adyton under which this program may be called. */
+static const struct {
+    const char *name, *command;
+} compatible[] = {
+    {"gramine-direct", "run"},
+    {"gramine-manifest", "manifest"},
+    {"gramine-manifest-check", "manifest-check"},
+    {"gramine-argv-serializer", "argv-serializer"},
+    {"gramine-sgx-pf-crypt", "pf-crypt"},
+    {"gramine-sgx-gen-private-key", "sgx-gen-private-key"},
+    {"gramine-sgx-sigstruct-view", "sgx-sigstruct-view"},
+    {"is-sgx-available", "is-sgx-available"},
+};
+
+static int usage(FILE *out, int status)
+{
+    fputs("Usage: adyton COMMAND [ARGUMENT...]\n"
+          "\n"
+          "  run APP [ARGUMENT...]   run the application of APP.manifest (gramine-direct)\n"
+          "  manifest                render a template and hash its files (gramine-manifest)\n"
+          "  manifest-check          check the keys of a manifest (gramine-manifest-check)\n"
+          "  argv-serializer         write arguments for loader.argv_src_file\n"
+          "  encrypt, decrypt        encrypted files\n"
+          "  keygen                  make a key for encrypted files\n"
+          "  pf-crypt                the three above in one (gramine-sgx-pf-crypt)\n"
+          "\n"
+          "  --version               print the version\n"
+          "  COMMAND --help          options of a command\n",
+          out);
+    return status;
+}
+
+/* Each argument and a NUL: the format of loader.argv_src_file. */
+static int serialize(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        fwrite(argv[i], strlen(argv[i]) + 1, 1, stdout);
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "error: %s: cannot write to standard output: %s\n", argv[0],
+                strerror(errno));
+        return 1;
+    }
+    return 0;
+}
+
+/* adyton-tools gets the name to show as argv[0] and the command as argv[1]. */
+static int tools(const char *shown, const char *command, int argc, char **argv)
+{
+    char path[PATH_MAX];
+    char **args = calloc((size_t)argc + 2, sizeof(*args));
+    if (!args || private_path(path, sizeof(path), "adyton-tools")) {
+        fprintf(stderr, "error: %s: cannot find adyton-tools\n", shown);
+        return 1;
+    }
+    args[0] = (char *)shown;
+    args[1] = (char *)command;
+    memcpy(args + 2, argv + 1, (size_t)(argc - 1) * sizeof(*args));
+    execv(path, args);
+    fprintf(stderr, "error: %s: cannot execute '%s': %s\n", shown, path, strerror(errno));
+    return 1;
+}
+
+static int dispatch(const char *shown, const char *command, int argc, char **argv)
+{
+    argv[0] = (char *)shown;
+    if (!strcmp(command, "run")) {
+        if (argc >= 2 && !strcmp(argv[1], "--version")) {
+            puts("Gramine " COMPATIBLE_VERSION " (Adyton " ADYTON_VERSION " " ADYTON_COMMIT ")");
+            return 0;
+        }
+        return launch(argc, argv);
+    }
+    if (!strcmp(command, "argv-serializer"))
+        return serialize(argc, argv);
+    return tools(shown, command, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 1)
+        return usage(stdout, 2);
+    const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
+    for (size_t i = 0; i < sizeof(compatible) / sizeof(*compatible); i++)
+        if (!strcmp(name, compatible[i].name))
+            return dispatch(name, compatible[i].command, argc, argv);
+    if (argc < 2)
+        return usage(stdout, 2);
+    if (!strcmp(argv[1], "--version")) {
+        puts("Adyton " ADYTON_VERSION " (" ADYTON_COMMIT ")");
+        return 0;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))
+        return usage(stdout, 0);
+    char shown[64];
+    snprintf(shown, sizeof(shown), "adyton %s", argv[1]);
+    return dispatch(shown, argv[1], argc - 1, argv + 1);
+}

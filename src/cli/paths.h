@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Where the program stands: bin/ beside lib/adyton/, in the build tree as once installed. Nothing
+ * is compiled in; the answers come from /proc/self/exe.
+ */
+#pragma once
+#include <stddef.h>
+
+/*
+ * Writes the absolute path of PREFIX/lib/adyton/`name` ("" for the directory itself). Works in a
+ * program in bin/ and in one in lib/adyton/. Returns 0, or -1 when it does not fit or /proc is not
+ * there.
+ */
+int private_path(char *out, size_t cap, const char *name);

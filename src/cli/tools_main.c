@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* adyton-tools: every command that needs OpenSSL, TOML or Python. argv[1] names the command. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/sgx_commands.h"
+#include "cli/tools.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"manifest", cmd_manifest},
+    {"manifest-check", cmd_manifest_check},
+    {"compile-manifest", cmd_compile_manifest},
+    {"sgx-gen-private-key", cmd_sgx_keygen},
+    {"sgx-sigstruct-view", cmd_sgx_sigstruct_view},
+    {"is-sgx-available", cmd_is_sgx_available},
+    {"sign-layout", cmd_sgx_sign_layout},
+};
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return 2;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+        if (strcmp(argv[1], commands[i].name))
+            continue;
+        argv[1] = argv[0];
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "error: adyton: unknown command '%s'; 'adyton --help' lists them\n", argv[1]);
+    return 2;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Shared by the files of the schema. */
+#pragma once
+#include "manifest/schema.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum kind {
+    K_BOOLEAN,
+    K_INTEGER, /* min..max */
+    K_STRING,
+    K_SIZE,
+    K_FILE_URI, /* "file:..." */
+    K_URI,      /* "file:..." or "dev:..." */
+    K_ENUM,     /* one of `names` ("a|b|c") */
+    K_HEX,      /* `max` bytes as hex digits */
+    K_MASK,     /* "0x" and `max` hex digits */
+    K_PATH,     /* absolute path inside the library OS */
+    K_CUSTOM,   /* `check` */
+};
+
+struct check {
+    struct arena *arena; /* for names in messages */
+    struct diag *diag;
+    enum schema_mode mode;
+    const struct dom *root;
+};
+
+struct rule {
+    const char *key; /* dotted from the root, or a key of an inline table; "*" is any one key */
+    enum kind kind;
+    int64_t min, max;
+    const char *names;
+    void (*check)(struct check *c, const struct dom *n);
+};
+
+/* Reports an error about `n`: "Cannot parse 'KEY': " and the text. */
+__attribute__((format(printf, 3, 4))) void bad_value(struct check *c, const struct dom *n,
+                                                     const char *fmt, ...);
+
+/* Checks one value against a rule. */
+void check_value(struct check *c, const struct rule *rule, const struct dom *n);
+
+/* Checks the entries of an inline table against `rules` (`count` of them). */
+void check_fields(struct check *c, const struct dom *table, const struct rule *rules, size_t count);
+
+/* The nearest of the rules' keys to `key`, NULL when none is near. */
+const char *nearest_key(const char *key, const struct rule *rules, size_t count);
+
+/* The rules of the whole manifest (schema_keys.c). */
+extern const struct rule manifest_rules[];
+extern const size_t manifest_rule_count;
+
+/* Custom checks: schema_fs.c, schema_ioctl.c. */
+void check_root_mount(struct check *c, const struct dom *n);
+void check_mounts(struct check *c, const struct dom *n);
+void check_trusted_files(struct check *c, const struct dom *n);
+void check_allowed_files(struct check *c, const struct dom *n);
+void check_ioctl_struct(struct check *c, const struct dom *n);
+void check_allowed_ioctls(struct check *c, const struct dom *n);

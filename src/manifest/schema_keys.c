@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Every key of a manifest, and the checks of the loader's values. */
+#include "manifest/schema_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "manifest/value.h"
+#include "syscall_names.h"
+
+#define BOOLEAN(k)                  \
+    {                               \
+        .key = k, .kind = K_BOOLEAN \
+    }
+#define INTEGER(k, lo, hi)                                \
+    {                                                     \
+        .key = k, .kind = K_INTEGER, .min = lo, .max = hi \
+    }
+#define STRING(k)                  \
+    {                              \
+        .key = k, .kind = K_STRING \
+    }
+#define SIZE(k)                  \
+    {                            \
+        .key = k, .kind = K_SIZE \
+    }
+#define FILE_URI(k)                  \
+    {                                \
+        .key = k, .kind = K_FILE_URI \
+    }
+#define ENUM(k, n)                           \
+    {                                        \
+        .key = k, .kind = K_ENUM, .names = n \
+    }
+#define HEX(k, bytes)                         \
+    {                                         \
+        .key = k, .kind = K_HEX, .max = bytes \
+    }
+#define MASK(k, digits)                         \
+    {                                           \
+        .key = k, .kind = K_MASK, .max = digits \
+    }
+#define PATH(k)                  \
+    {                            \
+        .key = k, .kind = K_PATH \
+    }
+#define CUSTOM(k, f)                           \
+    {                                          \
+        .key = k, .kind = K_CUSTOM, .check = f \
+    }
+
+static void check_entrypoint(struct check *c, const struct dom *n)
+{
+    if (n->type != DOM_STRING)
+        bad_value(c, n, "the value must be a string, not %s", dom_type_name(n->type));
+    else if (uri_file(n->text) || uri_dev(n->text))
+        bad_value(c, n, "the value is a path inside the mounted tree, without 'file:'");
+    else if (!*n->text)
+        bad_value(c, n, "the path is empty");
+    else if (n->text[0] != '/')
+        diag_warning(c->diag, n->line, "libos.entrypoint = \"%s\" is taken as \"/%s\"", n->text,
+                     n->text);
+}
+
+static void check_argv(struct check *c, const struct dom *n)
+{
+    if (n->type != DOM_ARRAY) {
+        bad_value(c, n, "the value must be an array of strings, not %s", dom_type_name(n->type));
+        return;
+    }
+    if (!n->count)
+        bad_value(c, n, "the array is empty; its first string is the program's argv[0]");
+    for (const struct dom *e = n->first; e; e = e->next)
+        if (e->type != DOM_STRING)
+            bad_value(c, e, "the value must be a string, not %s", dom_type_name(e->type));
+}
+
+static void check_env_table(struct check *c, const struct dom *n)
+{
+    static const struct rule fields[] = {STRING("value"), BOOLEAN("passthrough")};
+    check_fields(c, n, fields, sizeof(fields) / sizeof(*fields));
+    const struct dom *value = dom_child(n, "value"), *pass = dom_child(n, "passthrough");
+    if (value && pass)
+        bad_value(c, n, "`value` and `passthrough` exclude each other; remove one");
+    else if (!value && !pass)
+        bad_value(c, n, "give either `value = \"...\"` or `passthrough = true`");
+    else if (pass && pass->type == DOM_BOOLEAN && !pass->boolean)
+        bad_value(c, n, "`passthrough = false` says nothing; remove the variable");
+}
+
+static void check_env(struct check *c, const struct dom *n)
+{
+    if (!*n->key || strchr(n->key, '='))
+        bad_value(c, n, "the name of a variable is not empty and has no '='");
+    if (n->type == DOM_TABLE)
+        check_env_table(c, n);
+    else if (n->type != DOM_STRING)
+        bad_value(c, n,
+                  "the value must be a string, { value = \"...\" } or { passthrough = true }, "
+                  "not %s",
+                  dom_type_name(n->type));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, *(const char *const *)b);
+}
+
+static void check_mocks(struct check *c, const struct dom *n)
+{
+    static const struct rule fields[] = {STRING("name"), INTEGER("return", INT64_MIN, INT64_MAX)};
+    if (n->type != DOM_ARRAY) {
+        bad_value(c, n, "the value must be an array of tables, not %s", dom_type_name(n->type));
+        return;
+    }
+    for (const struct dom *e = n->first; e; e = e->next) {
+        check_fields(c, e, fields, sizeof(fields) / sizeof(*fields));
+        const struct dom *name = dom_child(e, "name");
+        if (e->type != DOM_TABLE)
+            continue;
+        if (!name)
+            bad_value(c, e, "`name` is missing");
+        else if (name->type == DOM_STRING &&
+                 !bsearch(name->text, syscall_names, sizeof(syscall_names) / sizeof(char *),
+                          sizeof(char *), compare_names))
+            bad_value(c, name, "Linux on x86-64 has no system call '%s'", name->text);
+    }
+}
+
+static void check_enclave_size(struct check *c, const struct dom *n)
+{
+    static const struct rule size = SIZE("");
+    uint64_t bytes;
+    check_value(c, &size, n);
+    if (n->type == DOM_STRING && value_size(n->text, &bytes) && (!bytes || bytes & (bytes - 1)))
+        bad_value(c, n, "%s is not a power of two (an SGX-imposed requirement)", n->text);
+}
+
+static void check_attestation(struct check *c, const struct dom *n)
+{
+    static const struct rule choice = ENUM("", "none|dcap");
+    if (n->type == DOM_STRING && !strcmp(n->text, "epid"))
+        bad_value(c, n, "EPID attestation no longer exists; use \"dcap\"");
+    else
+        check_value(c, &choice, n);
+}
+
+const struct rule manifest_rules[] = {
+    CUSTOM("libos.entrypoint", check_entrypoint),
+    BOOLEAN("libos.check_invalid_pointers"),
+    FILE_URI("loader.entrypoint.uri"),
+    HEX("loader.entrypoint.sha256", 32),
+    CUSTOM("loader.argv", check_argv),
+    FILE_URI("loader.argv_src_file"),
+    BOOLEAN("loader.insecure__use_cmdline_argv"),
+    CUSTOM("loader.env.*", check_env),
+    FILE_URI("loader.env_src_file"),
+    BOOLEAN("loader.insecure__use_host_env"),
+    BOOLEAN("loader.insecure__disable_aslr"),
+    ENUM("loader.log_level", "none|error|warning|debug|trace|all"),
+    STRING("loader.log_file"),
+    INTEGER("loader.uid", 0, UINT32_MAX),
+    INTEGER("loader.gid", 0, UINT32_MAX),
+    CUSTOM("fs.root", check_root_mount),
+    CUSTOM("fs.mounts", check_mounts),
+    PATH("fs.start_dir"),
+    HEX("fs.insecure__keys.*", 16),
+    SIZE("sys.stack.size"),
+    SIZE("sys.brk.max_size"),
+    INTEGER("sys.fds.limit", 0, 65536),
+    BOOLEAN("sys.enable_sigterm_injection"),
+    BOOLEAN("sys.enable_extra_runtime_domain_names_conf"),
+    BOOLEAN("sys.disallow_subprocesses"),
+    BOOLEAN("sys.insecure__allow_eventfd"),
+    BOOLEAN("sys.experimental__enable_flock"),
+    CUSTOM("sys.ioctl_structs.*", check_ioctl_struct),
+    CUSTOM("sys.allowed_ioctls", check_allowed_ioctls),
+    CUSTOM("sys.debug__mock_syscalls", check_mocks),
+    CUSTOM("sgx.enclave_size", check_enclave_size),
+    INTEGER("sgx.max_threads", 1, 4096),
+    BOOLEAN("sgx.edmm_enable"),
+    BOOLEAN("sgx.preheat_enclave"),
+    BOOLEAN("sgx.debug"),
+    INTEGER("sgx.isvprodid", 0, 65535),
+    INTEGER("sgx.isvsvn", 0, 65535),
+    CUSTOM("sgx.remote_attestation", check_attestation),
+    CUSTOM("sgx.trusted_files", check_trusted_files),
+    CUSTOM("sgx.allowed_files", check_allowed_files),
+    ENUM("sgx.file_check_policy", "strict|allow_all_but_log"),
+    BOOLEAN("sgx.use_exinfo"),
+    BOOLEAN("sgx.insecure__allow_memfaults_without_exinfo"),
+    INTEGER("sgx.insecure__rpc_thread_num", 0, 256),
+    ENUM("sgx.cpu_features.avx", "unspecified|disabled|required"),
+    ENUM("sgx.cpu_features.avx512", "unspecified|disabled|required"),
+    ENUM("sgx.cpu_features.amx", "unspecified|disabled|required"),
+    ENUM("sgx.cpu_features.mpx", "disabled|required"),
+    ENUM("sgx.cpu_features.pkru", "disabled|required"),
+    MASK("sgx.seal_key.flags_mask", 16),
+    MASK("sgx.seal_key.xfrm_mask", 16),
+    MASK("sgx.seal_key.misc_mask", 8),
+    BOOLEAN("sgx.enable_stats"),
+    ENUM("sgx.profile.enable", "none|main|all"),
+    ENUM("sgx.profile.mode", "aex|ocall_inner|ocall_outer"),
+    BOOLEAN("sgx.profile.with_stack"),
+    INTEGER("sgx.profile.frequency", 1, 250),
+    BOOLEAN("sgx.vtune_profile"),
+    /* Experimental, not offered by the tools: schema.c leaves it out there. */
+    BOOLEAN("libos.sync.enable"),
+};
+const size_t manifest_rule_count = sizeof(manifest_rules) / sizeof(*manifest_rules);
