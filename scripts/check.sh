@@ -66,14 +66,15 @@ sanitized_unit_tests() {
         meson setup $dir -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 \
             >"$out/setup-sanitize.txt" 2>&1 || { cat "$out/setup-sanitize.txt"; return 1; }
     fi
+    ninja -C $dir build.ninja >"$out/setup-sanitize.txt" 2>&1 || { cat "$out/setup-sanitize.txt"; return 1; }
     # Only the hosted unit tests: the library OS itself cannot carry a sanitizer's run time.
     local names
-    names=$(meson introspect --tests $dir | /usr/bin/python3 scripts/count-tests.py names unit)
+    names=$(meson introspect --tests $dir | /usr/bin/python3 scripts/count-tests.py names tests/unit)
     [ -n "$names" ] || { echo "0 0 0" >"$out/counts"; return 0; }
     ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         meson test -C $dir --print-errorlogs $names >"$out/sanitize.txt" 2>&1
     status=$?
-    [ $status -eq 0 ] || tail -n 80 "$out/sanitize.txt"
+    if [ $status -eq 0 ]; then grep -E '^ *[0-9]+/' "$out/sanitize.txt"; else tail -n 80 "$out/sanitize.txt"; fi
     /usr/bin/python3 scripts/count-tests.py meson "$dir/meson-logs/testlog.json" >"$out/counts"
     return $status
 }

@@ -3,7 +3,8 @@
 
 count-tests.py meson LOG.json   "PASSED FAILED SKIPPED" of meson's testlog.json
 count-tests.py junit FILE.xml   the same of pytest's JUnit file
-count-tests.py names SUITE      names of SUITE's tests, from `meson introspect --tests` on stdin
+count-tests.py names FOLDER     names of the tests whose program is built in FOLDER (tests/unit), from
+                                `meson introspect --tests` on stdin
 """
 import json
 import sys
@@ -28,9 +29,9 @@ def from_junit(path):
     return total - failed - skipped, failed, skipped
 
 
-def names(suite):
+def names(folder):
     for test in json.load(sys.stdin):
-        if any(s == suite or s.endswith(":" + suite) for s in test["suite"]):
+        if f"/{folder}/" in test["cmd"][0]:
             print(test["name"])
 
 
