@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/crypt.h"
 #include "cli/sgx_commands.h"
 #include "cli/tools.h"
 
@@ -13,6 +14,10 @@ static const struct {
     {"manifest", cmd_manifest},
     {"manifest-check", cmd_manifest_check},
     {"compile-manifest", cmd_compile_manifest},
+    {"encrypt", cmd_encrypt},
+    {"decrypt", cmd_decrypt},
+    {"keygen", cmd_keygen},
+    {"pf-crypt", cmd_pf_crypt},
     {"sgx-gen-private-key", cmd_sgx_keygen},
     {"sgx-sigstruct-view", cmd_sgx_sigstruct_view},
     {"is-sgx-available", cmd_is_sgx_available},

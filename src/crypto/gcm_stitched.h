@@ -16,7 +16,7 @@
 #define VEC_BYTES   (16 * LANES)
 #define BLOCKS      (LANES * BATCH)
 #define BATCH_BYTES (16 * BLOCKS)
-#define SPILL_BYTES 1280 /* more than any of the frames of gcm_run() */
+#define SPILL_BYTES 1024
 
 struct gcm_state {
     vec power[BATCH + 1]; /* H^BLOCKS ... H^1, one lane each, in this order; then one of padding */

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Encrypted files on tmpfs, one core: sequential rates by size of call, beside the bare cipher,
+ * bare pread/pwrite of the same calls, and what the two in a row would give (the limit).
+ *
+ *   pfs-bench [MIB [RUNS]]      default 128 MiB, median of 5 runs
+ */
+#define _GNU_SOURCE
+#include "crypto/crypto.h"
+#include "pfs/pfs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_RUNS 99
+
+static const uint8_t key[PFS_KEY_SIZE] = "0123456789abcdef";
+static size_t total = 128u << 20;
+static unsigned runs = 5;
+static int fd;
+static uint8_t *buf;
+
+static int64_t fd_read(void *ctx, void *p, size_t n, uint64_t off)
+{
+    ssize_t rc = pread(fd, p, n, (off_t)off);
+    return rc < 0 ? -errno : rc;
+}
+
+static int64_t fd_write(void *ctx, const void *p, size_t n, uint64_t off)
+{
+    ssize_t rc = pwrite(fd, p, n, (off_t)off);
+    return rc < 0 ? -errno : rc;
+}
+
+static int fd_truncate(void *ctx, uint64_t size)
+{
+    return ftruncate(fd, (off_t)size) ? -errno : 0;
+}
+
+static int64_t fd_size(void *ctx)
+{
+    struct stat st;
+    return fstat(fd, &st) ? -errno : st.st_size;
+}
+
+static int fd_sync(void *ctx)
+{
+    return fsync(fd) ? -errno : 0;
+}
+
+static void env_free(void *p, size_t size)
+{
+    free(p);
+}
+
+static int env_random(void *p, size_t n)
+{
+    return getrandom(p, n, 0) == (ssize_t)n ? 0 : -EIO;
+}
+
+static struct pfs *open_file(unsigned flags)
+{
+    static const struct pfs_env env = {.alloc = malloc, .free = env_free, .random = env_random};
+    static const struct pfs_backend backend = {NULL,        fd_read, fd_write,
+                                               fd_truncate, fd_size, fd_sync};
+    struct pfs_open_args args = {.flags = flags, .path = "bench"};
+    struct pfs *f;
+    int rc = pfs_open(&env, &backend, key, &args, &f);
+    if (rc) {
+        fprintf(stderr, "pfs-bench: cannot open: %s\n", strerror(-rc));
+        exit(1);
+    }
+    return f;
+}
+
+static void check(int64_t rc, int64_t want)
+{
+    if (rc == want)
+        return;
+    fprintf(stderr, "pfs-bench: %lld instead of %lld\n", (long long)rc, (long long)want);
+    exit(1);
+}
+
+static void plain_write(size_t call)
+{
+    for (size_t off = 0; off < total; off += call)
+        check(pwrite(fd, buf, call, (off_t)off), (int64_t)call);
+}
+
+static void plain_read(size_t call)
+{
+    for (size_t off = 0; off < total; off += call)
+        check(pread(fd, buf, call, (off_t)off), (int64_t)call);
+}
+
+static void pfs_write_all(size_t call)
+{
+    struct pfs *f = open_file(fd_size(NULL) ? 0 : PFS_CREATE);
+    for (size_t off = 0; off < total; off += call)
+        check(pfs_write(f, off, buf, call), (int64_t)call);
+    check(pfs_close(f), 0);
+}
+
+static void pfs_read_all(size_t call)
+{
+    struct pfs *f = open_file(PFS_READONLY);
+    for (size_t off = 0; off < total; off += call)
+        check(pfs_read(f, off, buf, call), (int64_t)call);
+    check(pfs_close(f), 0);
+}
+
+/* As the nodes are: a key each, 4096 bytes, working set of one batch. */
+static void cipher(size_t call)
+{
+    static uint8_t nodes[96][4096];
+    static const uint8_t iv[GCM_IV_SIZE];
+    uint8_t k[AES128_KEY_SIZE] = {0}, tag[GCM_TAG_SIZE];
+    for (size_t i = 0; i < total / 4096; i++) {
+        k[i % 16]++;
+        aes128_gcm_encrypt(k, iv, NULL, 0, nodes[i % 96], 4096, nodes[i % 96], tag);
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median rate in MB/s; the file is emptied before each run when `fresh`. */
+static double rate(void (*work)(size_t), size_t call, bool fresh)
+{
+    double seconds[MAX_RUNS];
+    for (unsigned i = 0; i < runs; i++) {
+        struct timespec a, b;
+        if (fresh)
+            check(fd_truncate(NULL, 0), 0);
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        work(call);
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        seconds[i] = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+    }
+    qsort(seconds, runs, sizeof(*seconds), by_value);
+    return (double)total / seconds[runs / 2] / 1e6;
+}
+
+static void row(const char *what, size_t call, double bare, double aes, double ours)
+{
+    double limit = 1 / (1 / bare + 1 / aes);
+    printf("%-10s %7zu %10.0f %10.0f %10.0f %10.0f %8.2f\n", what, call, bare, aes, limit, ours,
+           ours / limit);
+}
+
+int main(int argc, char **argv)
+{
+    static const size_t calls[] = {4096, 16384, 65536, 1 << 20};
+    if (argc > 1)
+        total = strtoul(argv[1], NULL, 10) << 20;
+    if (argc > 2)
+        runs = (unsigned)strtoul(argv[2], NULL, 10);
+    if (!total || total > 1ul << 40 || !runs || runs > MAX_RUNS) {
+        fprintf(stderr, "usage: %s [MIB [RUNS]]\n", argv[0]);
+        return 2;
+    }
+    char name[] = "/dev/shm/pfs-bench-XXXXXX";
+    fd = mkstemp(name);
+    buf = malloc(1 << 20);
+    if (fd < 0 || !buf) {
+        perror("pfs-bench");
+        return 1;
+    }
+    unlink(name);
+    memset(buf, 0x5a, 1 << 20);
+    crypto_init(0);
+    double aes = rate(cipher, 0, false);
+    printf("%s; %zu MiB, MB/s\n", crypto_kernels(), total >> 20);
+    printf("%-10s %7s %10s %10s %10s %10s %8s\n", "", "call", "bare file", "bare gcm", "limit",
+           "ours", "of limit");
+    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+        double created = rate(plain_write, calls[i], true);
+        double over = rate(plain_write, calls[i], false);
+        double read = rate(plain_read, calls[i], false);
+        row("create", calls[i], created, aes, rate(pfs_write_all, calls[i], true));
+        row("overwrite", calls[i], over, aes, rate(pfs_write_all, calls[i], false));
+        row("read", calls[i], read, aes, rate(pfs_read_all, calls[i], false));
+    }
+    return 0;
+}

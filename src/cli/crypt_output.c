@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Output files that appear complete or not at all, and key files. */
+#include "crypt_core.h"
+#include "crypto/crypto.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int crypt_fail(const struct crypt *c, int status, const char *format, ...)
+{
+    char line[2 * PATH_MAX + 512];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(line, sizeof(line), format, ap);
+    va_end(ap);
+    fprintf(stderr, "error: %s: %s\n", c->name, line);
+    return status;
+}
+
+/* The file that a rename to `path` should replace: links are followed, as opening would. */
+static int resolve(const char *path, char **out)
+{
+    struct stat st;
+    if (stat(path, &st)) {
+        if (errno != ENOENT)
+            return -errno;
+        if (!lstat(path, &st))
+            return -ELOOP; /* a link to nowhere */
+        *out = strdup(path);
+    } else {
+        if (S_ISDIR(st.st_mode))
+            return -EISDIR;
+        if (!S_ISREG(st.st_mode))
+            return -ENOTSUP;
+        *out = realpath(path, NULL);
+    }
+    return *out ? 0 : -errno;
+}
+
+int output_begin(struct output *o, const char *path, mode_t mode)
+{
+    int rc = resolve(path, &o->path);
+    if (rc)
+        return rc;
+    const char *slash = strrchr(o->path, '/');
+    int dir = slash ? (int)(slash - o->path + 1) : 0;
+    o->temporary = NULL;
+    if (asprintf(&o->temporary, "%.*s.adyton-XXXXXX", dir, o->path) < 0) {
+        free(o->path);
+        return -ENOMEM;
+    }
+    o->fd = mkostemp(o->temporary, O_CLOEXEC);
+    rc = o->fd < 0 ? -errno : 0;
+    if (!rc && fchmod(o->fd, mode)) {
+        rc = -errno;
+        output_end(o, false);
+        return rc;
+    }
+    if (rc) {
+        free(o->temporary);
+        free(o->path);
+    }
+    return rc;
+}
+
+int output_end(struct output *o, bool keep)
+{
+    int rc = close(o->fd) && keep ? -errno : 0;
+    if (keep && !rc && rename(o->temporary, o->path))
+        rc = -errno;
+    if (!keep || rc)
+        unlink(o->temporary);
+    free(o->temporary);
+    free(o->path);
+    return rc;
+}
+
+int crypt_read_key(struct crypt *c, const char *path)
+{
+    uint8_t buf[PFS_KEY_SIZE + 1];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return crypt_fail(c, CRYPT_IO, "cannot read key file '%s': %s", path, strerror(errno));
+    size_t got = 0;
+    ssize_t n = 0;
+    while (got < sizeof(buf) && (n = read(fd, buf + got, sizeof(buf) - got)) > 0)
+        got += (size_t)n;
+    int err = errno;
+    close(fd);
+    if (n < 0)
+        return crypt_fail(c, CRYPT_IO, "cannot read key file '%s': %s", path, strerror(err));
+    if (got == PFS_KEY_SIZE)
+        memcpy(c->key, buf, PFS_KEY_SIZE);
+    crypto_wipe(buf, sizeof(buf));
+    if (got == PFS_KEY_SIZE)
+        return CRYPT_OK;
+    return crypt_fail(c, CRYPT_USAGE, "key file '%s' is %s than 16 bytes: a key is 16 raw bytes",
+                      path, got < PFS_KEY_SIZE ? "shorter" : "longer");
+}
+
+int crypt_make_key(const struct crypt *c, const char *path, bool force)
+{
+    uint8_t key[PFS_KEY_SIZE];
+    struct output o;
+    struct stat st;
+    if (!force && !lstat(path, &st))
+        return crypt_fail(c, CRYPT_IO,
+                          "'%s' exists: what was encrypted with it would be lost; "
+                          "choose another name or say --force",
+                          path);
+    if (getrandom(key, sizeof(key), 0) != sizeof(key))
+        return crypt_fail(c, CRYPT_IO, "no random bytes: %s", strerror(errno));
+    int rc = output_begin(&o, path, 0600);
+    if (!rc) {
+        ssize_t n = write(o.fd, key, sizeof(key));
+        rc = n < 0 ? -errno : n != sizeof(key) ? -EIO : 0;
+        int end = output_end(&o, !rc);
+        rc = rc ? rc : end;
+    }
+    crypto_wipe(key, sizeof(key));
+    if (rc)
+        return crypt_fail(c, CRYPT_IO, "cannot write key file '%s': %s", path, strerror(-rc));
+    return CRYPT_OK;
+}
