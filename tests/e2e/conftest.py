@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Shared helpers of the end-to-end tests: where things are, and running one program twice, on the
+host and inside the library OS.
+
+The build folder is $ADYTON_BUILD, else ./build beside the sources.
+"""
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# What every program sees, natively and inside, whatever shell the tests were started from.
+ENVIRONMENT = {
+    'PATH': '/usr/local/bin:/usr/bin:/bin',
+    'HOME': '/root',
+    'LC_ALL': 'C.UTF-8',
+    'TZ': 'UTC',
+}
+
+# Room that the programs of the tests need; the limits are the manifest's defaults otherwise.
+DEFAULTS = {
+    'loader.log_level': 'error',
+    'loader.insecure__use_cmdline_argv': True,
+    'loader.insecure__use_host_env': True,
+    'sgx.file_check_policy': 'allow_all_but_log',
+    'sgx.enclave_size': '1G',
+    'sgx.max_threads': 64,
+    'sys.stack.size': '8M',
+    'sys.brk.max_size': '256M',
+}
+
+
+def toml_value(value):
+    """One TOML value: a boolean, an integer, a string, a list or an inline table."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, (str, pathlib.PurePath)):
+        out = ''
+        for char in str(value):
+            if char in '"\\':
+                out += '\\' + char
+            elif ord(char) < 32 or ord(char) == 127:
+                out += f'\\u{ord(char):04x}'
+            else:
+                out += char
+        return f'"{out}"'
+    if isinstance(value, (list, tuple)):
+        return '[' + ', '.join(toml_value(v) for v in value) + ']'
+    if isinstance(value, dict):
+        return '{ ' + ', '.join(f'{toml_value(k)} = {toml_value(v)}'
+                                for k, v in value.items()) + ' }'
+    raise TypeError(f'no TOML form for {value!r}')
+
+
+class Result:
+    """What a run left behind: exit status as a shell sees it, stdout and stderr as text."""
+
+    def __init__(self, argv, status, out, err):
+        self.argv, self.status, self.out, self.err = argv, status, out, err
+
+    def __str__(self):
+        where = shlex.join(str(a) for a in self.argv)
+        return f'{where}\nstatus {self.status}\n--- stdout\n{self.out}\n--- stderr\n{self.err}'
+
+
+def run(argv, cwd=None, env=None, stdin=None, timeout=60):
+    """Runs a command in a session of its own; on a time-out the whole session is killed."""
+    with subprocess.Popen(
+            [str(a) for a in argv], cwd=cwd, env={**ENVIRONMENT, **(env or {})},
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as child:
+        try:
+            out, err = child.communicate(
+                stdin.encode() if isinstance(stdin, str) else stdin, timeout)
+            status = child.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, err = child.communicate()
+            status = 'timeout'
+    if isinstance(status, int) and status < 0:
+        status = 128 - status
+    return Result(argv, status, out.decode('utf-8', 'backslashreplace'),
+                  err.decode('utf-8', 'backslashreplace'))
+
+
+@pytest.fixture(scope='session')
+def project_root():
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def build_dir():
+    path = pathlib.Path(os.environ.get('ADYTON_BUILD', ROOT / 'build')).resolve()
+    if not path.is_dir():
+        pytest.skip(f'no build folder {path}: run make, or set ADYTON_BUILD')
+    return path
+
+
+@pytest.fixture(scope='session')
+def libos(build_dir):
+    """The command that runs programs inside; the test is skipped where it was not built."""
+    command = build_dir / 'bin' / 'gramine-direct'
+    if not os.access(command, os.X_OK):
+        pytest.skip(f'{command} is not built: the library OS is missing from this build')
+    return command
+
+
+@pytest.fixture
+def run_native():
+    """run_native(argv, cwd=, env=, stdin=, timeout=) -> Result"""
+    return run
+
+
+@pytest.fixture
+def run_inside(libos, build_dir, tmp_path):
+    """run_inside(argv, extras={}, allowed=(), cwd=, env=, stdin=, timeout=) -> Result
+
+    argv[0] is the absolute path of the program. extras are further or other manifest keys, dotted
+    as in the manifest, with Python values (None leaves a default out); allowed are host paths that
+    may be written. The manifest goes through gramine-manifest where that is built, so that its
+    checks and defaults take part.
+    """
+    count = 0
+
+    def inside(argv, extras=None, allowed=(), cwd=None, env=None, stdin=None, timeout=120):
+        nonlocal count
+        count += 1
+        keys = {
+            **DEFAULTS,
+            'libos.entrypoint': argv[0],
+            'loader.uid': os.getuid(),
+            'loader.gid': os.getgid(),
+            'fs.root': {'type': 'chroot', 'uri': 'file:/'},
+            'fs.start_dir': cwd or '/',
+            'fs.mounts': [],
+            'sgx.allowed_files': [f'file:{path}' for path in allowed],
+            **(extras or {}),
+        }
+        name = tmp_path / f'inside{count}'
+        source = name.with_suffix('.manifest.template')
+        target = name.with_suffix('.manifest')
+        source.write_text(''.join(f'{key} = {toml_value(value)}\n' for key, value in keys.items()
+                                  if value is not None))
+        renderer = build_dir / 'bin' / 'gramine-manifest'
+        if os.access(renderer, os.X_OK):
+            done = run([renderer, source, target])
+            assert done.status == 0, f'gramine-manifest failed: {done}'
+        else:
+            target.write_text(source.read_text())
+        return run([libos, name, *argv[1:]], cwd=tmp_path, env=env, stdin=stdin, timeout=timeout)
+
+    return inside
