@@ -108,7 +108,7 @@ WRONG = {
     'key-digits': ('fs.insecure__keys.default = "' + 'zz' * 16 + '"', 'default'),
     'policy': ('sgx.file_check_policy = "none"', 'file_check_policy'),
     'passthrough': ('loader.env.A = { passthrough = false }', 'A'),
-    'trusted-hash': ('sgx.trusted_files = [{ uri = "file:/bin/true", sha256 = "00" }]', '/bin/true'),
+    'trusted-hash': ('sgx.trusted_files = [{ uri = "file:/bin/true", sha256 = "00" }]', 'sha256'),
     'trusted-scheme': ('sgx.trusted_files = ["http://x"]', 'http://x'),
     'mount-type': ('fs.mounts = [{ path = "/x", uri = "file:/tmp", type = "floppy" }]', 'floppy'),
     'mount-source': ('fs.mounts = [{ path = "/x", uri = "file:/no/such/folder" }]', '/no/such/folder'),
@@ -124,7 +124,7 @@ def test_wrong_value(kind, start):
     line, word = WRONG[kind]
     key = line.split(' = ')[0]
     base = BASE.format(program='/bin/true')
-    base = '\n'.join(l for l in base.splitlines() if not l.startswith(key + ' '))
+    base = ''.join(l + '\n' for l in base.splitlines() if not l.startswith(key + ' '))
     refused(start(base + line + '\n'), word)
 
 
