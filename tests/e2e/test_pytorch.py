@@ -6,6 +6,7 @@ The model is the real SqueezeNet of ../shared/data/imagenet, with a real photo.
 import os
 import pathlib
 import shutil
+import subprocess
 
 import pytest
 
@@ -52,7 +53,6 @@ def job(tmp_path_factory):
     if not (DATA / 'make_squeezenet.py').is_file():
         pytest.skip('../shared/data/imagenet is not there: no real model to run')
     folder = tmp_path_factory.mktemp('job')
-    import subprocess
     subprocess.run([PYTHON, DATA / 'make_squeezenet.py', DATA / 'compressed_SqueezeNet.net',
                     folder / 'alexnet-pretrained.pt'], check=True)
     for name in ('input.jpg', 'classes.txt'):

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 
@@ -19,7 +20,8 @@ PYTHON = '/usr/bin/python3'
 CONFIDENTIAL = 'End-To-End Confidential PyTorch Workflow'
 
 # What the text says in words, not in lines: the entry point is Python, the C library of /lib comes
-# first, "other directories such as {{ arch_libdir }} required by Python and PyTorch", scratch space.
+# first, "other directories such as {{ arch_libdir }} required by Python and PyTorch" (Debian keeps a
+# few of PyTorch's libraries directly in /usr/lib), scratch space.
 HEAD = '''
 libos.entrypoint = "{{ entrypoint }}"
 loader.log_level = "{{ log_level }}"
@@ -30,6 +32,7 @@ sgx.max_threads = 64
 sys.stack.size = "2M"
 '''
 MOUNTS = '''
+{ path = "/usr/lib", uri = "file:/usr/lib" },
 { path = "/usr/{{ arch_libdir }}", uri = "file:/usr/{{ arch_libdir }}" },
 { path = "{{ entrypoint }}", uri = "file:{{ entrypoint }}" },
 { path = "/tmp", type = "tmpfs" },
@@ -40,6 +43,9 @@ TRUSTED = '''
 "file:/usr/{{ arch_libdir }}/",
 {% for path in python.get_sys_path(entrypoint) %}
 "file:{{ path }}{{ '/' if path.is_dir() else '' }}",
+{% endfor %}
+{% for lib in ldd(python.distlib ~ "/torch/_C" ~ python.ext_suffix) if (lib | string).count("/") == 2 %}
+"file:/usr{{ lib }}",
 {% endfor %}
 "file:pytorchexample.py",
 '''
@@ -71,7 +77,8 @@ def template(text, confidential):
     parts = [HEAD, *(line for part in shown for line in single_lines(part))]
     mounts = [joined(lines_of(part, 'fs.mounts')) for part in shown]
     trusted = [joined(lines_of(part, 'sgx.trusted_files')) for part in shown]
-    parts.append('fs.mounts = [\n' + '\n'.join([mounts[0], MOUNTS, *mounts[1:]]) + '\n]')
+    first, rest = re.split(r'(?=\{% for )', mounts[0], maxsplit=1)
+    parts.append('fs.mounts = [\n' + '\n'.join([first, MOUNTS, rest, *mounts[1:]]) + '\n]')
     parts.append('sgx.trusted_files = [\n' + '\n'.join(
         [trusted[0], TRUSTED, '' if confidential else INPUTS, *trusted[1:]]) + '\n]')
     if not confidential:
@@ -157,7 +164,6 @@ def test_confidential_manifest_renders(text, folder, build_dir, shell):
     (folder / 'ssl' / 'ca.crt').write_text('a certificate\n')
     (folder / 'pytorch.manifest.template').write_text(template(text, confidential=True))
     shell('make', folder)
-    import tomllib
     manifest = tomllib.loads((folder / 'pytorch.manifest').read_text())
     encrypted = [m['path'] for m in manifest['fs']['mounts'] if m.get('type') == 'encrypted']
     assert encrypted == ['/classes.txt', '/input.jpg', '/alexnet-pretrained.pt', '/result.txt']
