@@ -13,12 +13,16 @@ void crypto_wipe(void *p, size_t len)
 
 int crypto_differs(const void *a, const void *b, size_t len)
 {
-    const volatile uint8_t *x = a, *y = b;
-    uint8_t differs = 0;
+    const uint8_t *x = a, *y = b;
+    uint64_t differs = 0;
 
-    for (size_t i = 0; i < len; i++)
-        differs |= x[i] ^ y[i];
-    return differs;
+    for (; len >= 8; len -= 8, x += 8, y += 8)
+        differs |= load_le64(x) ^ load_le64(y);
+    for (; len; len--)
+        differs |= *x++ ^ *y++;
+    /* Opaque to the compiler, which could otherwise leave the loop at the first difference. */
+    __asm__("" : "+r"(differs));
+    return (differs | -differs) >> 63;
 }
 
 void aes128_gcm_encrypt(const uint8_t key[AES128_KEY_SIZE], const uint8_t iv[GCM_IV_SIZE],

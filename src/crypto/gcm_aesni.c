@@ -4,8 +4,9 @@
 #include "x86.h"
 
 typedef __m128i vec;
-#define LANES 1
-#define BATCH 8
+#define LANES       1
+#define BATCH       8
+#define SPILL_BYTES 768
 
 #define v_load(p)          _mm_loadu_si128((const void *)(p))
 #define v_store(p, v)      _mm_storeu_si128((void *)(p), v)

@@ -3,8 +3,9 @@
 #include "x86.h"
 
 typedef __m256i vec;
-#define LANES 2
-#define BATCH 8
+#define LANES       2
+#define BATCH       8
+#define SPILL_BYTES 1280
 
 #define v_load(p)          _mm256_loadu_si256((const void *)(p))
 #define v_store(p, v)      _mm256_storeu_si256((void *)(p), v)

@@ -3,8 +3,9 @@
 #include "x86.h"
 
 typedef __m512i vec;
-#define LANES 4
-#define BATCH 8
+#define LANES       4
+#define BATCH       8
+#define SPILL_BYTES 640
 
 #define v_load(p)             _mm512_loadu_si512(p)
 #define v_store(p, v)         _mm512_storeu_si512(p, v)
