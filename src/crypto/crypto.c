@@ -11,6 +11,13 @@ void crypto_wipe(void *p, size_t len)
     __asm__ volatile("" : : "r"(p) : "memory");
 }
 
+__attribute__((noinline)) void wipe_stack(void)
+{
+    uint8_t below[WIPED_STACK];
+
+    crypto_wipe(below, sizeof(below));
+}
+
 int crypto_differs(const void *a, const void *b, size_t len)
 {
     const uint8_t *x = a, *y = b;

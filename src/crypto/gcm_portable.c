@@ -96,7 +96,7 @@ static void ctr_portable(const struct aes_portable_key *k, const uint8_t iv[12],
     crypto_wipe(stream, sizeof(stream));
 }
 
-static void gcm_portable(const struct gcm_job *job, uint8_t tag[16])
+static __attribute__((noinline)) void gcm_run(const struct gcm_job *job, uint8_t tag[16])
 {
     struct aes_portable_key k;
     struct ghash g = {0};
@@ -125,6 +125,12 @@ static void gcm_portable(const struct gcm_job *job, uint8_t tag[16])
     crypto_wipe(&k, sizeof(k));
     crypto_wipe(&g, sizeof(g));
     crypto_wipe(first, sizeof(first));
+}
+
+static void gcm_portable(const struct gcm_job *job, uint8_t tag[16])
+{
+    gcm_run(job, tag);
+    wipe_stack();
 }
 
 static void expand_portable(uint8_t schedule[AES_SCHEDULE_MAX], const uint8_t key[16])

@@ -60,4 +60,5 @@ void hkdf_sha256(const void *salt, size_t salt_len, const void *ikm, size_t ikm_
     crypto_wipe(&keyed, sizeof(keyed));
     crypto_wipe(&h, sizeof(h));
     crypto_wipe(t, sizeof(t));
+    wipe_stack();
 }

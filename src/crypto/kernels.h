@@ -56,6 +56,11 @@ gcm_fn gcm_aesni, gcm_vaes256, gcm_vaes512;
 extern const struct aes_kernel *aes_kernel;
 extern const struct sha256_kernel *sha256_kernel;
 
+/* Overwrites the WIPED_STACK bytes below the caller's frame: whatever the functions that it has
+ * called may have left there of their spilled registers. */
+#define WIPED_STACK 2048
+void wipe_stack(void);
+
 static inline uint32_t load_be32(const uint8_t *p)
 {
     uint32_t v;

@@ -81,6 +81,8 @@ void sha256_update(struct sha256 *ctx, const void *data, size_t len)
     const uint8_t *p = data;
     size_t used = ctx->length % 64;
 
+    if (!len)
+        return;
     ctx->length += len;
     if (used) {
         size_t n = len < 64 - used ? len : 64 - used;

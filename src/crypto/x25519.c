@@ -186,7 +186,8 @@ static void ladder_step(struct ladder *l)
     fe_mul(&l->z2, &l->z2, &l->e);
 }
 
-int x25519(uint8_t out[32], const uint8_t scalar[32], const uint8_t point[32])
+static __attribute__((noinline)) int multiply(uint8_t out[32], const uint8_t scalar[32],
+                                              const uint8_t point[32])
 {
     struct ladder l = {.x2.v[0] = 1, .z3.v[0] = 1};
     uint8_t k[32], any = 0;
@@ -214,4 +215,12 @@ int x25519(uint8_t out[32], const uint8_t scalar[32], const uint8_t point[32])
     crypto_wipe(&l, sizeof(l));
     crypto_wipe(k, sizeof(k));
     return any ? 0 : ERR_INVAL;
+}
+
+int x25519(uint8_t out[32], const uint8_t scalar[32], const uint8_t point[32])
+{
+    int ret = multiply(out, scalar, point);
+
+    wipe_stack();
+    return ret;
 }
