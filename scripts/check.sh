@@ -6,7 +6,10 @@ set -u
 cd "$(dirname "$0")/.."
 
 full=no
-[ "${1:-}" = --full ] && full=yes
+if [ "${1:-}" = --full ]; then
+    full=yes
+    export ADYTON_RACE_RUNS=${ADYTON_RACE_RUNS:-2000}
+fi
 build=build
 out=$build/check
 passed=0 failed=0 skipped=0
@@ -84,6 +87,30 @@ clang_build() {
     ninja -C $build-clang >"$out/clang.txt" 2>&1 || { tail -n 60 "$out/clang.txt"; return 1; }
 }
 
+# Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS; tests/fuzz/NAME.corpus holds its seeds.
+fuzz() {
+    local dir=$build-fuzz target name seeds
+    ls tests/fuzz/*.c >/dev/null 2>&1 || return 0
+    if [ ! -f $dir/build.ninja ]; then
+        CC=clang CXX=clang++ meson setup $dir -Db_sanitize=address,undefined -Db_lundef=false \
+            >"$out/setup-fuzz.txt" 2>&1
+    fi
+    for target in tests/fuzz/*.c; do
+        name=$(basename "$target" .c)
+        seeds=tests/fuzz/$name.corpus
+        [ -d "$seeds" ] || seeds=
+        mkdir -p "$dir/corpus/$name"
+        step "fuzz $name" fuzz_one $dir "$name" $seeds
+    done
+}
+
+fuzz_one() { # fuzz_one BUILDDIR NAME [SEEDS]
+    ninja -C "$1" "tests/fuzz/$2" >"$out/fuzz-build.txt" 2>&1 || { tail -n 40 "$out/fuzz-build.txt"; return 1; }
+    "$1/tests/fuzz/$2" -max_total_time="${FUZZ_SECONDS:-300}" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
+        -artifact_prefix="$out/" "$1/corpus/$2" "${@:3}" >"$out/fuzz-$2.txt" 2>&1 || { tail -n 60 "$out/fuzz-$2.txt"; return 1; }
+    grep -E 'number_of_executed_units|new_units_added' "$out/fuzz-$2.txt"
+}
+
 if ! scripts/install-deps.sh; then
     echo "FAILED: installing what the tests need"
     failed=1
@@ -105,8 +132,9 @@ if ls tests/e2e/test_*.py >/dev/null 2>&1; then
 fi
 if [ $full = yes ]; then
     step "build with clang" clang_build
-    for script in tests/fuzz/long.sh tests/stress/run.sh; do
-        [ -x $script ] && step "$script" $script $build
+    fuzz
+    for script in tests/stress/*.sh; do
+        [ -x "$script" ] && step "$script" "$script" $build
     done
 fi
 finish
