@@ -190,8 +190,22 @@ int crypt_encrypt_file(struct crypt *c, const char *in, const char *out, const c
     return rc ? output_failed(c, out, rc) : status;
 }
 
+/* The file is authentic, so the path it was made for may be told. */
+static int misplaced(struct crypt *c, const char *in, const char *expect, int *fd)
+{
+    struct pfs *f;
+    if (open_pfs(c, fd, PFS_READONLY, NULL, &f))
+        return crypt_fail(c, CRYPT_REFUSED, "'%s' changed while it was read", in);
+    int status = crypt_fail(c, CRYPT_REFUSED,
+                            "'%s' was encrypted for path '%s', another path than '%s' (a relative "
+                            "and an absolute spelling differ)",
+                            in, pfs_path(f), expect);
+    pfs_close(f);
+    return status;
+}
+
 /* Says why an encrypted file is refused before any of its data was read. */
-static int refused(const struct crypt *c, const char *in, const char *expect, int rc)
+static int refused(struct crypt *c, const char *in, const char *expect, int *fd, int rc)
 {
     switch (rc) {
     case -EINVAL:
@@ -205,10 +219,7 @@ static int refused(const struct crypt *c, const char *in, const char *expect, in
                           "'%s' does not authenticate: wrong key, or its first block was altered",
                           in);
     case -EXDEV:
-        return crypt_fail(c, CRYPT_REFUSED,
-                          "'%s' was encrypted for another path than '%s': it was renamed, or the "
-                          "path is spelled another way (relative, absolute)",
-                          in, expect);
+        return misplaced(c, in, expect, fd);
     case -EOVERFLOW:
         return crypt_fail(c, CRYPT_DAMAGED, "'%s' claims an impossible size", in);
     case -EBADMSG:
@@ -261,8 +272,9 @@ int crypt_decrypt_file(struct crypt *c, const char *in, const char *out, const c
         return status;
     int rc = open_pfs(c, &fd, PFS_READONLY, expect, &f);
     if (rc) {
+        status = refused(c, in, expect, &fd, rc);
         close(fd);
-        return refused(c, in, expect, rc);
+        return status;
     }
     if (out && (rc = output_begin(&o, out, 0664 & ~c->umask)))
         status = output_failed(c, out, rc);

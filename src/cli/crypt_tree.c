@@ -93,7 +93,9 @@ static int collect_dir(struct work *w, const struct job *dir, const struct stat 
         if (a->dev == here.dev && a->ino == here.ino)
             return crypt_fail(c, CRYPT_IO, "'%s' is a link to a directory above it", dir->in);
     }
-    if (dir->out && mkdir(dir->out, 0775) && errno != EEXIST)
+    struct stat out_st;
+    if (dir->out && mkdir(dir->out, 0775) &&
+        (errno != EEXIST || stat(dir->out, &out_st) || !S_ISDIR(out_st.st_mode)))
         return crypt_fail(c, CRYPT_IO, "cannot make directory '%s': %s", dir->out, strerror(errno));
     DIR *d = opendir(dir->in);
     if (!d)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""The commands for encrypted files: options, exit statuses, trees, and what failures leave behind."""
+import os
+import pathlib
+import pty
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'tests'))
+import pfs_reader  # noqa: E402
+
+BIN = ROOT / 'build/bin'
+KEY = bytes(range(16))
+
+
+def run(*args, cwd, command='adyton', **more):
+    return subprocess.run([str(BIN / command), *map(str, args)], cwd=cwd, capture_output=True, text=True,
+                          timeout=120, stdin=subprocess.DEVNULL, **more)
+
+
+def compat(*args, cwd, **more):
+    return run(*args, cwd=cwd, command='gramine-sgx-pf-crypt', **more)
+
+
+@pytest.fixture
+def here(tmp_path):
+    (tmp_path / 'key').write_bytes(KEY)
+    (tmp_path / 'plain').write_bytes(os.urandom(50000))
+    return tmp_path
+
+
+def one_error(result, status):
+    assert result.returncode == status, result.stderr
+    assert result.stdout == ''
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith('error: '), result.stderr
+    return result.stderr
+
+
+def left(here):
+    return sorted(p.name for p in here.iterdir())
+
+
+def test_keys(tmp_path):
+    old = os.umask(0)
+    try:
+        assert run('keygen', 'k1', cwd=tmp_path).returncode == 0
+        result = compat('gen-key', '-w', 'k2', cwd=tmp_path)
+    finally:
+        os.umask(old)
+    assert result.returncode == 0 and 'Wrap key saved to: k2' in result.stderr and not result.stdout
+    for name in 'k1', 'k2':
+        st = (tmp_path / name).stat()
+        assert st.st_size == 16 and stat.S_IMODE(st.st_mode) == 0o600
+    first = (tmp_path / 'k1').read_bytes()
+    assert first != (tmp_path / 'k2').read_bytes()
+    assert '--force' in one_error(run('keygen', '-w', 'k1', cwd=tmp_path), 5)
+    assert (tmp_path / 'k1').read_bytes() == first
+    assert run('keygen', '-f', 'k1', cwd=tmp_path).returncode == 0
+    assert compat('g', '-w', 'k1', cwd=tmp_path).returncode == 0
+    assert (tmp_path / 'k1').read_bytes() != first
+    one_error(run('keygen', 'no/such/dir/k', cwd=tmp_path), 5)
+    one_error(compat('gen-key', '-w', 'no/k', cwd=tmp_path), 255)
+    assert left(tmp_path) == ['k1', 'k2']
+
+
+def test_round_trip(here):
+    plain = (here / 'plain').read_bytes()
+    result = compat('encrypt', '-w', 'key', '-i', 'plain', '-o', './a/../enc', cwd=here)
+    assert result.returncode == 0 and result.stdout == ''
+    assert result.stderr.splitlines()[0] == 'Encrypting: plain -> enc'
+    assert '"file:enc"' in result.stderr
+    assert plain[:16] not in (here / 'enc').read_bytes()
+    assert pfs_reader.Reader(KEY, here / 'enc', 'enc').read() == plain
+    # Options may come before the mode, long or short, and of the mode only a letter counts.
+    result = compat('--wrap-key=key', '--input', 'enc', 'dx', '--output', 'out', '--verify', '-v', cwd=here)
+    assert result.returncode == 0 and (here / 'out').read_bytes() == plain
+    assert run('decrypt', '-w', 'key', '-i', 'enc', '-o', 'out2', '-V', cwd=here).stderr == ''
+    assert (here / 'out2').read_bytes() == plain
+    assert run('decrypt', '-w', 'key', '-i', 'enc', '--check', cwd=here).returncode == 0
+    # A shorter file over a longer one leaves nothing of it behind.
+    (here / 'plain').write_bytes(b'short')
+    assert compat('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here).returncode == 0
+    assert (here / 'enc').stat().st_size == 4096
+    assert left(here) == ['enc', 'key', 'out', 'out2', 'plain']
+
+
+def test_stored_path(here):
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', '--path', '/data//x/../model',
+               cwd=here).returncode == 0
+    assert pfs_reader.Reader(KEY, here / 'enc').stored == '/data/model'
+    one_error(run('decrypt', '-w', 'key', '-i', 'enc', '-o', 'out', '-V', cwd=here), 3)
+    result = compat('decrypt', '-V', '-w', 'key', '-i', 'enc', '-o', 'out', cwd=here)
+    assert result.returncode == 255 and "'/data/model'" in result.stderr
+    assert run('decrypt', '-w', 'key', '-i', 'enc', '-o', 'out', '--path', '/data/model',
+               cwd=here).returncode == 0
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', '-p', 'p' * 771, cwd=here).returncode == 0
+    assert 'too long' in one_error(run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'e2', '-p', 'p' * 772,
+                                       cwd=here), 2)
+    assert not (here / 'e2').exists()
+
+
+def test_exit_statuses(here):
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here).returncode == 0
+    (here / 'other').write_bytes(bytes(16))
+    for status, key in (3, 'other'), (0, 'key'):
+        assert run('decrypt', '-w', key, '-i', 'enc', '-o', 'out', cwd=here).returncode == status
+        assert (here / 'out').exists() == (status == 0)
+    (here / 'out').unlink()
+    good = bytearray((here / 'enc').read_bytes())
+
+    def altered(at):
+        bad = bytearray(good)
+        bad[at] ^= 1
+        (here / 'bad').write_bytes(bad)
+        results = (run('decrypt', '-w', 'key', '-i', 'bad', '-o', 'out', cwd=here),
+                   compat('decrypt', '-w', 'key', '-i', 'bad', '-o', 'out', cwd=here))
+        assert not (here / 'out').exists()
+        assert results[1].returncode == 255
+        return results[0]
+
+    assert 'wrong key' in one_error(altered(100), 3)
+    assert 'byte 3072' in one_error(altered(5000), 4)
+    assert 'byte 7168 of 50000' in one_error(altered(3 * 4096 + 7), 4)
+    assert 'not an encrypted' in one_error(altered(0), 3)
+    assert left(here) == ['bad', 'enc', 'key', 'other', 'plain']
+
+
+def test_misuse(here):
+    for args in ([], ['-w', 'key'], ['-w', 'key', '-i', 'plain'], ['-x'], ['-w'],
+                 ['-w', 'key', '-i', 'plain', '-o', 'o', 'extra'],
+                 ['-w', 'key', '-i', 'plain', '-o', 'o', '-V'],
+                 ['-w', 'key', '-i', 'plain', '-o', 'plain']):
+        assert run('encrypt', *args, cwd=here).returncode == 2, args
+    for args in ([], ['-w', 'key', '-i', 'plain', '-o', 'o', '-c'],
+                 ['-w', 'key', '-i', 'plain', '-c', '-V', '-p', 'x']):
+        assert run('decrypt', *args, cwd=here).returncode == 2, args
+    for args in ([], ['x'], ['e'], ['encrypt', '-w', 'key'], ['encrypt', '-w', 'key', '-i', 'plain'],
+                 ['encrypt', '-i', 'plain', '-o', 'o'], ['gen-key'], ['--no-such', 'gen-key', '-w', 'n'],
+                 ['encrypt', '-w', 'key', '-i', 'missing', '-o', 'o'],
+                 ['decrypt', '-w', 'key', '-i', 'missing', '-o', 'o'],
+                 ['decrypt', '-w', 'missing', '-i', 'plain', '-o', 'o']):
+        result = compat(*args, cwd=here)
+        assert result.returncode == 255 and result.stdout == '' and result.stderr, args
+    for command, text in (('encrypt', 'Usage'), ('decrypt', 'Usage'), ('keygen', 'Usage')):
+        result = run(command, '--help', cwd=here)
+        assert result.returncode == 0 and text in result.stdout
+    result = compat('--help', cwd=here)
+    assert result.returncode == 0 and 'Usage' in result.stderr and result.stdout == ''
+    assert left(here) == ['key', 'plain']
+
+
+def test_bad_input(here):
+    for size in 0, 15, 17, 1000000:
+        (here / 'short').write_bytes(bytes(size))
+        assert '16' in one_error(run('encrypt', '-w', 'short', '-i', 'plain', '-o', 'o', cwd=here), 2)
+    one_error(run('encrypt', '-w', '.', '-i', 'plain', '-o', 'o', cwd=here), 5)
+    one_error(run('encrypt', '-w', 'none', '-i', 'plain', '-o', 'o', cwd=here), 5)
+    one_error(run('encrypt', '-w', 'key', '-i', 'none', '-o', 'o', cwd=here), 5)
+    one_error(run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'no/o', cwd=here), 5)
+    one_error(run('encrypt', '-w', 'key', '-i', '/dev/zero', '-o', 'o', cwd=here), 5)
+    one_error(run('encrypt', '-w', 'key', '-i', 'plain', '-o', '/dev/null', cwd=here), 5)
+    (here / 'dir').mkdir()
+    one_error(run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'dir', cwd=here), 5)
+    one_error(run('encrypt', '-w', 'key', '-i', 'dir', '-o', 'plain', cwd=here), 5)
+    one_error(run('encrypt', '-w', 'key', '-i', 'dir', '-o', 'dir/sub', cwd=here), 2)
+    one_error(run('encrypt', '-w', 'key', '-i', 'dir', '-o', 'dir', cwd=here), 2)
+    os.mkfifo(here / 'fifo')
+    one_error(run('decrypt', '-w', 'key', '-i', 'fifo', '-o', 'o', cwd=here), 5)
+    (here / 'empty').touch()
+    assert 'empty' in one_error(run('decrypt', '-w', 'key', '-i', 'empty', '-o', 'o', cwd=here), 3)
+    one_error(run('decrypt', '-w', 'key', '-i', 'plain', '-o', 'o', cwd=here), 3)
+    assert left(here) == ['dir', 'empty', 'fifo', 'key', 'plain', 'short']
+
+
+def make_tree(top):
+    files = {}
+    for i in range(60):
+        path = top / f'd{i % 7}' / ('sub' * (i % 3) or '.') / f'f{i}'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files[os.path.relpath(path, top)] = os.urandom((i * 977) % 9000)
+        path.write_bytes(files[os.path.relpath(path, top)])
+    (top / 'link').symlink_to('d0/f0')
+    files['link'] = files['d0/f0']
+    (top / 'dirlink').symlink_to('d1')
+    for name in [n for n in files if n.startswith('d1/')]:
+        files['dirlink' + name[2:]] = files[name]
+    return files
+
+
+def test_tree(here):
+    files = make_tree(here / 'in')
+    os.mkfifo(here / 'in/fifo')
+    result = compat('encrypt', '-w', 'key', '-i', 'in/', '-o', './enc', cwd=here)
+    assert result.returncode == 0, result.stderr
+    assert 'fifo' in result.stderr
+    found = {os.path.relpath(p, here / 'enc') for p in (here / 'enc').rglob('*') if p.is_file()}
+    assert found == set(files)
+    for name, plain in files.items():
+        assert pfs_reader.Reader(KEY, here / 'enc' / name, f'enc/{name}').read() == plain
+    assert compat('decrypt', '-V', '-w', 'key', '-i', 'enc', '-o', 'out', cwd=here).returncode == 0
+    for name, plain in files.items():
+        assert (here / 'out' / name).read_bytes() == plain
+    # One bad file fails the run, and the message names it.
+    os.truncate(here / 'enc/d3/f3', 4000)
+    error = run('decrypt', '-w', 'key', '-i', 'enc', '--check', cwd=here)
+    assert error.returncode == 3 and 'enc/d3/f3' in error.stderr
+    # The stored path of a tree can be chosen.
+    assert run('encrypt', '-w', 'key', '-i', 'in', '-o', 'enc2', '--path', '/srv', cwd=here).returncode == 0
+    assert pfs_reader.Reader(KEY, here / 'enc2/d0/f0').stored == '/srv/d0/f0'
+
+
+def test_link_loop(here):
+    (here / 'in/a').mkdir(parents=True)
+    (here / 'in/a/up').symlink_to('..')
+    assert 'link to a directory above' in one_error(run('encrypt', '-w', 'key', '-i', 'in', '-o', 'o',
+                                                        cwd=here), 5)
+
+
+def test_links_are_written_through(here):
+    (here / 'real').mkdir()
+    (here / 'real/file').write_bytes(b'old')
+    (here / 'enc').symlink_to('real/file')
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here).returncode == 0
+    assert (here / 'enc').is_symlink()
+    assert pfs_reader.Reader(KEY, here / 'real/file').stored == 'enc'
+    assert [p.name for p in (here / 'real').iterdir()] == ['file']
+
+
+def test_no_space(here):
+    """A failing write leaves neither a partial file nor a changed old one."""
+    (here / 'plain').write_bytes(bytes(3000000))
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here).returncode == 0
+    (here / 'out').write_bytes(b'precious')
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, 1000000))
+
+    one_error(run('decrypt', '-w', 'key', '-i', 'enc', '-o', 'out', cwd=here, preexec_fn=limit), 5)
+    one_error(run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'out', cwd=here, preexec_fn=limit), 5)
+    assert (here / 'out').read_bytes() == b'precious'
+    assert left(here) == ['enc', 'key', 'out', 'plain']
+
+
+def test_interrupt(here):
+    with open(here / 'big', 'wb') as f:
+        f.truncate(20 << 30)
+    tool = subprocess.Popen([BIN / 'adyton', 'encrypt', '-w', 'key', '-i', 'big', '-o', 'enc'], cwd=here,
+                            stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 20
+    while len(left(here)) < 4 and time.time() < deadline:
+        time.sleep(0.01)
+    tool.send_signal(signal.SIGTERM)
+    assert 'interrupted' in tool.communicate(timeout=20)[1]
+    assert tool.returncode == 5
+    assert left(here) == ['big', 'key', 'plain']
+
+
+def test_progress_on_a_terminal_only(here):
+    with open(here / 'big', 'wb') as f:
+        f.truncate(512 << 20)
+    args = [str(BIN / 'adyton'), 'encrypt', '-w', 'key', '-i', 'big', '-o', 'enc']
+    result = run(*args[1:], cwd=here)
+    assert result.returncode == 0 and result.stderr == ''
+    ours, theirs = pty.openpty()
+    tool = subprocess.Popen(args, cwd=here, stdin=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b''
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:
+        pass
+    os.close(ours)
+    assert tool.wait() == 0
+    assert b' %' in shown
