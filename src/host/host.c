@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The typed host calls; see host.h. */
+#include "host/host.h"
+#include <asm/unistd.h>
+#include <linux/futex.h>
+#include <linux/time.h>
+
+#define CALL0(nr)             host_syscall(nr, 0, 0, 0, 0, 0, 0)
+#define CALL1(nr, a)          host_syscall(nr, (long)(a), 0, 0, 0, 0, 0)
+#define CALL2(nr, a, b)       host_syscall(nr, (long)(a), (long)(b), 0, 0, 0, 0)
+#define CALL3(nr, a, b, c)    host_syscall(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define CALL4(nr, a, b, c, d) host_syscall(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define CALL5(nr, a, b, c, d, e) \
+    host_syscall(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+
+/* A status: 0 or an errno; a host that returns anything else is lying. */
+static int status(long r)
+{
+    return r == 0 ? 0 : IS_ERR(r) ? (int)r : -EIO;
+}
+
+/* A length that cannot exceed what was asked for. */
+static ssize length(long r, size_t asked)
+{
+    return IS_ERR(r) || (size_t)r <= asked ? r : -EIO;
+}
+
+static int descriptor(long r)
+{
+    return IS_ERR(r) ? (int)r : r <= INT32_MAX ? (int)r : -EIO;
+}
+
+int host_open(const char *path, uint32_t flags, uint32_t mode)
+{
+    return descriptor(CALL4(__NR_openat, HOST_AT_FDCWD, path, flags | 02000000u, mode));
+}
+
+int host_close(int fd)
+{
+    return status(CALL1(__NR_close, fd));
+}
+
+ssize host_pread(int fd, void *buf, size_t n, int64_t off)
+{
+    return length(CALL4(__NR_pread64, fd, buf, n, off), n);
+}
+
+ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off)
+{
+    return length(CALL4(__NR_pwrite64, fd, buf, n, off), n);
+}
+
+ssize host_read(int fd, void *buf, size_t n)
+{
+    return length(host_syscall_blocking(__NR_read, fd, (long)buf, (long)n, 0, 0, 0), n);
+}
+
+ssize host_write(int fd, const void *buf, size_t n)
+{
+    return length(host_syscall_blocking(__NR_write, fd, (long)buf, (long)n, 0, 0, 0), n);
+}
+
+int64_t host_lseek(int fd, int64_t off, int whence)
+{
+    return CALL3(__NR_lseek, fd, off, whence);
+}
+
+int host_fstat(int fd, struct stat *st)
+{
+    return status(CALL2(__NR_fstat, fd, st));
+}
+
+int host_stat(const char *path, bool follow, struct stat *st)
+{
+    return status(CALL4(__NR_newfstatat, HOST_AT_FDCWD, path, st, follow ? 0 : 0x100));
+}
+
+int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx)
+{
+    return status(CALL5(__NR_statx, fd, path, flags, mask, stx));
+}
+
+ssize host_readlink(const char *path, char *buf, size_t size)
+{
+    return length(CALL4(__NR_readlinkat, HOST_AT_FDCWD, path, buf, size), size);
+}
+
+int host_unlink(const char *path, bool dir)
+{
+    return status(CALL3(__NR_unlinkat, HOST_AT_FDCWD, path, dir ? 0x200 : 0));
+}
+
+int host_mkdir(const char *path, uint32_t mode)
+{
+    return status(CALL3(__NR_mkdirat, HOST_AT_FDCWD, path, mode));
+}
+
+int host_mknod(const char *path, uint32_t mode, uint64_t dev)
+{
+    return status(CALL4(__NR_mknodat, HOST_AT_FDCWD, path, mode, dev));
+}
+
+int host_symlink(const char *target, const char *path)
+{
+    return status(CALL3(__NR_symlinkat, target, HOST_AT_FDCWD, path));
+}
+
+int host_link(const char *from, const char *to)
+{
+    return status(CALL5(__NR_linkat, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, 0));
+}
+
+int host_rename(const char *from, const char *to, uint32_t flags)
+{
+    return status(CALL5(__NR_renameat2, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, flags));
+}
+
+int host_ftruncate(int fd, int64_t size)
+{
+    return status(CALL2(__NR_ftruncate, fd, size));
+}
+
+int host_fallocate(int fd, int mode, int64_t off, int64_t len)
+{
+    return status(CALL4(__NR_fallocate, fd, mode, off, len));
+}
+
+int host_fsync(int fd, bool data_only)
+{
+    return status(CALL1(data_only ? __NR_fdatasync : __NR_fsync, fd));
+}
+
+int host_chmod(const char *path, uint32_t mode)
+{
+    return status(CALL3(__NR_fchmodat, HOST_AT_FDCWD, path, mode));
+}
+
+int host_fchmod(int fd, uint32_t mode)
+{
+    return status(CALL2(__NR_fchmod, fd, mode));
+}
+
+int host_chown(const char *path, uint32_t uid, uint32_t gid, bool follow)
+{
+    return status(CALL5(__NR_fchownat, HOST_AT_FDCWD, path, uid, gid, follow ? 0 : 0x100));
+}
+
+int host_fchown(int fd, uint32_t uid, uint32_t gid)
+{
+    return status(CALL3(__NR_fchown, fd, uid, gid));
+}
+
+int host_utimens(int fd, const char *path, const struct __kernel_timespec ts[2], int flags)
+{
+    return status(CALL4(__NR_utimensat, fd, path, ts, flags));
+}
+
+int host_access(const char *path, int mode, int flags)
+{
+    if (!flags)
+        return status(CALL3(__NR_faccessat, HOST_AT_FDCWD, path, mode));
+    return status(CALL4(__NR_faccessat2, HOST_AT_FDCWD, path, mode, flags));
+}
+
+ssize host_getdents(int fd, void *buf, size_t size)
+{
+    return length(CALL3(__NR_getdents64, fd, buf, size), size);
+}
+
+int host_statfs(const char *path, void *statfs_buf)
+{
+    return status(CALL2(__NR_statfs, path, statfs_buf));
+}
+
+int host_fstatfs(int fd, void *statfs_buf)
+{
+    return status(CALL2(__NR_fstatfs, fd, statfs_buf));
+}
+
+long host_fcntl(int fd, int cmd, unsigned long arg)
+{
+    return CALL3(__NR_fcntl, fd, cmd, arg);
+}
+
+int host_dup(int fd, bool cloexec)
+{
+    return descriptor(CALL3(__NR_fcntl, fd, cloexec ? 1030 /* F_DUPFD_CLOEXEC */ : 0, 0));
+}
+
+long host_ioctl(int fd, unsigned cmd, unsigned long arg)
+{
+    return CALL3(__NR_ioctl, fd, cmd, arg);
+}
+
+int host_memfd(const char *name)
+{
+    return descriptor(CALL2(__NR_memfd_create, name, 1 /* MFD_CLOEXEC */));
+}
+
+long host_mmap(uintptr_t addr, size_t len, int prot, int flags, int fd, int64_t off)
+{
+    return host_syscall(__NR_mmap, (long)addr, (long)len, prot, flags, fd, off);
+}
+
+int host_munmap(uintptr_t addr, size_t len)
+{
+    return status(CALL2(__NR_munmap, addr, len));
+}
+
+int host_mprotect(uintptr_t addr, size_t len, int prot)
+{
+    return status(CALL3(__NR_mprotect, addr, len, prot));
+}
+
+long host_mremap(uintptr_t old, size_t old_len, size_t new_len, int flags, uintptr_t to)
+{
+    return CALL5(__NR_mremap, old, old_len, new_len, flags, to);
+}
+
+int host_madvise(uintptr_t addr, size_t len, int advice)
+{
+    return status(CALL3(__NR_madvise, addr, len, advice));
+}
+
+int host_futex_wait(uint32_t *word, uint32_t seen, uint64_t deadline_ns)
+{
+    struct __kernel_timespec ts = {.tv_sec = (int64_t)(deadline_ns / 1000000000),
+                                   .tv_nsec = (long long)(deadline_ns % 1000000000)};
+    return status(
+        host_syscall_blocking(__NR_futex, (long)word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen,
+                              (long)(deadline_ns ? &ts : NULL), 0, (long)FUTEX_BITSET_MATCH_ANY));
+}
+
+void host_futex_wait_lock(uint32_t *word, uint32_t seen)
+{
+    CALL4(__NR_futex, word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, seen, 0);
+}
+
+int host_futex_wake(uint32_t *word, int count)
+{
+    return (int)CALL3(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count);
+}
+
+int host_clock_get(int clock, struct __kernel_timespec *ts)
+{
+    return status(CALL2(__NR_clock_gettime, clock, ts));
+}
+
+uint64_t host_clock_ns(int clock)
+{
+    struct __kernel_timespec ts = {0};
+    host_clock_get(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+int host_random(void *buf, size_t n)
+{
+    char *p = buf;
+    while (n) {
+        long r = CALL3(__NR_getrandom, p, n, 0);
+        if (r == -EINTR)
+            continue;
+        if (IS_ERR(r) || r == 0 || (size_t)r > n)
+            return -EIO;
+        p += r;
+        n -= (size_t)r;
+    }
+    return 0;
+}
+
+int host_tgkill(int pid, int tid, int sig)
+{
+    return status(CALL3(__NR_tgkill, pid, tid, sig));
+}
+
+int host_kill(int pid, int sig)
+{
+    return status(CALL2(__NR_kill, pid, sig));
+}
+
+void host_exit_group(int code)
+{
+    for (;;)
+        CALL1(__NR_exit_group, code);
+}

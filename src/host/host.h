@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * The host interface: everything that the library OS asks of the outside. One typed function per
+ * call over the platform's primitive; results are checked here, in one place, so that no caller
+ * meets a value that the call cannot return. All return >= 0 or a negative errno.
+ * Functions marked "blocking" may return -EINTR: see interrupted() in libos/thread.h.
+ */
+#pragma once
+#include "arch.h"
+#include "libos/libos.h"
+#include <asm/stat.h>
+#include <linux/stat.h>
+#include <linux/time_types.h>
+#include <linux/uio.h>
+
+#define HOST_AT_FDCWD (-100)
+
+/* ---- files ---- */
+int host_open(const char *path, uint32_t flags, uint32_t mode);
+int host_close(int fd);
+/* `buf` may be application memory: the host then reports -EFAULT. */
+ssize host_pread(int fd, void *buf, size_t n, int64_t off);
+ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off);
+ssize host_read(int fd, void *buf, size_t n);        /* blocking */
+ssize host_write(int fd, const void *buf, size_t n); /* blocking */
+int64_t host_lseek(int fd, int64_t off, int whence);
+int host_fstat(int fd, struct stat *st);
+int host_stat(const char *path, bool follow, struct stat *st);
+int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx);
+ssize host_readlink(const char *path, char *buf, size_t size);
+int host_unlink(const char *path, bool dir);
+int host_mkdir(const char *path, uint32_t mode);
+int host_mknod(const char *path, uint32_t mode, uint64_t dev);
+int host_symlink(const char *target, const char *path);
+int host_link(const char *from, const char *to);
+int host_rename(const char *from, const char *to, uint32_t flags);
+int host_ftruncate(int fd, int64_t size);
+int host_fallocate(int fd, int mode, int64_t off, int64_t len);
+int host_fsync(int fd, bool data_only);
+int host_chmod(const char *path, uint32_t mode);
+int host_fchmod(int fd, uint32_t mode);
+int host_chown(const char *path, uint32_t uid, uint32_t gid, bool follow);
+int host_fchown(int fd, uint32_t uid, uint32_t gid);
+int host_utimens(int fd, const char *path, const struct __kernel_timespec ts[2], int flags);
+int host_access(const char *path, int mode, int flags);
+ssize host_getdents(int fd, void *buf, size_t size);
+int host_statfs(const char *path, void *statfs_buf);
+int host_fstatfs(int fd, void *statfs_buf);
+long host_fcntl(int fd, int cmd, unsigned long arg);
+int host_dup(int fd, bool cloexec);
+long host_ioctl(int fd, unsigned cmd, unsigned long arg);
+int host_memfd(const char *name);
+
+/* ---- memory ---- */
+long host_mmap(uintptr_t addr, size_t len, int prot, int flags, int fd, int64_t off);
+int host_munmap(uintptr_t addr, size_t len);
+int host_mprotect(uintptr_t addr, size_t len, int prot);
+long host_mremap(uintptr_t old, size_t old_len, size_t new_len, int flags, uintptr_t to);
+int host_madvise(uintptr_t addr, size_t len, int advice);
+
+/* ---- waiting, time ---- */
+#define HOST_NO_DEADLINE 0
+/* Blocking: sleeps while *word == seen. -EAGAIN, -ETIMEDOUT (monotonic deadline), -EINTR. */
+int host_futex_wait(uint32_t *word, uint32_t seen, uint64_t deadline_ns);
+/* The same for locks: not interruptible. */
+void host_futex_wait_lock(uint32_t *word, uint32_t seen);
+int host_futex_wake(uint32_t *word, int count);
+uint64_t host_clock_ns(int clock);
+int host_clock_get(int clock, struct __kernel_timespec *ts);
+
+/* ---- randomness ---- */
+int host_random(void *buf, size_t n);
+
+/* ---- processes ---- */
+int host_tgkill(int pid, int tid, int sig);
+int host_kill(int pid, int sig);
+__attribute__((noreturn)) void host_exit_group(int status);
+
+/* Calls that on a trusted host are passed on as they are, arguments checked by the caller. */
+static inline long host_pass(long nr, long a, long b, long c, long d, long e, long f)
+{
+    return host_syscall(nr, a, b, c, d, e, f);
+}
+static inline long host_pass_blocking(long nr, long a, long b, long c, long d, long e, long f)
+{
+    return host_syscall_blocking(nr, a, b, c, d, e, f);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* From the entry path to the handler of a system call, and what happens on the way back. */
+#include "libos/entry/patch.h"
+#include "libos/entry/syscall.h"
+#include "libos/entry/syscall_list.h"
+#include "libos/log.h"
+#include "libos/process.h"
+#include "libos/thread.h"
+
+static long unimplemented(SYS_ARGS)
+{
+    SYS_UNUSED;
+    return -ENOSYS;
+}
+
+#define DECLARE(nr, name) syscall_fn sys_##name __attribute__((weak, alias("unimplemented")));
+SYSCALL_LIST(DECLARE)
+
+#define ROW(nr, name) [nr] = sys_##name,
+static syscall_fn *const table[SYSCALL_NUMBERS] = {SYSCALL_LIST(ROW)};
+
+#define NAME(nr, name) [nr] = #name,
+static const char *const names[SYSCALL_NUMBERS] = {SYSCALL_LIST(NAME)};
+
+syscall_fn *syscall_handler(unsigned long nr)
+{
+    syscall_fn *fn = nr < SYSCALL_NUMBERS ? table[nr] : NULL;
+    return fn == unimplemented ? NULL : fn;
+}
+
+const char *syscall_name(unsigned long nr)
+{
+    return nr < SYSCALL_NUMBERS && names[nr] ? names[nr] : "?";
+}
+
+/* One warning for each missing call, once per run. Lock-free: one bit per number. */
+static long missing(unsigned long nr)
+{
+    static uint64_t told[SYSCALL_NUMBERS / 64 + 1];
+    if (nr < SYSCALL_NUMBERS && names[nr]) {
+        uint64_t bit = 1UL << (nr % 64);
+        if (!(__atomic_fetch_or(&told[nr / 64], bit, __ATOMIC_RELAXED) & bit))
+            log_warning("Unsupported system call %s", names[nr]);
+    } else {
+        log_debug("unknown system-call number %lu", nr);
+    }
+    return -ENOSYS;
+}
+
+static long mocked(unsigned long nr, bool *hit)
+{
+    const struct mf_mock *mock = mf_mocks(&run.manifest);
+    for (uint32_t i = 0; i < run.manifest.image->mocks.count; i++) {
+        if (strcmp(mf_string(&run.manifest, mock[i].name), syscall_name(nr)) == 0) {
+            *hit = true;
+            return mock[i].ret;
+        }
+    }
+    return 0;
+}
+
+static long call(unsigned long nr, struct regs *r)
+{
+    if (unlikely(run.manifest.image->mocks.count)) {
+        bool hit = false;
+        long ret = mocked(nr, &hit);
+        if (hit)
+            return ret;
+    }
+    syscall_fn *fn = nr < SYSCALL_NUMBERS ? table[nr] : NULL;
+    if (unlikely(!fn || fn == unimplemented))
+        return missing(nr);
+    return fn((long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9);
+}
+
+static long traced(unsigned long nr, struct regs *r)
+{
+    log_trace("---- %s(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx) ...", syscall_name(nr), r->rdi,
+              r->rsi, r->rdx, r->r10, r->r8, r->r9);
+    long ret = call(nr, r);
+    if (IS_ERR(ret))
+        log_trace("---- return from %s(...) = %ld", syscall_name(nr), ret);
+    else
+        log_trace("---- return from %s(...) = 0x%lx", syscall_name(nr), (unsigned long)ret);
+    return ret;
+}
+
+void syscall_dispatch(struct regs *r);
+void syscall_dispatch(struct regs *r)
+{
+    unsigned long nr = (uint32_t)r->rax;
+    r->orig_rax = nr;
+    long ret = unlikely(log_level_now >= LOG_TRACE) ? traced(nr, r) : call(nr, r);
+    r->rax = (uint64_t)ret;
+    if (unlikely(ret <= -ERESTARTSYS && ret >= -ERESTARTNOHAND))
+        work_set(current(), WORK_SIGNAL);
+}
+
+void syscall_trap_dispatch(struct regs *r);
+void syscall_trap_dispatch(struct regs *r)
+{
+    patch_site(r);
+    syscall_dispatch(r);
+}
+
+void exit_work(struct regs *r)
+{
+    struct thread *t = current();
+    uint32_t work;
+    while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST))) {
+        if (work & WORK_KILL)
+            thread_exit(0);
+        if (work & WORK_STOP)
+            interrupted(); /* parks until the world goes on */
+        if (work & WORK_FAULT) {
+            work_clear(t, WORK_FAULT);
+            signal_force(t, &t->fault.info);
+        }
+        if (work & (WORK_SIGNAL | WORK_HOSTSIG))
+            signal_deliver(t, r);
+    }
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Rewrites system-call sites of the application after their first trap, so that the next pass is a
+ * jump into the library OS (docs/architecture.md, "From trap to jump").
+ */
+#pragma once
+#include "libos/entry/regs.h"
+#include "libos/libos.h"
+
+/* The instruction before `r->rip` is a `syscall` that just trapped: rewrite it when that is safe.
+ */
+void patch_site(const struct regs *r);
+
+/* For the trap handler, lock-free: is `ip` the first byte of a site being rewritten right now? */
+bool patch_in_progress_at(uintptr_t ip);
+/* Is `ip` inside a stub? */
+bool patch_is_stub(uintptr_t ip);
+
+/* The address space was cleared (execve): all stubs are gone. */
+void patch_forget(void);

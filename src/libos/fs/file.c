@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Open file descriptions: life time, transfer at an offset, defaults for host-backed objects. */
+#include "host/host.h"
+#include "libos/fs/vfs.h"
+#include "libos/thread.h"
+
+uint32_t files_to_flush;
+
+struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_fd, uint32_t flags)
+{
+    struct file *f = heap_zalloc(sizeof(*f));
+    if (!f)
+        return NULL;
+    f->refs = 1;
+    f->ops = ops;
+    f->kind = kind;
+    f->host_fd = host_fd;
+    f->flags = flags;
+    return f;
+}
+
+void file_put(struct file *f)
+{
+    if (!f || !ref_put(&f->refs))
+        return;
+    if (f->ops->release)
+        f->ops->release(f);
+    if (f->host_fd >= 0)
+        host_close(f->host_fd);
+    heap_free(f->path);
+    heap_free(f);
+}
+
+static bool may_read(const struct file *f)
+{
+    return (f->flags & O_ACCMODE) != O_WRONLY;
+}
+
+static bool may_write(const struct file *f)
+{
+    return (f->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* A transfer that blocked and was interrupted by nothing for the application starts again. */
+static ssize stream_read(struct file *f, void *ubuf, size_t n)
+{
+    for (;;) {
+        ssize r = host_read(f->host_fd, ubuf, n);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+static ssize stream_write(struct file *f, const void *ubuf, size_t n)
+{
+    for (;;) {
+        ssize r = host_write(f->host_fd, ubuf, n);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
+{
+    if (!may_read(f))
+        return -EBADF;
+    if (f->kind == FILE_DIR)
+        return -EISDIR;
+    if (unlikely(!user_range_ok(ubuf, n)))
+        return -EFAULT;
+    n = MIN(n, (size_t)0x7ffff000);
+    if (!f->ops->read) {
+        if (f->host_fd < 0)
+            return -EINVAL;
+        return pos >= 0 ? host_pread(f->host_fd, ubuf, n, pos) : stream_read(f, ubuf, n);
+    }
+    if (!f->seekable)
+        return f->ops->read(f, ubuf, n, 0);
+    if (pos >= 0)
+        return f->ops->read(f, ubuf, n, pos);
+    lock(&f->pos_lock);
+    ssize r = f->ops->read(f, ubuf, n, f->pos);
+    if (r > 0)
+        f->pos += r;
+    unlock(&f->pos_lock);
+    return r;
+}
+
+static ssize write_at_own_pos(struct file *f, const void *ubuf, size_t n)
+{
+    lock(&f->pos_lock);
+    if (f->flags & O_APPEND && f->ops->size) {
+        int64_t end = f->ops->size(f);
+        if (end >= 0)
+            f->pos = end;
+    }
+    ssize r = f->ops->write(f, ubuf, n, f->pos);
+    if (r > 0)
+        f->pos += r;
+    unlock(&f->pos_lock);
+    return r;
+}
+
+ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
+{
+    if (!may_write(f))
+        return -EBADF;
+    if (unlikely(!user_range_ok(ubuf, n)))
+        return -EFAULT;
+    n = MIN(n, (size_t)0x7ffff000);
+    if (!f->ops->write) {
+        if (f->host_fd < 0)
+            return -EINVAL;
+        return pos >= 0 ? host_pwrite(f->host_fd, ubuf, n, pos) : stream_write(f, ubuf, n);
+    }
+    if (!f->seekable)
+        return f->ops->write(f, ubuf, n, 0);
+    return pos >= 0 ? f->ops->write(f, ubuf, n, pos) : write_at_own_pos(f, ubuf, n);
+}
+
+ssize file_read_kernel(struct file *f, void *buf, size_t n, int64_t pos)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize r = f->ops->read
+                      ? f->ops->read(f, (char *)buf + done, n - done, pos + (int64_t)done)
+                      : host_pread(f->host_fd, (char *)buf + done, n - done, pos + (int64_t)done);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            break;
+        done += (size_t)r;
+    }
+    return (ssize)done;
+}
+
+int file_stat(struct file *f, kstat *st)
+{
+    if (f->ops->stat)
+        return f->ops->stat(f, st);
+    if (f->host_fd < 0) {
+        memset(st, 0, sizeof(*st));
+        st->st_mode = 0600;
+        st->st_blksize = PAGE_SIZE;
+        st->st_nlink = 1;
+        return 0;
+    }
+    return host_fstat(f->host_fd, st);
+}

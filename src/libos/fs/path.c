@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * From the application's path to (mount, path below it). Links of the host's file systems are left
+ * to the host, which follows them where they stand; links of our own file systems, and links that
+ * stand before a "..", are followed here.
+ */
+#include "libos/fs/vfs.h"
+#include "libos/process.h"
+
+#define MOST_LINKS 40
+#define S_TYPE     0170000
+#define S_DIR      0040000
+#define S_LINK     0120000
+
+int path_normalise(const char *in, char *out)
+{
+    long n = mf_path_normalise(in, strlen(in), out, PATH_LIMIT);
+    return n < 0 ? (int)n : 0;
+}
+
+int path_join(const char *dir, const char *rest, char out[PATH_LIMIT])
+{
+    size_t d = strlen(dir), r = strlen(rest);
+    if (d + r + 2 > PATH_LIMIT)
+        return -ENAMETOOLONG;
+    memmove(out, dir, d);
+    out[d] = '/';
+    memcpy(out + d + 1, rest, r + 1);
+    return path_normalise(out, out);
+}
+
+int mount_host_path(const struct mount *m, const char *rel, char out[PATH_LIMIT])
+{
+    size_t u = strlen(m->uri), r = strlen(rel);
+    if (u + r + 2 > PATH_LIMIT)
+        return -ENAMETOOLONG;
+    if (!r) {
+        memcpy(out, m->uri, u + 1);
+    } else if (strcmp(m->uri, ".") == 0) {
+        memcpy(out, rel, r + 1);
+    } else {
+        memcpy(out, m->uri, u);
+        if (m->uri[u - 1] != '/')
+            out[u++] = '/';
+        memcpy(out + u, rel, r + 1);
+    }
+    return 0;
+}
+
+static bool below(const char *path, const char *dir, size_t len)
+{
+    return len == 1 || (strncmp(path, dir, len) == 0 && (path[len] == '/' || !path[len]));
+}
+
+static void find_mount(struct path *p)
+{
+    for (uint32_t i = mount_count; i-- > 0;) {
+        struct mount *m = mounts[i];
+        if (!below(p->abs, m->path, m->path_len))
+            continue;
+        p->mount = m;
+        p->rel = p->abs + (m->path_len == 1 ? 1 : m->path_len);
+        if (*p->rel == '/')
+            p->rel++;
+        return;
+    }
+    panic("no root mount");
+}
+
+bool mounts_imply(const char *abs)
+{
+    size_t len = strlen(abs);
+    for (uint32_t i = 0; i < mount_count; i++)
+        if (mounts[i]->path_len > len && below(mounts[i]->path, abs, len))
+            return true;
+    return false;
+}
+
+void mounts_below(const char *dir, bool (*emit)(void *ctx, const char *name, size_t len), void *ctx)
+{
+    size_t len = strlen(dir);
+    for (uint32_t i = 0; i < mount_count; i++) {
+        const struct mount *m = mounts[i];
+        if (m->path_len <= len || m->path_len == 1 || !below(m->path, dir, len))
+            continue;
+        const char *name = m->path + (len == 1 ? 1 : len + 1);
+        const char *end = strchr(name, '/');
+        if (!emit(ctx, name, end ? (size_t)(end - name) : strlen(name)))
+            return;
+    }
+}
+
+/* Replaces the link at abs[0..link_end) by its target; what follows it stays. */
+static int substitute(char *abs, size_t link_end, const char *target)
+{
+    char rest[PATH_LIMIT], dir[PATH_LIMIT];
+    memcpy(rest, abs + link_end, strlen(abs + link_end) + 1);
+    size_t d = link_end;
+    while (d > 1 && abs[d - 1] != '/')
+        d--;
+    memcpy(dir, abs, d);
+    dir[d] = 0;
+    int err = path_join(target[0] == '/' ? "/" : dir, target, abs);
+    return err ? err : path_join(abs, rest, abs);
+}
+
+/* Follows links of our own file systems along the path. */
+static int follow_own_links(struct path *p, bool follow_last)
+{
+    for (int links = 0;; links++) {
+        if (links > MOST_LINKS)
+            return -ELOOP;
+        find_mount(p);
+        if (!p->mount->ops->own_links || !p->mount->ops->readlink || !*p->rel)
+            return 0;
+        char prefix[PATH_LIMIT], target[PATH_LIMIT];
+        size_t n = strlen(p->rel), end = 0;
+        ssize len = -EINVAL;
+        while (end < n) {
+            do
+                end++;
+            while (end < n && p->rel[end] != '/');
+            if (end == n && !follow_last)
+                break;
+            memcpy(prefix, p->rel, end);
+            prefix[end] = 0;
+            len = p->mount->ops->readlink(p->mount, prefix, target, sizeof(target) - 1);
+            if (len >= 0)
+                break;
+        }
+        if (len < 0)
+            return 0;
+        target[len] = 0;
+        if (target[0] != '/' && strchr(target, ':') && end == n) /* pipe:[1]: no path */
+            return 0;
+        int err = substitute(p->abs, (size_t)(p->rel - p->abs) + end, target);
+        if (err)
+            return err;
+    }
+}
+
+/*
+ * The directory before a "..": it must exist and be one; when it is a link the ".." belongs to its
+ * target. `abs` is the path so far.
+ */
+static int check_parent(char *abs, int *links)
+{
+    struct path *p = heap_alloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    kstat st;
+    int err = 0;
+    for (;;) {
+        memcpy(p->abs, abs, strlen(abs) + 1);
+        err = follow_own_links(p, true);
+        if (!err)
+            err = vfs_stat(p, false, &st);
+        if (err || (st.st_mode & S_TYPE) != S_LINK)
+            break;
+        char target[PATH_LIMIT];
+        ssize len = p->mount->ops->readlink
+                        ? p->mount->ops->readlink(p->mount, p->rel, target, sizeof(target) - 1)
+                        : -EINVAL;
+        if (len < 0 || ++*links > MOST_LINKS) {
+            err = len < 0 ? (int)len : -ELOOP;
+            break;
+        }
+        target[len] = 0;
+        err = substitute(abs, strlen(abs), target);
+        if (err)
+            break;
+    }
+    if (!err && (st.st_mode & S_TYPE) != S_DIR)
+        err = -ENOTDIR;
+    heap_free(p);
+    return err;
+}
+
+/* Appends the components of `in` to p->abs. */
+static int walk(struct path *p, const char *in)
+{
+    size_t len = strlen(p->abs);
+    bool own = false; /* does abs end in a component of `in`? */
+    int links = 0;
+    while (*in) {
+        const char *end = in;
+        while (*end && *end != '/')
+            end++;
+        size_t n = (size_t)(end - in);
+        p->must_be_dir = *end == '/' || (n == 1 && in[0] == '.');
+        if (n == 2 && in[0] == '.' && in[1] == '.') {
+            int err = own ? check_parent(p->abs, &links) : 0;
+            if (err)
+                return err;
+            len = strlen(p->abs);
+            while (len > 1 && p->abs[len - 1] != '/')
+                len--;
+            len = len > 1 ? len - 1 : 1;
+            p->abs[len] = 0;
+            p->must_be_dir = true;
+        } else if (n && !(n == 1 && in[0] == '.')) {
+            if (n > NAME_LIMIT || len + n + 2 > PATH_LIMIT)
+                return -ENAMETOOLONG;
+            if (len > 1)
+                p->abs[len++] = '/';
+            memcpy(p->abs + len, in, n);
+            len += n;
+            p->abs[len] = 0;
+            own = true;
+        }
+        in = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+static int start_at(int dirfd, const char *in, struct path *p)
+{
+    struct fs_state *fs = &current_process()->fs;
+    int err = 0;
+    if (in[0] == '/' || dirfd == AT_FDCWD) {
+        lock(&fs->lock);
+        const char *base = in[0] == '/' ? fs->root : fs->cwd;
+        memcpy(p->abs, base, strlen(base) + 1);
+        unlock(&fs->lock);
+        return 0;
+    }
+    struct file *f = fd_get(dirfd);
+    if (!f)
+        return -EBADF;
+    if (f->kind != FILE_DIR || !f->path)
+        err = -ENOTDIR;
+    else
+        memcpy(p->abs, f->path, strlen(f->path) + 1);
+    file_put(f);
+    return err;
+}
+
+int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out)
+{
+    if (!*kpath)
+        return -ENOENT;
+    int err = start_at(dirfd, kpath, out);
+    out->must_be_dir = false;
+    if (!err)
+        err = walk(out, kpath);
+    if (!err)
+        err = follow_own_links(out, follow || out->must_be_dir);
+    return err;
+}
+
+int path_resolve(int dirfd, const char *upath, bool follow, struct path *out)
+{
+    char in[PATH_LIMIT];
+    ssize n = strncpy_from_user(in, upath, sizeof(in));
+    return n < 0 ? (int)n : path_resolve_kernel(dirfd, in, follow, out);
+}

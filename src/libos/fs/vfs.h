@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Files, descriptors, mounts. A `struct file` is Linux's open file description; a `struct fs_ops`
+ * is a kind of mounted file system; a path is resolved to (mount, path below it) by fs/path.c.
+ * Functions return 0 or a length, or a negative errno.
+ */
+#pragma once
+#include "libos/lib/lock.h"
+#include "libos/libos.h"
+#include <asm/stat.h>
+#include <linux/fcntl.h>
+#include <linux/stat.h>
+#include <linux/time_types.h>
+
+typedef struct stat kstat; /* the kernel's own layout (asm/stat.h) */
+struct statfs64_k;
+
+struct file;
+struct mount;
+struct process;
+
+/* A sink for directory entries. `emit` copies one entry out; false: no room, stop before it. */
+struct dir_sink {
+    bool (*emit)(struct dir_sink *s, const char *name, size_t len, uint64_t ino, uint8_t type,
+                 int64_t next_cookie);
+    int64_t cookie; /* where to start; file->pos */
+};
+
+/*
+ * Operations of an open file. NULL: the operation goes to file->host_fd when there is one, else it
+ * fails as Linux fails for such an object (EINVAL, ENOTTY, ESPIPE …). `ubuf` is application memory.
+ */
+struct file_ops {
+    const char *name; /* for /proc/self/fd of nameless files and for logs */
+    /* Positioned transfer. `pos` is the offset to use; the caller advances the file's own. */
+    ssize (*read)(struct file *f, void *ubuf, size_t n, int64_t pos);
+    ssize (*write)(struct file *f, const void *ubuf, size_t n, int64_t pos);
+    /* Length of the file for SEEK_END and O_APPEND; NULL: not seekable unless host-backed. */
+    int64_t (*size)(struct file *f);
+    int (*stat)(struct file *f, kstat *st);
+    int (*truncate)(struct file *f, int64_t size);
+    int (*allocate)(struct file *f, int mode, int64_t off, int64_t len);
+    int (*sync)(struct file *f, bool data_only);
+    long (*ioctl)(struct file *f, unsigned cmd, unsigned long arg);
+    int (*chmod)(struct file *f, uint32_t mode);
+    int (*chown)(struct file *f, uint32_t uid, uint32_t gid);
+    int (*utimens)(struct file *f, const struct __kernel_timespec ts[2]); /* NULL ts: now */
+    /*
+     * Directories: calls `emit` for each entry from `cookie` on; stops when emit returns false.
+     */
+    int (*readdir)(struct file *f, struct dir_sink *sink);
+    /*
+     * mmap: places `len` bytes (page multiple) of the file from `off` at `addr` (already reserved
+     * by the memory manager, may be replaced with MAP_FIXED). NULL: host mapping of host_fd.
+     */
+    int (*mmap)(struct file *f, uintptr_t addr, size_t len, int prot, int flags, int64_t off);
+    /* Before a host mapping of host_fd is made (mmap is NULL): may refuse. */
+    int (*mmap_check)(struct file *f, size_t len, int64_t off);
+    /* Shared mappings that are copies: write [addr, addr+len) back to `off`. */
+    int (*mmap_sync)(struct file *f, uintptr_t addr, size_t len, int64_t off);
+    /* The host descriptor to wait on for readiness; NULL with host_fd < 0: always ready. */
+    int (*poll_fd)(struct file *f);
+    /* Last reference gone. The host descriptor is closed by the caller afterwards. */
+    int (*flush)(struct file *f); /* each close(): its result is close's result */
+    void (*release)(struct file *f);
+};
+
+enum file_kind {
+    FILE_REGULAR,
+    FILE_DIR,
+    FILE_STREAM,
+    FILE_SOCKET,
+    FILE_EPOLL,
+    FILE_EVENTFD,
+    FILE_OTHER
+};
+
+struct file {
+    uint32_t refs;
+    uint32_t flags; /* O_ACCMODE and status flags; changed by F_SETFL */
+    enum file_kind kind;
+    int host_fd; /* -1: none */
+    const struct file_ops *ops;
+    /*
+     * host_offset: the offset lives in the host's description (so that it is shared over fork) and
+     * plain read/write go there. Otherwise `pos` under pos_lock.
+     */
+    bool host_offset;
+    bool seekable;
+    struct lock pos_lock; /* held over a transfer that uses pos; last lock before object locks */
+    int64_t pos;
+    struct mount *mount;
+    char *path; /* absolute path inside, or NULL for nameless objects; heap, owned */
+    void *priv; /* of ops */
+};
+
+/* Allocates a description with one reference, everything zero but what is given. NULL: no memory */
+struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_fd, uint32_t flags);
+/* A description for an object that the host opened, by its type; takes `host_fd` over on success.
+ */
+int file_from_host(int host_fd, uint32_t flags, struct file **out);
+static inline void file_get(struct file *f)
+{
+    ref_get(&f->refs);
+}
+void file_put(struct file *f);
+
+/* Transfers at the file's own offset (read/write) or at `pos` (>= 0). */
+ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos);
+ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos);
+/* Reads into library-OS memory (ELF headers, scripts, configuration). */
+ssize file_read_kernel(struct file *f, void *buf, size_t n, int64_t pos);
+int file_stat(struct file *f, kstat *st);
+
+/* How many open files lose data if the process ends without closing them; atomic. */
+extern uint32_t files_to_flush;
+
+/* ---- descriptors ---- */
+
+struct fd_entry {
+    struct file *file;
+    bool cloexec;
+};
+struct fdtable {
+    struct lock lock;
+    struct fd_entry *fds;
+    uint32_t size;       /* slots */
+    uint32_t first_free; /* no free slot below */
+};
+
+int fdtable_init(struct fdtable *t);
+/* Takes the reference over. Lowest free number >= `from`; -EMFILE. */
+int fd_install(struct file *f, int from, bool cloexec);
+/* Puts `f` (reference taken over) at exactly `fd`; what was there is closed. */
+int fd_replace(int fd, struct file *f, bool cloexec);
+/* A counted reference, or NULL (EBADF). Release with file_put. */
+struct file *fd_get(int fd);
+/* As fd_get, but EBADF for O_PATH descriptors. */
+struct file *fd_get_io(int fd);
+int fd_close(int fd);
+void fd_close_on_exec(struct process *p);
+void fd_close_all(struct process *p);
+int fd_copy_table(struct fdtable *dst, struct fdtable *src);
+
+/* ---- mounts ---- */
+
+/*
+ * Operations of a mounted file system. `rel` is the path below the mount point: "" for its root,
+ * else without leading or trailing slash ("a/b").
+ */
+struct fs_ops {
+    const char *name;
+    /* Links of this file system are ours, not the host's: fs/path.c follows them by readlink. */
+    bool own_links;
+    int (*open)(struct mount *m, const char *rel, uint32_t flags, uint32_t mode, struct file **out);
+    /* `follow`: a symbolic link as last component is followed. */
+    int (*stat)(struct mount *m, const char *rel, bool follow, kstat *st);
+    int (*access)(struct mount *m, const char *rel, int mode, int flags);
+    ssize (*readlink)(struct mount *m, const char *rel, char *buf, size_t size);
+    int (*unlink)(struct mount *m, const char *rel, bool dir);
+    int (*mkdir)(struct mount *m, const char *rel, uint32_t mode);
+    int (*mknod)(struct mount *m, const char *rel, uint32_t mode, uint64_t dev);
+    int (*symlink)(struct mount *m, const char *target, const char *rel);
+    int (*link)(struct mount *m, const char *from, const char *to);
+    int (*rename)(struct mount *m, const char *from, const char *to, uint32_t flags);
+    int (*chmod)(struct mount *m, const char *rel, uint32_t mode);
+    int (*chown)(struct mount *m, const char *rel, uint32_t uid, uint32_t gid, bool follow);
+    int (*utimens)(struct mount *m, const char *rel, const struct __kernel_timespec ts[2],
+                   bool follow);
+    int (*statfs)(struct mount *m, struct statfs64_k *st);
+    int (*truncate)(struct mount *m, const char *rel, int64_t size); /* NULL: open + truncate */
+};
+
+struct mount {
+    const struct fs_ops *ops;
+    const char *path; /* absolute, normalised, no trailing slash but for "/" */
+    size_t path_len;
+    const char *uri; /* normalised host path; "." for the launcher's directory; may be NULL */
+    bool device;     /* uri began with dev: no policy on its files */
+    const char *key_name;
+    bool recovery;
+    void *priv;
+};
+
+extern const struct fs_ops fs_chroot, fs_encrypted, fs_tmpfs, fs_proc, fs_sys, fs_dev;
+
+/* All mounts in order of construction; the last one that covers a path serves it. */
+extern struct mount **mounts;
+extern uint32_t mount_count;
+
+/* Builds root, /proc, /dev, /sys and the manifest's mounts; prints one line on failure. */
+int mounts_setup(void);
+
+/* ---- paths ---- */
+
+struct fs_state {
+    struct lock lock;
+    char *cwd;  /* absolute, normalised */
+    char *root; /* chroot(2) directory, "/" */
+    uint32_t umask;
+};
+
+/* A resolved path. Points into itself: do not copy. */
+struct path {
+    struct mount *mount;
+    const char *rel;      /* into `abs` */
+    bool must_be_dir;     /* it ended in a slash */
+    char abs[PATH_LIMIT]; /* inside */
+};
+
+/*
+ * Resolves an application path relative to dirfd. Symbolic links before the last component are
+ * followed; the last one too when `follow`. Empty paths are ENOENT unless `empty_ok`
+ * (AT_EMPTY_PATH, handled by the caller).
+ */
+int path_resolve(int dirfd, const char *upath, bool follow, struct path *out);
+/* The same for a path in library-OS memory. */
+int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out);
+
+/* Text only: "/a//b/./c/../d/" -> "/a/b/d"; `out` holds PATH_LIMIT bytes. -ENAMETOOLONG. */
+int path_normalise(const char *in, char *out);
+/* `dir` and `rest` joined and normalised. */
+int path_join(const char *dir, const char *rest, char out[PATH_LIMIT]);
+/* Host path of `rel` below a mount whose uri is a host path. -ENAMETOOLONG */
+int mount_host_path(const struct mount *m, const char *rel, char out[PATH_LIMIT]);
+
+/* Does some mount lie below the absolute path, so that a directory must be seen there? */
+bool mounts_imply(const char *abs);
+
+/* Opens by path inside; the building block of open, execve and the loader. */
+int vfs_open(const struct path *p, uint32_t flags, uint32_t mode, struct file **out);
+int vfs_open_kernel(const char *kpath, uint32_t flags, struct file **out);
+int vfs_stat(const struct path *p, bool follow, kstat *st);
+
+/* Names of mount points directly below `dir` (absolute inside), for directory listings. Calls
+ * `emit` for each; stops when it returns false. */
+void mounts_below(const char *dir, bool (*emit)(void *ctx, const char *name, size_t len),
+                  void *ctx);

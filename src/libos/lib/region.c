@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * The region: one reserved range of addresses out of which all memory of the library OS comes, so
+ * that "is this the application's?" is a comparison. Page runs are handed out first fit; free runs
+ * are kept in an array sorted by address.
+ */
+#include "host/host.h"
+#include "libos/lib/lock.h"
+#include "libos/lib/region.h"
+#include "libos/log.h"
+#include "platform/platform.h"
+#include <linux/mman.h>
+
+#define REGION_LARGEST  (64UL << 30)
+#define REGION_SMALLEST (256UL << 20)
+#define MAX_RUNS        4096
+
+struct run_free {
+    uintptr_t start, end;
+};
+
+/* Lock order: leaf (below every other lock). */
+static struct lock region_lock;
+static uintptr_t region_start, region_end, region_used; /* used: first never-used address */
+static struct run_free runs[MAX_RUNS];
+static size_t run_count;
+
+void region_init(void)
+{
+    for (size_t size = REGION_LARGEST; size >= REGION_SMALLEST; size /= 2) {
+        long p = host_mmap(0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (!IS_ERR(p)) {
+            region_start = region_used = (uintptr_t)p;
+            region_end = region_start + size;
+            return;
+        }
+    }
+    panic("no address space for the library OS (is RLIMIT_AS below 256 MiB?)");
+}
+
+static uintptr_t take_run(size_t size)
+{
+    for (size_t i = 0; i < run_count; i++) {
+        if (runs[i].end - runs[i].start < size)
+            continue;
+        uintptr_t p = runs[i].start;
+        runs[i].start += size;
+        if (runs[i].start == runs[i].end) {
+            run_count--;
+            memmove(&runs[i], &runs[i + 1], (run_count - i) * sizeof(runs[0]));
+        }
+        return p;
+    }
+    if (region_end - region_used < size)
+        return 0;
+    uintptr_t p = region_used;
+    region_used += size;
+    return p;
+}
+
+void *region_alloc(size_t size)
+{
+    assert(size && !(size & PAGE_MASK));
+    lock(&region_lock);
+    uintptr_t p = take_run(size);
+    unlock(&region_lock);
+    if (!p || IS_ERR(host_mmap(p, size, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0)))
+        return NULL;
+    return (void *)p;
+}
+
+static void give_run(uintptr_t start, uintptr_t end)
+{
+    size_t i = 0;
+    while (i < run_count && runs[i].start < start)
+        i++;
+    bool joins_left = i > 0 && runs[i - 1].end == start;
+    bool joins_right = i < run_count && runs[i].start == end;
+    if (joins_left && joins_right) {
+        runs[i - 1].end = runs[i].end;
+        run_count--;
+        memmove(&runs[i], &runs[i + 1], (run_count - i) * sizeof(runs[0]));
+    } else if (joins_left) {
+        runs[i - 1].end = end;
+    } else if (joins_right) {
+        runs[i].start = start;
+    } else if (run_count < MAX_RUNS) { /* else: the addresses are lost, not the memory */
+        memmove(&runs[i + 1], &runs[i], (run_count - i) * sizeof(runs[0]));
+        runs[i] = (struct run_free){start, end};
+        run_count++;
+    }
+}
+
+void region_free(void *p, size_t size)
+{
+    uintptr_t start = (uintptr_t)p;
+    assert(start >= region_start && start + size <= region_used && !(start & PAGE_MASK));
+    host_mmap(start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+              0);
+    lock(&region_lock);
+    give_run(start, start + size);
+    unlock(&region_lock);
+}
+
+#define USER_TOP 0x7ffffffff000UL
+
+bool user_range_ok(const void *addr, size_t len)
+{
+    uintptr_t a = (uintptr_t)addr;
+    if (a > USER_TOP || len > USER_TOP - a)
+        return false;
+    uintptr_t end = a + len;
+    return (end <= region_start || a >= region_end) &&
+           (end <= (uintptr_t)libos_image_start || a >= (uintptr_t)libos_image_end);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The application's address space: what is mapped where (mm/vma.c), and the calls that change it.
+ */
+#pragma once
+#include "libos/lib/lock.h"
+#include "libos/libos.h"
+
+struct file;
+struct process;
+
+/* One mapping. Neighbours that agree in everything (and continue in the file) are merged. */
+struct vma {
+    uintptr_t start, end; /* page multiples */
+    int prot;             /* PROT_* */
+    int flags;            /* MAP_SHARED or MAP_PRIVATE, MAP_ANONYMOUS, MAP_GROWSDOWN, VMA_* */
+    struct file *file;    /* counted, or NULL */
+    int64_t offset;       /* of `start` in the file */
+    const char *name;     /* static "[heap]", "[stack]", "[vdso]" or NULL */
+};
+
+#define VMA_INTERNAL 0x40000000 /* stubs of the system-call patcher: the application's, but ours \
+                                 */
+
+struct mm {
+    struct lock lock; /* held over each change, host call included */
+    struct vma *vmas; /* sorted by address, disjoint */
+    size_t count, capacity;
+    uintptr_t brk_start, brk, brk_limit;
+    uint64_t total; /* bytes mapped */
+};
+
+int mm_init(struct mm *mm);
+/* Forgets everything and unmaps it (execve). */
+void mm_clear(struct mm *mm);
+
+/* As mmap(2) but for the file's reference (kept) and `name`. Returns the address or an errno. */
+long mm_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, struct file *f,
+            int64_t off, const char *name);
+int mm_unmap(struct mm *mm, uintptr_t addr, size_t len);
+int mm_protect(struct mm *mm, uintptr_t addr, size_t len, int prot);
+
+/* Under mm->lock: the mapping that holds `addr`, or the first one above it, or NULL. */
+struct vma *vma_find(struct mm *mm, uintptr_t addr);
+
+/* mm/vma.c: the set itself, no host calls. Under mm->lock. -ENOMEM, nothing changed. */
+int vma_insert(struct mm *mm, const struct vma *v); /* replaces what it overlaps */
+int vma_remove(struct mm *mm, uintptr_t start, uintptr_t end);
+int vma_set_prot(struct mm *mm, uintptr_t start, uintptr_t end, int prot);
+
+/* A free range of `len` bytes within +-2 GiB of `near`, mapped PROT_READ|WRITE|EXEC for the
+ * patcher's stubs. Address or errno. */
+long mm_map_near(struct mm *mm, uintptr_t near, size_t len);
+
+/* Writes back shared mappings that are copies; called by msync, munmap, exit. */
+int mm_sync_range(struct mm *mm, uintptr_t start, uintptr_t end);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* clone(2), clone3, fork, vfork: new threads and new processes. */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/log.h"
+#include "libos/process.h"
+#include "libos/sync/futex.h"
+#include "platform/platform.h"
+#include <asm/unistd.h>
+#include <linux/sched.h>
+
+struct clone_request {
+    uint64_t flags;
+    uint64_t stack; /* 0: keep */
+    uint64_t tls;
+    uint32_t *parent_tid, *child_tid;
+    int *pidfd;
+};
+
+#define THREAD_NEEDS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+#define THREAD_MAY                                                                                \
+    (THREAD_NEEDS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | \
+     CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_IO | CLONE_PTRACE |       \
+     CLONE_UNTRACED)
+#define PROCESS_MAY                                                                        \
+    (CLONE_VM | CLONE_VFORK | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |  \
+     CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND | CLONE_IO | CLONE_DETACHED | CLONE_PTRACE | \
+     CLONE_UNTRACED | CLONE_PIDFD | CLONE_SYSVSEM)
+
+void thread_started(struct thread *t)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(t->set_tid); i++)
+        if (t->set_tid[i])
+            put_user(t->set_tid[i], t->tid);
+}
+
+static struct thread *new_thread(const struct clone_request *c)
+{
+    struct thread *me = current();
+    struct thread *t = thread_alloc(me->process);
+    if (!t)
+        return NULL;
+    *thread_regs(t) = *thread_regs(me);
+    struct regs *r = thread_regs(t);
+    r->rax = 0;
+    if (c->stack)
+        r->rsp = c->stack;
+    r->orig_rax = (uint64_t)-1;
+    t->fs_base = c->flags & CLONE_SETTLS ? c->tls : platform_get_fs();
+    t->blocked = me->blocked;
+    t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : NULL;
+    t->set_tid[0] = c->flags & CLONE_PARENT_SETTID ? c->parent_tid : NULL;
+    t->set_tid[1] = c->flags & CLONE_CHILD_SETTID ? c->child_tid : NULL;
+    memcpy(t->comm, me->comm, sizeof(t->comm));
+    return t;
+}
+
+static long clone_thread(const struct clone_request *c)
+{
+    struct process *p = current_process();
+    struct thread *t = new_thread(c);
+    if (!t)
+        return -EAGAIN;
+    lock(&p->lock);
+    long r = p->ending_others || p->exiting ? -EAGAIN : 0;
+    if (!r) {
+        list_add_tail(&p->threads, &t->siblings);
+        p->nthreads++;
+        if (p->stopping)
+            work_set(t, WORK_STOP);
+        r = platform_thread_start(t);
+        if (r) {
+            list_del(&t->siblings);
+            p->nthreads--;
+        } else {
+            r = t->tid; /* it cannot end before the lock is free */
+            if (c->flags & CLONE_PARENT_SETTID)
+                put_user(c->parent_tid, t->tid);
+        }
+    }
+    unlock(&p->lock);
+    if (r < 0)
+        thread_free(t);
+    return r;
+}
+
+/* In the child: this thread is all there is. */
+static void become_child(struct process *p, const struct clone_request *c, int parent)
+{
+    struct thread *t = current();
+    p->ppid = parent;
+    p->pid = t->tid = t->host_tid;
+    list_for_each_safe (it, &p->threads) {
+        struct thread *other = list_entry(it, struct thread, siblings);
+        if (other == t)
+            continue;
+        list_del(it);
+        other->alive = 0;
+        thread_free(other);
+    }
+    futex_forget_all();
+    p->nthreads = 1;
+    p->stopping = false;
+    p->parked = 0;
+    work_clear(t, WORK_STOP);
+    signal_queue_flush(&p->pending);
+    signal_queue_flush(&t->pending);
+    t->robust_list = NULL;
+    t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : NULL;
+    if (c->flags & CLONE_SETTLS)
+        platform_set_fs(c->tls);
+    if (c->flags & CLONE_CHILD_SETTID)
+        put_user(c->child_tid, t->tid);
+    if (c->flags & CLONE_CLEAR_SIGHAND)
+        for (int i = 0; i < NSIG_MAX; i++)
+            if (p->sighand.action[i].handler > 1)
+                p->sighand.action[i] = (struct ksigaction){0};
+    if (c->stack)
+        thread_regs(t)->rsp = c->stack;
+    p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
+}
+
+/* Sleeps until the vfork child closed its end: execve, exit or death. */
+static void wait_for_vfork(int fd)
+{
+    char byte;
+    while (host_syscall(__NR_read, fd, (long)&byte, 1, 0, 0, 0) == -EINTR)
+        ;
+    host_close(fd);
+}
+
+static long clone_process(const struct clone_request *c)
+{
+    struct process *p = current_process();
+    struct thread *t = current();
+    int fds[2] = {-1, -1};
+    if (run.manifest.image->disallow_subprocesses) {
+        log_warning("fork is refused: sys.disallow_subprocesses is set");
+        return -EAGAIN;
+    }
+    if (c->flags & CLONE_VFORK) {
+        long e = host_syscall(__NR_pipe2, (long)fds, 02000000, 0, 0, 0, 0);
+        if (e)
+            return e;
+    }
+    int parent = p->pid;
+    t->fs_base = platform_get_fs();
+    world_stop();
+    long pid = platform_fork();
+    if (pid == 0) {
+        become_child(p, c, parent);
+        if (fds[0] >= 0) {
+            host_close(fds[0]);
+            t->vfork_fd = fds[1];
+        } else {
+            t->vfork_fd = -1;
+        }
+        return 0;
+    }
+    world_resume();
+    if (fds[1] >= 0)
+        host_close(fds[1]);
+    if (pid > 0 && c->flags & CLONE_PARENT_SETTID) {
+        uint32_t id = (uint32_t)pid;
+        put_user(c->parent_tid, id);
+    }
+    if (pid > 0 && c->flags & CLONE_PIDFD && c->pidfd)
+        log_warning("clone with CLONE_PIDFD is not supported");
+    if (fds[0] >= 0) {
+        if (pid > 0)
+            wait_for_vfork(fds[0]);
+        else
+            host_close(fds[0]);
+    }
+    return pid;
+}
+
+static long do_clone(const struct clone_request *c)
+{
+    uint64_t flags = c->flags & ~(uint64_t)CSIGNAL;
+    if (flags & CLONE_THREAD) {
+        if ((flags & THREAD_NEEDS) != THREAD_NEEDS || flags & ~(uint64_t)THREAD_MAY)
+            return -EINVAL;
+        return clone_thread(c);
+    }
+    if (flags & CLONE_SIGHAND || flags & CLONE_PIDFD || flags & ~(uint64_t)PROCESS_MAY)
+        return -EINVAL;
+    if (flags & CLONE_VM && !(flags & CLONE_VFORK))
+        return -EINVAL; /* two processes in one memory for good: not supported */
+    return clone_process(c);
+}
+
+long sys_clone(SYS_ARGS);
+long sys_clone(SYS_ARGS)
+{
+    SYS_UNUSED;
+    struct clone_request c = {.flags = (uint64_t)a0,
+                              .stack = (uint64_t)a1,
+                              .parent_tid = (uint32_t *)a2,
+                              .child_tid = (uint32_t *)a3,
+                              .tls = (uint64_t)a4,
+                              .pidfd = (int *)a2};
+    return do_clone(&c);
+}
+
+SYSCALL2(clone3, const struct clone_args *, uargs, size_t, size)
+{
+    struct clone_args a = {0};
+    if (size < CLONE_ARGS_SIZE_VER0)
+        return -EINVAL;
+    if (size > PAGE_SIZE)
+        return -E2BIG;
+    if (copy_from_user(&a, uargs, MIN(size, sizeof(a))))
+        return -EFAULT;
+    if (a.flags & CSIGNAL || a.exit_signal > NSIG_MAX || (!a.stack) != (!a.stack_size) ||
+        a.set_tid_size || a.flags & CLONE_INTO_CGROUP)
+        return -EINVAL;
+    struct clone_request c = {.flags = a.flags | a.exit_signal,
+                              .stack = a.stack + a.stack_size,
+                              .parent_tid = (uint32_t *)a.parent_tid,
+                              .child_tid = (uint32_t *)a.child_tid,
+                              .tls = a.tls,
+                              .pidfd = (int *)a.pidfd};
+    return do_clone(&c);
+}
+
+SYSCALL0(fork)
+{
+    struct clone_request c = {.flags = SIGCHLD};
+    return do_clone(&c);
+}
+
+SYSCALL0(vfork)
+{
+    struct clone_request c = {.flags = CLONE_VFORK | CLONE_VM | SIGCHLD};
+    return do_clone(&c);
+}
+
+SYSCALL1(set_tid_address, uint32_t *, utid)
+{
+    current()->clear_tid = utid;
+    return current()->tid;
+}
+
+SYSCALL1(exit, int, status)
+{
+    thread_exit(status);
+}
+
+SYSCALL1(exit_group, int, status)
+{
+    process_exit((status & 0xff) << 8);
+}
+
+SYSCALL4(wait4, int, pid, int *, ustatus, int, options, void *, urusage)
+{
+    if ((ustatus && !user_range_ok(ustatus, 4)) || (urusage && !user_range_ok(urusage, 144)))
+        return -EFAULT;
+    for (;;) {
+        long r = host_pass_blocking(__NR_wait4, pid, (long)ustatus, options, (long)urusage, 0, 0);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+SYSCALL5(waitid, int, which, int, id, void *, uinfo, int, options, void *, urusage)
+{
+    if ((uinfo && !user_range_ok(uinfo, sizeof(siginfo_t))) ||
+        (urusage && !user_range_ok(urusage, 144)))
+        return -EFAULT;
+    for (;;) {
+        long r = host_pass_blocking(__NR_waitid, which, id, (long)uinfo, options, (long)urusage, 0);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* execve(2): find the interpreter, clear the address space, load, build the initial stack. */
+#include "libos/proc/exec.h"
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/fs/vfs.h"
+#include "libos/log.h"
+#include "libos/proc/elf.h"
+#include "libos/proc/vdso.h"
+#include "libos/process.h"
+#include "platform/platform.h"
+#include <linux/mman.h>
+#include <linux/auxvec.h>
+
+#define MOST_ARG_BYTES    (6UL << 20)   /* of argv and environment together */
+#define MOST_ARG_STRING   (128UL << 10) /* MAX_ARG_STRLEN */
+#define MOST_SCRIPT_DEPTH 5
+#define DEFAULT_STACK     (8UL << 20)
+
+int strings_add(struct strings *s, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    if (s->len + n > MOST_ARG_BYTES)
+        return -E2BIG;
+    if (s->len + n > s->capacity) {
+        size_t capacity = MAX(s->capacity * 2, s->len + n + 4096);
+        char *d = heap_realloc(s->data, capacity);
+        if (!d)
+            return -ENOMEM;
+        s->data = d;
+        s->capacity = capacity;
+    }
+    memcpy(s->data + s->len, text, n);
+    s->len += n;
+    s->count++;
+    return 0;
+}
+
+void strings_free(struct strings *s)
+{
+    heap_free(s->data);
+    *s = (struct strings){0};
+}
+
+static ssize read_file(void *ctx, void *buf, size_t n, int64_t off)
+{
+    return file_read_kernel(ctx, buf, n, off);
+}
+
+struct program {
+    struct file *file, *interp_file;
+    struct elf_image image, interp;
+    char path[PATH_LIMIT]; /* of the ELF file, after scripts were resolved */
+};
+
+static int open_executable(const char *path, struct file **out)
+{
+    kstat st;
+    struct path *p = heap_alloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    int err = path_resolve_kernel(AT_FDCWD, path, true, p);
+    if (!err)
+        err = vfs_stat(p, true, &st);
+    if (!err && (st.st_mode & 0170000) != 0100000)
+        err = -EACCES;
+    if (!err && !(st.st_mode & 0111))
+        err = -EACCES;
+    if (!err)
+        err = vfs_open(p, O_RDONLY, 0, out);
+    heap_free(p);
+    return err;
+}
+
+/* "#! interpreter [one argument]" (execve(2)): rewrites argv and path. */
+static int take_script(struct program *g, const char *line, struct strings *argv)
+{
+    char interp[256], arg[256] = "";
+    const char *p = line + 2, *end = line + strlen(line);
+    while (*p == ' ' || *p == '\t')
+        p++;
+    const char *e = p;
+    while (e < end && *e != ' ' && *e != '\t')
+        e++;
+    if (e == p)
+        return -ENOEXEC;
+    fmt(interp, sizeof(interp), "%.*s", (int)(e - p), p);
+    while (*e == ' ' || *e == '\t')
+        e++;
+    while (end > e && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    fmt(arg, sizeof(arg), "%.*s", (int)(end - e), e);
+    struct strings n = {0};
+    int err = strings_add(&n, interp);
+    if (!err && arg[0])
+        err = strings_add(&n, arg);
+    if (!err)
+        err = strings_add(&n, g->path);
+    size_t skip = argv->count ? strlen(argv->data) + 1 : 0;
+    for (size_t at = skip; !err && at < argv->len; at += strlen(argv->data + at) + 1)
+        err = strings_add(&n, argv->data + at);
+    if (err) {
+        strings_free(&n);
+        return err;
+    }
+    strings_free(argv);
+    *argv = n;
+    fmt(g->path, sizeof(g->path), "%s", interp);
+    return 0;
+}
+
+/* Opens the program, following scripts to their interpreter. */
+static int open_program(struct program *g, struct strings *argv)
+{
+    for (int depth = 0;; depth++) {
+        if (depth > MOST_SCRIPT_DEPTH)
+            return -ELOOP;
+        int err = open_executable(g->path, &g->file);
+        if (err)
+            return err;
+        char line[257];
+        ssize n = file_read_kernel(g->file, line, sizeof(line) - 1, 0);
+        if (n < 0)
+            return (int)n;
+        line[n] = 0;
+        if (n < 2 || line[0] != '#' || line[1] != '!')
+            return elf_read(&g->image, read_file, g->file);
+        char *nl = strchr(line, '\n');
+        if (!nl && n == (ssize)sizeof(line) - 1)
+            return -ENOEXEC;
+        if (nl)
+            *nl = 0;
+        file_put(g->file);
+        g->file = NULL;
+        err = take_script(g, line, argv);
+        if (err)
+            return err;
+    }
+}
+
+static int open_interp(struct program *g)
+{
+    if (!g->image.interp[0])
+        return 0;
+    int err = open_executable(g->image.interp, &g->interp_file);
+    if (err) {
+        log_warning("ELF interpreter '%s' of '%s' cannot be opened: error %d (is it mounted and "
+                    "trusted?)",
+                    g->image.interp, g->path, -err);
+        return err;
+    }
+    err = elf_read(&g->interp, read_file, g->interp_file);
+    return err == -ENOEXEC ? -ELIBBAD : err;
+}
+
+static void close_program(struct program *g)
+{
+    if (g->file)
+        file_put(g->file);
+    if (g->interp_file)
+        file_put(g->interp_file);
+    heap_free(g);
+}
+
+static uint64_t stack_size(struct process *p)
+{
+    uint64_t size = p->limits[RLIMIT_STACK].rlim_cur;
+    if (size == RLIM64_INFINITY || size > (1UL << 30))
+        size = DEFAULT_STACK;
+    return PAGE_UP(MAX(size, 128UL << 10));
+}
+
+/* Copies strings to the stack top; returns the address of the first. */
+static uintptr_t push_strings(uintptr_t *sp, const struct strings *s)
+{
+    *sp -= s->len;
+    return copy_to_user((void *)*sp, s->data, s->len) ? 0 : *sp;
+}
+
+struct aux {
+    uint64_t pairs[48];
+    size_t n;
+};
+
+static void aux_add(struct aux *a, uint64_t type, uint64_t value)
+{
+    a->pairs[a->n++] = type;
+    a->pairs[a->n++] = value;
+}
+
+static uint64_t host_aux(uint64_t type)
+{
+    for (const uint64_t *a = run.host_auxv; a && a[0] != AT_NULL; a += 2)
+        if (a[0] == type)
+            return a[1];
+    return 0;
+}
+
+static void fill_aux(struct aux *a, const struct process *p, const struct elf_loaded *prog,
+                     uintptr_t interp_base, uintptr_t random, uintptr_t platform, uintptr_t execfn)
+{
+    if (vdso_base())
+        aux_add(a, AT_SYSINFO_EHDR, vdso_base());
+    aux_add(a, AT_HWCAP, host_aux(AT_HWCAP));
+    aux_add(a, AT_PAGESZ, PAGE_SIZE);
+    aux_add(a, AT_CLKTCK, 100);
+    aux_add(a, AT_PHDR, prog->phdr);
+    aux_add(a, AT_PHENT, prog->phentsize);
+    aux_add(a, AT_PHNUM, prog->phnum);
+    aux_add(a, AT_BASE, interp_base);
+    aux_add(a, AT_FLAGS, 0);
+    aux_add(a, AT_ENTRY, prog->entry);
+    aux_add(a, AT_UID, p->cred.uid);
+    aux_add(a, AT_EUID, p->cred.euid);
+    aux_add(a, AT_GID, p->cred.gid);
+    aux_add(a, AT_EGID, p->cred.egid);
+    aux_add(a, AT_SECURE, 0);
+    aux_add(a, AT_RANDOM, random);
+    aux_add(a, AT_HWCAP2, host_aux(AT_HWCAP2));
+    aux_add(a, AT_EXECFN, execfn);
+    aux_add(a, AT_PLATFORM, platform);
+#ifdef AT_MINSIGSTKSZ
+    aux_add(a, AT_MINSIGSTKSZ, 1024 + platform_xstate_size());
+#endif
+    aux_add(a, AT_NULL, 0);
+}
+
+static int push_pointers(uintptr_t *at, uintptr_t strings, const struct strings *s)
+{
+    for (size_t off = 0; off < s->len; off += strlen(s->data + off) + 1, *at += 8) {
+        uint64_t p = strings + off;
+        if (put_user((uint64_t *)*at, p))
+            return -EFAULT;
+    }
+    uint64_t end = 0;
+    *at += 8;
+    return put_user((uint64_t *)(*at - 8), end);
+}
+
+/* The initial stack (psABI 3.4.1). Returns the stack pointer, or 0. */
+static uintptr_t build_stack(struct process *p, uintptr_t top, const char *path,
+                             const struct strings *argv, const struct strings *envp,
+                             const struct elf_loaded *prog, uintptr_t interp_base)
+{
+    uintptr_t sp = top - 8;
+    uint8_t random[16];
+    if (host_random(random, sizeof(random)))
+        return 0;
+    sp -= strlen(path) + 1;
+    uintptr_t execfn = sp;
+    p->env_end = sp;
+    uintptr_t env = push_strings(&sp, envp);
+    p->env_start = p->arg_end = sp;
+    uintptr_t arg = push_strings(&sp, argv);
+    p->arg_start = sp;
+    sp -= 7;
+    uintptr_t platform = sp;
+    sp = ALIGN_DOWN(sp - sizeof(random), 16);
+    uintptr_t random_at = sp;
+    if (!env || !arg || copy_to_user((void *)execfn, path, strlen(path) + 1) ||
+        copy_to_user((void *)platform, "x86_64", 7) ||
+        copy_to_user((void *)random_at, random, sizeof(random)))
+        return 0;
+    struct aux aux = {.n = 0};
+    fill_aux(&aux, p, prog, interp_base, random_at, platform, execfn);
+    size_t words = 1 + argv->count + 1 + envp->count + 1 + aux.n;
+    sp = ALIGN_DOWN(sp - words * 8, 16);
+    uint64_t argc = argv->count;
+    uintptr_t at = sp + 8;
+    if (put_user((uint64_t *)sp, argc) || push_pointers(&at, arg, argv) ||
+        push_pointers(&at, env, envp) || copy_to_user((void *)at, aux.pairs, aux.n * 8))
+        return 0;
+    return sp;
+}
+
+static int set_up_brk(struct process *p, uintptr_t end)
+{
+    uint64_t limit = run.manifest.image->brk_max_size;
+    if (limit == MF_UNSET)
+        limit = 64UL << 30;
+    p->mm.brk_start = p->mm.brk = PAGE_UP(end);
+    p->mm.brk_limit = p->mm.brk_start + limit;
+    return 0;
+}
+
+static void set_comm(struct process *p, const char *path)
+{
+    const char *base = strrchr(path, '/');
+    fmt(p->comm, sizeof(p->comm), "%s", base ? base + 1 : path);
+    memcpy(current()->comm, p->comm, sizeof(p->comm));
+}
+
+/* The address space is empty: everything from here on must succeed. */
+static int load(struct process *p, struct program *g, const char *path, struct strings *argv,
+                struct strings *envp)
+{
+    struct elf_loaded prog, interp = {0};
+    int err = elf_map(&p->mm, &g->image, g->file, &prog);
+    if (!err && g->interp_file)
+        err = elf_map(&p->mm, &g->interp, g->interp_file, &interp);
+    if (!err)
+        err = vdso_map(&p->mm);
+    if (err)
+        return err;
+    size_t size = stack_size(p);
+    size_t need = PAGE_UP(argv->len + envp->len + (argv->count + envp->count) * 8 + 8192);
+    size = MAX(size, need + (128UL << 10));
+    int prot = PROT_READ | PROT_WRITE | (g->image.stack_exec ? PROT_EXEC : 0);
+    long stack =
+        mm_map(&p->mm, 0, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, NULL,
+               0, "[stack]");
+    if (IS_ERR(stack))
+        return (int)stack;
+    uintptr_t sp = build_stack(p, (uintptr_t)stack + size, path, argv, envp, &prog, interp.bias);
+    if (!sp)
+        return -EFAULT;
+    set_up_brk(p, prog.end);
+    struct regs *r = thread_regs(current());
+    memset(r, 0, sizeof(*r));
+    r->rip = g->interp_file ? interp.entry : prog.entry;
+    r->rsp = sp;
+    r->rflags = 0x202;
+    r->orig_rax = (uint64_t)-1;
+    return 0;
+}
+
+static void reset_signals(struct process *p, struct thread *t)
+{
+    lock(&p->sig_lock);
+    for (int i = 0; i < NSIG_MAX; i++) {
+        uint64_t ignore = p->sighand.action[i].handler == 1;
+        p->sighand.action[i] = (struct ksigaction){.handler = ignore};
+    }
+    unlock(&p->sig_lock);
+    t->altstack = (struct sigaltstack_state){.flags = SS_DISABLE};
+    t->clear_tid = NULL;
+    t->robust_list = NULL;
+    t->fs_base = 0;
+}
+
+int exec_program(const char *path, struct strings *argv, struct strings *envp)
+{
+    struct process *p = current_process();
+    struct program *g = heap_zalloc(sizeof(*g));
+    char *exe = NULL;
+    if (!g)
+        return -ENOMEM;
+    fmt(g->path, sizeof(g->path), "%s", path);
+    int err = open_program(g, argv);
+    if (!err)
+        err = open_interp(g);
+    if (!err && !(exe = heap_strdup(g->path)))
+        err = -ENOMEM;
+    if (err) {
+        close_program(g);
+        return err;
+    }
+    threads_end_others();
+    thread_release_user(current()); /* robust list, clear_child_tid, vfork parent */
+    fd_close_on_exec(p);
+    mm_clear(&p->mm);
+    reset_signals(p, current());
+    heap_free(p->exe);
+    p->exe = exe;
+    set_comm(p, path);
+    err = load(p, g, path, argv, envp);
+    if (err)
+        log_error("cannot load '%s': error %d", g->path, -err);
+    close_program(g);
+    strings_free(argv);
+    strings_free(envp);
+    if (err)
+        process_exit(err == -ENOMEM || err == -ENOEXEC ? SIGKILL : SIGSEGV);
+    platform_set_fs(0);
+    platform_vector_reset();
+    platform_resume(thread_regs(current()));
+}
+
+static int copy_strings(struct strings *out, char *const *uptr)
+{
+    char *buf = heap_alloc(MOST_ARG_STRING);
+    if (!buf)
+        return -ENOMEM;
+    int err = 0;
+    for (size_t i = 0; uptr && !err; i++) {
+        const char *s;
+        if (get_user(s, &uptr[i])) {
+            err = -EFAULT;
+            break;
+        }
+        if (!s)
+            break;
+        ssize n = strncpy_from_user(buf, s, MOST_ARG_STRING);
+        err = n == -ENAMETOOLONG ? -E2BIG : n < 0 ? (int)n : strings_add(out, buf);
+    }
+    heap_free(buf);
+    return err;
+}
+
+static long execve_at(int dirfd, const char *upath, char *const *uargv, char *const *uenvp,
+                      int flags)
+{
+    struct path *p = heap_alloc(sizeof(*p));
+    struct strings argv = {0}, envp = {0};
+    if (!p)
+        return -ENOMEM;
+    int err;
+    char first = 1;
+    if (flags & AT_EMPTY_PATH && !get_user(first, upath) && !first) {
+        struct file *f = fd_get(dirfd);
+        err = !f ? -EBADF : f->path ? path_resolve_kernel(AT_FDCWD, f->path, true, p) : -EACCES;
+        if (f)
+            file_put(f);
+    } else {
+        err = path_resolve(dirfd, upath, true, p);
+    }
+    if (!err)
+        err = copy_strings(&argv, uargv);
+    if (!err && !argv.count)
+        err = strings_add(&argv, "");
+    if (!err)
+        err = copy_strings(&envp, uenvp);
+    if (!err)
+        err = exec_program(p->abs, &argv, &envp);
+    strings_free(&argv);
+    strings_free(&envp);
+    heap_free(p);
+    return err;
+}
+
+SYSCALL3(execve, const char *, path, char *const *, argv, char *const *, envp)
+{
+    return execve_at(AT_FDCWD, path, argv, envp, 0);
+}
+
+SYSCALL5(execveat, int, dirfd, const char *, path, char *const *, argv, char *const *, envp, int,
+         flags)
+{
+    if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    return execve_at(dirfd, path, argv, envp, flags);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Starting a program in the calling process. */
+#pragma once
+#include "libos/libos.h"
+
+/* NUL-terminated strings one after the other. */
+struct strings {
+    char *data;
+    size_t len, capacity;
+    size_t count;
+};
+int strings_add(struct strings *s, const char *text);
+void strings_free(struct strings *s);
+
+/*
+ * Replaces the program of the process: `path` is absolute inside. Before the point of no return an
+ * errno; afterwards failure ends the process with SIGKILL, as on Linux. Does not return on success.
+ */
+int exec_program(const char *path, struct strings *argv, struct strings *envp);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The system calls about signals. */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/process.h"
+#include <linux/time.h>
+
+#define MINSIGSTKSZ_KERNEL 2048
+
+static bool valid(int sig)
+{
+    return sig >= 1 && sig <= NSIG_MAX;
+}
+
+SYSCALL4(rt_sigaction, int, sig, const struct ksigaction *, uact, struct ksigaction *, uold, size_t,
+         size)
+{
+    struct ksigaction act;
+    if (size != sizeof(sigmask))
+        return -EINVAL;
+    if (uact && copy_from_user(&act, uact, sizeof(act)))
+        return -EFAULT;
+    if (!valid(sig) || (uact && (sig == SIGKILL || sig == SIGSTOP)))
+        return -EINVAL;
+    struct process *p = current_process();
+    lock(&p->sig_lock);
+    struct ksigaction old = p->sighand.action[sig - 1];
+    if (uact) {
+        act.mask &= ~SIG_UNBLOCKABLE;
+        p->sighand.action[sig - 1] = act;
+    }
+    unlock(&p->sig_lock);
+    if (uact)
+        signal_host_disposition(p, sig);
+    return uold && copy_to_user(uold, &old, sizeof(old)) ? -EFAULT : 0;
+}
+
+SYSCALL4(rt_sigprocmask, int, how, const sigmask *, uset, sigmask *, uold, size_t, size)
+{
+    struct thread *t = current();
+    sigmask old = t->blocked, set;
+    if (size != sizeof(sigmask))
+        return -EINVAL;
+    if (uset) {
+        if (get_user(set, uset))
+            return -EFAULT;
+        switch (how) {
+        case SIG_BLOCK:
+            set |= old;
+            break;
+        case SIG_UNBLOCK:
+            set = old & ~set;
+            break;
+        case SIG_SETMASK:
+            break;
+        default:
+            return -EINVAL;
+        }
+        signal_set_blocked(t, set & ~SIG_UNBLOCKABLE);
+    }
+    return uold && put_user(uold, old) ? -EFAULT : 0;
+}
+
+SYSCALL2(rt_sigpending, sigmask *, uset, size_t, size)
+{
+    struct thread *t = current();
+    if (size > sizeof(sigmask))
+        return -EINVAL;
+    signal_pending(t);
+    sigmask set = (t->pending.set | t->process->pending.set) & t->blocked;
+    return copy_to_user(uset, &set, size) ? -EFAULT : 0;
+}
+
+/* Sleeps until a signal is there to be handled. */
+static long wait_for_signal(struct thread *t)
+{
+    for (;;) {
+        uint32_t seen = park_prepare(t);
+        if (signal_pending(t))
+            return -ERESTARTNOHAND;
+        if (park(t, seen, HOST_NO_DEADLINE) == -EINTR && interrupted())
+            return -ERESTARTNOHAND;
+    }
+}
+
+SYSCALL2(rt_sigsuspend, const sigmask *, uset, size_t, size)
+{
+    struct thread *t = current();
+    sigmask set;
+    if (size != sizeof(sigmask))
+        return -EINVAL;
+    if (get_user(set, uset))
+        return -EFAULT;
+    t->saved_blocked = t->blocked;
+    t->restore_blocked = true;
+    signal_set_blocked(t, set & ~SIG_UNBLOCKABLE);
+    return wait_for_signal(t);
+}
+
+SYSCALL0(pause)
+{
+    return wait_for_signal(current());
+}
+
+static int deadline_of(const struct __kernel_timespec *uts, uint64_t *deadline)
+{
+    struct __kernel_timespec ts;
+    *deadline = HOST_NO_DEADLINE;
+    if (!uts)
+        return 0;
+    if (copy_from_user(&ts, uts, sizeof(ts)))
+        return -EFAULT;
+    if (ts.tv_sec < 0 || (uint64_t)ts.tv_nsec >= 1000000000)
+        return -EINVAL;
+    uint64_t ns = ts.tv_sec > 1000000000 ? 1000000000000000000UL
+                                         : (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    *deadline = host_clock_ns(CLOCK_MONOTONIC) + ns;
+    return 0;
+}
+
+SYSCALL4(rt_sigtimedwait, const sigmask *, uset, siginfo_t *, uinfo,
+         const struct __kernel_timespec *, uts, size_t, size)
+{
+    struct thread *t = current();
+    sigmask set;
+    uint64_t deadline;
+    siginfo_t info;
+    if (size != sizeof(sigmask))
+        return -EINVAL;
+    if (get_user(set, uset))
+        return -EFAULT;
+    int err = deadline_of(uts, &deadline);
+    if (err)
+        return err;
+    set &= ~SIG_UNBLOCKABLE;
+    int sig = 0;
+    t->waiting_for = set;
+    while (!(sig = signal_take(t, set, &info))) {
+        uint32_t seen = park_prepare(t);
+        if (signal_pending(t)) {
+            err = -EINTR;
+            break;
+        }
+        work_clear(t, WORK_SIGNAL);
+        if ((t->pending.set | t->process->pending.set) & set)
+            continue;
+        err = park(t, seen, deadline);
+        if (err == -ETIMEDOUT) {
+            sig = signal_take(t, set, &info);
+            err = sig ? 0 : -EAGAIN;
+            break;
+        }
+        if (err == -EINTR && interrupted())
+            break;
+        err = 0;
+    }
+    t->waiting_for = 0;
+    signal_recheck(t);
+    if (!sig)
+        return err;
+    return uinfo && put_user(uinfo, info) ? -EFAULT : sig;
+}
+
+SYSCALL2(sigaltstack, const stack_t *, uss, stack_t *, uold)
+{
+    struct thread *t = current();
+    struct sigaltstack_state *a = &t->altstack;
+    uint64_t sp = thread_regs(t)->rsp;
+    bool inside = !(a->flags & (SS_DISABLE | SS_AUTODISARM)) && sp > a->sp && sp - a->sp <= a->size;
+    stack_t old = {.ss_sp = (void *)a->sp,
+                   .ss_flags = (int)(a->flags | (inside ? SS_ONSTACK : 0)),
+                   .ss_size = a->size};
+    if (uss) {
+        stack_t ss;
+        if (get_user(ss, uss))
+            return -EFAULT;
+        uint32_t mode = (uint32_t)ss.ss_flags & ~SS_AUTODISARM;
+        if (inside)
+            return -EPERM;
+        if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
+            return -EINVAL;
+        if (mode == SS_DISABLE)
+            *a = (struct sigaltstack_state){.flags = SS_DISABLE};
+        else if (ss.ss_size < MINSIGSTKSZ_KERNEL)
+            return -ENOMEM;
+        else
+            *a = (struct sigaltstack_state){(uint64_t)ss.ss_sp, ss.ss_size,
+                                            (uint32_t)ss.ss_flags & SS_AUTODISARM};
+    }
+    return uold && put_user(uold, old) ? -EFAULT : 0;
+}
+
+SYSCALL0(rt_sigreturn)
+{
+    struct thread *t = current();
+    return signal_return(t, thread_regs(t));
+}
+
+static siginfo_t from_us(int sig, int code)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof(info));
+    info.si_signo = sig;
+    info.si_code = code;
+    info.si_pid = current_process()->pid;
+    info.si_uid = current_process()->cred.uid;
+    return info;
+}
+
+SYSCALL2(kill, int, pid, int, sig)
+{
+    struct process *p = current_process();
+    if (sig < 0 || sig > NSIG_MAX)
+        return -EINVAL;
+    if (pid == p->pid && sig) {
+        siginfo_t info = from_us(sig, SI_USER);
+        return signal_send_process(p, &info);
+    }
+    return host_kill(pid, sig);
+}
+
+/* The thread of ours with this id; process.lock is held. */
+static struct thread *find_thread(struct process *p, int tid)
+{
+    list_for_each (it, &p->threads) {
+        struct thread *t = list_entry(it, struct thread, siblings);
+        if (t->tid == tid)
+            return t;
+    }
+    return NULL;
+}
+
+static int send_to_tid(int tid, const siginfo_t *info)
+{
+    struct process *p = current_process();
+    lock(&p->lock);
+    struct thread *t = find_thread(p, tid);
+    int err = !t ? -ESRCH : info->si_signo ? signal_send_thread(t, info) : 0;
+    unlock(&p->lock);
+    return err;
+}
+
+SYSCALL3(tgkill, int, pid, int, tid, int, sig)
+{
+    if (pid <= 0 || tid <= 0 || sig < 0 || sig > NSIG_MAX)
+        return -EINVAL;
+    if (pid != current_process()->pid)
+        return host_tgkill(pid, tid, sig);
+    siginfo_t info = from_us(sig, SI_TKILL);
+    return send_to_tid(tid, &info);
+}
+
+SYSCALL2(tkill, int, tid, int, sig)
+{
+    if (tid <= 0 || sig < 0 || sig > NSIG_MAX)
+        return -EINVAL;
+    siginfo_t info = from_us(sig, SI_TKILL);
+    return send_to_tid(tid, &info);
+}
+
+static int take_info(int sig, const siginfo_t *uinfo, siginfo_t *info)
+{
+    if (copy_from_user(info, uinfo, sizeof(*info)))
+        return -EFAULT;
+    if (sig < 0 || sig > NSIG_MAX)
+        return -EINVAL;
+    info->si_signo = sig;
+    return 0;
+}
+
+SYSCALL3(rt_sigqueueinfo, int, pid, int, sig, const siginfo_t *, uinfo)
+{
+    siginfo_t info;
+    int err = take_info(sig, uinfo, &info);
+    if (err)
+        return err;
+    struct process *p = current_process();
+    if (pid != p->pid)
+        return info.si_code >= 0 || info.si_code == SI_TKILL
+                   ? -EPERM
+                   : host_pass(129, pid, sig, (long)&info, 0, 0, 0);
+    return sig ? signal_send_process(p, &info) : 0;
+}
+
+SYSCALL4(rt_tgsigqueueinfo, int, pid, int, tid, int, sig, const siginfo_t *, uinfo)
+{
+    siginfo_t info;
+    if (pid <= 0 || tid <= 0)
+        return -EINVAL;
+    int err = take_info(sig, uinfo, &info);
+    if (err)
+        return err;
+    return pid == current_process()->pid ? send_to_tid(tid, &info) : -ESRCH;
+}

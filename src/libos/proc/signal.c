@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Signal queues: what is pending for whom. Lock: process.sig_lock. */
+#include "libos/proc/signal.h"
+#include "libos/process.h"
+
+#define MOST_QUEUED 32768 /* RLIMIT_SIGPENDING's order of magnitude */
+
+void signal_queue_init(struct sigqueue *q)
+{
+    q->set = 0;
+    q->count = 0;
+    list_init(&q->entries);
+}
+
+void signal_queue_flush(struct sigqueue *q)
+{
+    list_for_each_safe (it, &q->entries) {
+        list_del(it);
+        heap_free(list_entry(it, struct sigqueue_entry, link));
+    }
+    signal_queue_init(q);
+}
+
+static bool default_ignored(int sig)
+{
+    return sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT;
+}
+
+/* Under sig_lock. An ignored signal is dropped unless a thread blocks it (it may be wanted later).
+ */
+static bool is_ignored(struct process *p, struct thread *t, int sig)
+{
+    uint64_t handler = p->sighand.action[sig - 1].handler;
+    if (sig == SIGKILL || sig == SIGSTOP)
+        return false;
+    if (t && t->blocked & SIGBIT(sig))
+        return false;
+    return handler == 1 || (handler == 0 && default_ignored(sig));
+}
+
+static int queue_add(struct sigqueue *q, const siginfo_t *info)
+{
+    int sig = info->si_signo;
+    if (sig < 32 && q->set & SIGBIT(sig))
+        return 0;
+    if (q->count >= MOST_QUEUED)
+        return -EAGAIN;
+    struct sigqueue_entry *e = heap_alloc(sizeof(*e));
+    if (!e)
+        return -EAGAIN;
+    e->info = *info;
+    list_add_tail(&q->entries, &e->link);
+    q->set |= SIGBIT(sig);
+    q->count++;
+    return 0;
+}
+
+/* SIGCONT discards pending stops, and the other way round (signal(7)). */
+static void discard(struct sigqueue *q, sigmask which)
+{
+    list_for_each_safe (it, &q->entries) {
+        struct sigqueue_entry *e = list_entry(it, struct sigqueue_entry, link);
+        if (which & SIGBIT(e->info.si_signo)) {
+            list_del(it);
+            heap_free(e);
+            q->count--;
+        }
+    }
+    q->set &= ~which;
+}
+
+#define STOPS (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
+
+static void before_queueing(struct process *p, struct sigqueue *q, int sig)
+{
+    if (sig == SIGCONT) {
+        discard(q, STOPS);
+        discard(&p->pending, STOPS);
+    } else if (STOPS & SIGBIT(sig)) {
+        discard(q, SIGBIT(SIGCONT));
+        discard(&p->pending, SIGBIT(SIGCONT));
+    }
+}
+
+static void wake_for(struct thread *t)
+{
+    work_set(t, WORK_SIGNAL);
+    if (t != current())
+        thread_kick(t);
+}
+
+int signal_send_thread(struct thread *t, const siginfo_t *info)
+{
+    struct process *p = t->process;
+    lock(&p->sig_lock);
+    int err = 0;
+    before_queueing(p, &t->pending, info->si_signo);
+    if (!is_ignored(p, t, info->si_signo))
+        err = queue_add(&t->pending, info);
+    bool wake = !err && (t->pending.set & ~t->blocked);
+    unlock(&p->sig_lock);
+    if (wake || t->waiting_for & SIGBIT(info->si_signo))
+        wake_for(t);
+    return err;
+}
+
+/* Some thread that does not block the signal, the caller first. Under process.lock. */
+static struct thread *choose_thread(struct process *p, int sig)
+{
+    sigmask bit = SIGBIT(sig);
+    struct thread *me = current();
+    if (me->process == p && (!(me->blocked & bit) || me->waiting_for & bit))
+        return me;
+    list_for_each (it, &p->threads) {
+        struct thread *t = list_entry(it, struct thread, siblings);
+        if (!(t->blocked & bit) || t->waiting_for & bit)
+            return t;
+    }
+    return NULL;
+}
+
+int signal_send_process(struct process *p, const siginfo_t *info)
+{
+    int sig = info->si_signo;
+    lock(&p->lock);
+    struct thread *t = choose_thread(p, sig);
+    lock(&p->sig_lock);
+    int err = 0;
+    before_queueing(p, &p->pending, sig);
+    if (!t || !is_ignored(p, t, sig))
+        err = queue_add(&p->pending, info);
+    unlock(&p->sig_lock);
+    if (t && !err)
+        wake_for(t);
+    unlock(&p->lock);
+    return err;
+}
+
+static bool take_from(struct sigqueue *q, sigmask want, siginfo_t *info)
+{
+    sigmask ready = q->set & want;
+    if (!ready)
+        return false;
+    /* Faults first, then by number (Linux's order). */
+    sigmask faults = SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) |
+                     SIGBIT(SIGFPE) | SIGBIT(SIGSYS);
+    sigmask pool = ready & faults ? ready & faults : ready;
+    int sig = __builtin_ctzl(pool) + 1;
+    struct sigqueue_entry *found = NULL;
+    bool more = false;
+    list_for_each (it, &q->entries) {
+        struct sigqueue_entry *e = list_entry(it, struct sigqueue_entry, link);
+        if (e->info.si_signo != sig)
+            continue;
+        if (found) {
+            more = true;
+            break;
+        }
+        found = e;
+    }
+    if (!more)
+        q->set &= ~SIGBIT(sig);
+    assert(found);
+    *info = found->info;
+    list_del(&found->link);
+    heap_free(found);
+    q->count--;
+    return true;
+}
+
+/* Moves what the host's handler noted into the queues. */
+static void empty_box(struct thread *t)
+{
+    struct host_signal_box *box = &t->box;
+    if (!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_HOSTSIG))
+        return;
+    work_clear(t, WORK_HOSTSIG);
+    sigmask standard = __atomic_load_n(&box->standard, __ATOMIC_ACQUIRE);
+    while (standard) {
+        int sig = __builtin_ctzl(standard) + 1;
+        siginfo_t info = box->standard_info[sig];
+        __atomic_fetch_and(&box->standard, ~SIGBIT(sig), __ATOMIC_RELEASE);
+        standard &= ~SIGBIT(sig);
+        signal_send_process(t->process, &info);
+    }
+    while (box->rt_tail != __atomic_load_n(&box->rt_head, __ATOMIC_ACQUIRE)) {
+        siginfo_t info = box->rt[box->rt_tail % BOX_RT_SLOTS];
+        __atomic_store_n(&box->rt_tail, box->rt_tail + 1, __ATOMIC_RELEASE);
+        signal_send_process(t->process, &info);
+    }
+}
+
+bool signal_pending(struct thread *t)
+{
+    empty_box(t);
+    lock(&t->process->sig_lock);
+    bool yes = (t->pending.set | t->process->pending.set) & ~t->blocked;
+    if (!yes)
+        work_clear(t, WORK_SIGNAL);
+    unlock(&t->process->sig_lock);
+    return yes;
+}
+
+int signal_take(struct thread *t, sigmask want, siginfo_t *info)
+{
+    struct process *p = t->process;
+    empty_box(t);
+    lock(&p->sig_lock);
+    bool found = take_from(&t->pending, want, info) || take_from(&p->pending, want, info);
+    unlock(&p->sig_lock);
+    return found ? info->si_signo : 0;
+}
+
+void signal_recheck(struct thread *t)
+{
+    struct process *p = t->process;
+    lock(&p->sig_lock);
+    if ((t->pending.set | p->pending.set) & ~t->blocked)
+        work_set(t, WORK_SIGNAL);
+    unlock(&p->sig_lock);
+}
+
+void signal_set_blocked(struct thread *t, sigmask mask)
+{
+    struct process *p = t->process;
+    sigmask newly = mask & ~t->blocked;
+    t->blocked = mask & ~SIG_UNBLOCKABLE;
+    signal_recheck(t);
+    /* A process-wide signal that waited for us must find another thread now. */
+    if (!(p->pending.set & newly) || p->nthreads < 2)
+        return;
+    lock(&p->lock);
+    list_for_each (it, &p->threads) {
+        struct thread *other = list_entry(it, struct thread, siblings);
+        if (other != t && p->pending.set & ~other->blocked)
+            wake_for(other);
+    }
+    unlock(&p->lock);
+}
+
+void signal_force(struct thread *t, const siginfo_t *info)
+{
+    struct process *p = t->process;
+    int sig = info->si_signo;
+    lock(&p->sig_lock);
+    struct ksigaction *a = &p->sighand.action[sig - 1];
+    if (t->blocked & SIGBIT(sig) || a->handler == 1)
+        a->handler = 0; /* a blocked or ignored fault kills (force_sig) */
+    t->blocked &= ~SIGBIT(sig);
+    queue_add(&t->pending, info);
+    unlock(&p->sig_lock);
+    work_set(t, WORK_SIGNAL);
+}

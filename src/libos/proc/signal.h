@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Signals: numbers, queues, dispositions (Linux's kernel ABI; signal(7)). */
+#pragma once
+#include "libos/libos.h"
+#include "libos/lib/list.h"
+#include <asm/siginfo.h>
+#include <asm/signal.h>
+
+/* sigaltstack(2) flags (linux/signal.h, which clashes with asm/siginfo.h in older kernels). */
+#ifndef SS_ONSTACK
+#    define SS_ONSTACK    1
+#    define SS_DISABLE    2
+#    define SS_AUTODISARM (1U << 31)
+#endif
+
+#define NSIG_MAX        64
+#define SIGBIT(n)       (1UL << ((n)-1))
+#define SIG_UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+
+struct ksigaction {   /* struct kernel_sigaction */
+    uint64_t handler; /* 0 SIG_DFL, 1 SIG_IGN */
+    uint64_t flags;
+    uint64_t restorer;
+    sigmask mask;
+};
+
+struct sigqueue_entry {
+    struct list link;
+    siginfo_t info;
+};
+
+/* Pending signals: standard ones at most once, real-time ones queued in order. */
+struct sigqueue {
+    sigmask set;
+    struct list entries;
+    uint32_t count;
+};
+
+struct sigaltstack_state {
+    uint64_t sp;
+    uint64_t size;
+    uint32_t flags; /* SS_DISABLE, SS_AUTODISARM */
+};
+
+/* Filled by the host's signal handler, which can take no lock; emptied by the thread itself. */
+#define BOX_RT_SLOTS 64
+struct host_signal_box {
+    sigmask standard;            /* atomic */
+    siginfo_t standard_info[32]; /* valid where the bit is set */
+    uint32_t rt_head, rt_tail;
+    siginfo_t rt[BOX_RT_SLOTS];
+};
+
+struct fault_info {
+    siginfo_t info;
+    uint64_t trapno, error_code, address;
+};
+
+struct sighand {
+    struct ksigaction action[NSIG_MAX];
+};
+
+struct thread;
+struct process;
+struct regs;
+
+/* Queues a signal to a thread or a process of ours. 0, or -EAGAIN when the queue is full. Ignored
+ * signals vanish here. Takes process.sig_lock. */
+int signal_send_thread(struct thread *t, const siginfo_t *info);
+int signal_send_process(struct process *p, const siginfo_t *info);
+/* A fault of the running thread: cannot be ignored or blocked. */
+void signal_force(struct thread *t, const siginfo_t *info);
+
+void signal_queue_init(struct sigqueue *q);
+void signal_queue_flush(struct sigqueue *q);
+/* Is some pending signal not blocked, for the calling thread? Empties the host-signal box first. */
+bool signal_pending(struct thread *t);
+/* Takes the next pending signal of `want`; returns its number, 0 when there is none. */
+int signal_take(struct thread *t, sigmask want, siginfo_t *info);
+void signal_set_blocked(struct thread *t, sigmask mask);
+/* Recomputes WORK_SIGNAL after the mask or a queue changed. */
+void signal_recheck(struct thread *t);
+
+/* Before returning to the application: runs default actions, pushes handler frames on the
+ * application's stack (proc/signal_deliver.c). `r` is what the application will resume with. */
+void signal_deliver(struct thread *t, struct regs *r);
+/* rt_sigreturn: restores *r and vector state from the frame on the application's stack. */
+long signal_return(struct thread *t, struct regs *r);
+
+/* The disposition of `sig` changed: some of it concerns the host too (SIGCHLD's SIG_IGN reaps
+ * children, an ignored SIGPIPE must not arrive). */
+void signal_host_disposition(struct process *p, int sig);
+
+/* entry/dispatch.c: called by entry.S. */
+void exit_work(struct regs *r);
+void fault_dispatch(struct regs *r);

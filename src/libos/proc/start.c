@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* From the manifest to the first program. */
+#include "host/host.h"
+#include "libos/log.h"
+#include "libos/proc/exec.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+
+#define FIRST_NOFILE 900
+#define MOST_NOFILE  65536
+
+__attribute__((noreturn)) static void fail(void)
+{
+    host_exit_group(1);
+}
+
+static void set_limits(struct process *p)
+{
+    const struct mf_image *im = run.manifest.image;
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        p->limits[i] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
+    host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&p->limits[RLIMIT_NOFILE], 0, 0);
+    struct rlimit64 host_files = p->limits[RLIMIT_NOFILE];
+    p->limits[RLIMIT_NOFILE].rlim_cur = im->fds_limit == MF_UNSET
+                                            ? MAX(host_files.rlim_cur, (uint64_t)FIRST_NOFILE)
+                                            : im->fds_limit;
+    p->limits[RLIMIT_NOFILE].rlim_max =
+        MAX(p->limits[RLIMIT_NOFILE].rlim_cur, MAX(host_files.rlim_max, (uint64_t)MOST_NOFILE));
+    /* The host's own limit must not be in the way: we hold descriptors of our own too. */
+    host_files.rlim_cur = host_files.rlim_max;
+    host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, (long)&host_files, 0, 0, 0);
+    p->limits[RLIMIT_STACK].rlim_cur = im->stack_size == MF_UNSET ? 8UL << 20 : im->stack_size;
+    p->limits[RLIMIT_CORE].rlim_cur = 0;
+    p->limits[RLIMIT_MEMLOCK] = (struct rlimit64){8UL << 20, 8UL << 20};
+    p->limits[RLIMIT_NICE] = (struct rlimit64){0, 0};
+    p->limits[RLIMIT_RTPRIO] = (struct rlimit64){0, 0};
+    p->limits[RLIMIT_MSGQUEUE] = (struct rlimit64){819200, 819200};
+}
+
+static int set_identity(struct process *p)
+{
+    const struct mf_image *im = run.manifest.image;
+    struct credentials *c = &p->cred;
+    c->uid = c->euid = c->suid = c->fsuid = im->uid;
+    c->gid = c->egid = c->sgid = c->fsgid = im->gid;
+    p->pid = (int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0);
+    p->ppid = (int)host_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
+    p->dumpable = 1;
+    p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
+    p->fs.cwd = heap_strdup(mf_string(&run.manifest, im->start_dir));
+    p->fs.root = heap_strdup("/");
+    p->fs.umask = (uint32_t)host_syscall(__NR_umask, 0, 0, 0, 0, 0, 0);
+    return p->fs.cwd && p->fs.root ? 0 : -ENOMEM;
+}
+
+/* The launcher's standard streams, where open. */
+static int take_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        long flags = host_fcntl(fd, F_GETFL, 0);
+        struct file *f;
+        if (flags < 0 || file_from_host(fd, (uint32_t)flags, &f))
+            continue;
+        int err = fd_replace(fd, f, false);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int check_start_dir(const struct process *p)
+{
+    kstat st;
+    struct path *path = heap_alloc(sizeof(*path));
+    int err = path ? path_resolve_kernel(AT_FDCWD, p->fs.cwd, true, path) : -ENOMEM;
+    if (!err)
+        err = vfs_stat(path, true, &st);
+    if (!err && (st.st_mode & 0170000) != 0040000)
+        err = -ENOTDIR;
+    if (err)
+        log_error("fs.start_dir '%s' is not a directory inside: error %d", p->fs.cwd, -err);
+    heap_free(path);
+    return err;
+}
+
+/* A file that the manifest names by host path, subject to the file policy. */
+static int read_source_file(const char *host, const char *key, struct strings *out)
+{
+    struct mount m = {
+        .ops = &fs_chroot, .path = "/", .path_len = 1, .uri = host[0] == '/' ? "/" : "."};
+    struct file *f;
+    kstat st;
+    int err = fs_chroot.open(&m, host[0] == '/' ? host + 1 : host, O_RDONLY, 0, &f);
+    if (err) {
+        log_error("%s: cannot open 'file:%s': error %d (it must exist and be trusted or allowed)",
+                  key, host, -err);
+        return err;
+    }
+    err = file_stat(f, &st);
+    size_t size = err || st.st_size > (8 << 20) ? 0 : (size_t)st.st_size;
+    char *text = heap_alloc(size + 1);
+    ssize n = text ? file_read_kernel(f, text, size, 0) : -ENOMEM;
+    file_put(f);
+    if (n < 0 || (size_t)n != size || (size && text[size - 1])) {
+        log_error("%s: 'file:%s' must be at most 8 MiB of strings that each end in a NUL byte "
+                  "(gramine-argv-serializer makes such files)",
+                  key, host);
+        heap_free(text);
+        return -EINVAL;
+    }
+    for (size_t at = 0; !err && at < size; at += strlen(text + at) + 1)
+        err = strings_add(out, text + at);
+    heap_free(text);
+    return err;
+}
+
+static int build_argv(struct strings *argv)
+{
+    const struct mf *m = &run.manifest;
+    const struct mf_image *im = m->image;
+    int err = 0;
+    switch (im->argv_mode) {
+    case MF_ARGV_SRC_FILE:
+        return read_source_file(mf_string(m, im->argv_src), "loader.argv_src_file", argv);
+    case MF_ARGV_LIST:
+        if (run.host_argc)
+            log_error("command-line arguments are dropped: loader.argv is set in the manifest");
+        for (uint32_t i = 0; !err && i < im->argv.count; i++)
+            err = strings_add(argv, mf_string(m, mf_argv(m)[i]));
+        return err;
+    case MF_ARGV_CMDLINE:
+        err = strings_add(argv, mf_string(m, im->entrypoint));
+        for (int i = 0; !err && i < run.host_argc; i++)
+            err = strings_add(argv, run.host_argv[i]);
+        return err;
+    }
+    if (run.host_argc) {
+        log_error("arguments were given, but the manifest does not say how to take them: set "
+                  "loader.argv, loader.argv_src_file or loader.insecure__use_cmdline_argv");
+        return -EINVAL;
+    }
+    return strings_add(argv, mf_string(m, im->entrypoint));
+}
+
+static const char *host_env(const char *name)
+{
+    size_t n = strlen(name);
+    for (char **e = run.host_envp; *e; e++)
+        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=')
+            return *e + n + 1;
+    return NULL;
+}
+
+/* Does the manifest set the variable of this "NAME=VALUE"? */
+static bool overridden(const char *text)
+{
+    const struct mf *m = &run.manifest;
+    for (uint32_t i = 0; i < m->image->env.count; i++) {
+        const char *name = mf_string(m, mf_envs(m)[i].name);
+        size_t n = strlen(name);
+        if (strncmp(text, name, n) == 0 && text[n] == '=')
+            return true;
+    }
+    return false;
+}
+
+static int add_pair(struct strings *s, const char *name, const char *value)
+{
+    size_t size = strlen(name) + strlen(value) + 2;
+    char *text = heap_alloc(size);
+    if (!text)
+        return -ENOMEM;
+    fmt(text, size, "%s=%s", name, value);
+    int err = strings_add(s, text);
+    heap_free(text);
+    return err;
+}
+
+static int build_envp(struct strings *envp)
+{
+    const struct mf *m = &run.manifest;
+    struct strings base = {0};
+    int err = 0;
+    if (m->image->env_mode == MF_ENV_HOST)
+        for (char **e = run.host_envp; *e && !err; e++)
+            err = strings_add(&base, *e);
+    else if (m->image->env_mode == MF_ENV_SRC_FILE)
+        err = read_source_file(mf_string(m, m->image->env_src), "loader.env_src_file", &base);
+    for (size_t at = 0; !err && at < base.len; at += strlen(base.data + at) + 1)
+        if (!overridden(base.data + at))
+            err = strings_add(envp, base.data + at);
+    for (uint32_t i = 0; !err && i < m->image->env.count; i++) {
+        const struct mf_env *e = &mf_envs(m)[i];
+        const char *name = mf_string(m, e->name);
+        const char *value = e->passthrough ? host_env(name) : mf_string(m, e->value);
+        if (value)
+            err = add_pair(envp, name, value);
+    }
+    strings_free(&base);
+    return err;
+}
+
+static void set_log(void)
+{
+    const struct mf_image *im = run.manifest.image;
+    const char *file = mf_string(&run.manifest, im->log_file);
+    int fd = 2;
+    if (file) {
+        fd = host_open(file, O_WRONLY | O_APPEND | O_CREAT, 0600);
+        if (fd < 0) {
+            log_error("loader.log_file: cannot open '%s': error %d", file, -fd);
+            fail();
+        }
+    }
+    log_init((enum log_level)im->log_level, fd);
+}
+
+void libos_start(void)
+{
+    struct process *p = first_process;
+    struct thread *t = current();
+    struct strings argv = {0}, envp = {0};
+    set_log();
+    list_init(&p->threads);
+    list_add_tail(&p->threads, &t->siblings);
+    p->nthreads = 1;
+    signal_queue_init(&p->pending);
+    set_limits(p);
+    if (set_identity(p) || fdtable_init(&p->fds) || mm_init(&p->mm))
+        panic("out of memory at start");
+    t->tid = p->pid;
+    if (mounts_setup() || check_start_dir(p) || take_standard_streams() < 0 || build_argv(&argv) ||
+        build_envp(&envp))
+        fail();
+    const char *entry = mf_string(&run.manifest, run.manifest.image->entrypoint);
+    int err = exec_program(entry, &argv, &envp);
+    log_error("libos.entrypoint: cannot start '%s': error %d (%s)", entry, -err,
+              err == -ENOENT    ? "no such file inside: is it mounted?"
+              : err == -EACCES  ? "not executable, or neither trusted nor allowed"
+              : err == -ENOEXEC ? "not an x86-64 ELF program and no #! script"
+                                : "see errno(3)");
+    fail();
+}

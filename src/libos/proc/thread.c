@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Threads: parking, stopping the world, ending; clone(2) in its thread form is in clone.c. */
+#include "libos/thread.h"
+#include "host/host.h"
+#include "libos/process.h"
+#include "libos/sync/futex.h"
+#include "platform/platform.h"
+
+int park(struct thread *t, uint32_t seen, uint64_t deadline_ns)
+{
+    int r = host_futex_wait(&t->park_word, seen, deadline_ns);
+    return r == -EAGAIN ? 0 : r;
+}
+
+void unpark(struct thread *t)
+{
+    __atomic_fetch_add(&t->park_word, 1, __ATOMIC_SEQ_CST);
+    host_futex_wake(&t->park_word, 1);
+}
+
+/* Parked by world_stop: says so and sleeps until the world goes on. */
+static void stop_here(struct thread *t)
+{
+    struct process *p = t->process;
+    lock(&p->lock);
+    if (!p->stopping) { /* it went on meanwhile */
+        work_clear(t, WORK_STOP);
+        unlock(&p->lock);
+        return;
+    }
+    uint32_t epoch = p->stop_epoch;
+    p->parked++;
+    __atomic_fetch_add(&p->thread_event, 1, __ATOMIC_SEQ_CST);
+    host_futex_wake(&p->thread_event, INT32_MAX);
+    unlock(&p->lock);
+    while (__atomic_load_n(&p->stop_epoch, __ATOMIC_SEQ_CST) == epoch)
+        host_futex_wait_lock(&p->stop_epoch, epoch);
+}
+
+bool interrupted(void)
+{
+    struct thread *t = current();
+    uint32_t work;
+    while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST)) & (WORK_KILL | WORK_STOP)) {
+        if (work & WORK_KILL)
+            thread_exit(0);
+        stop_here(t);
+    }
+    return signal_pending(t);
+}
+
+/* Waits, process.lock held, until `done(p)`; gives the lock up while sleeping. */
+static void wait_event(struct process *p, bool (*done)(struct process *))
+{
+    while (!done(p)) {
+        uint32_t seen = __atomic_load_n(&p->thread_event, __ATOMIC_SEQ_CST);
+        unlock(&p->lock);
+        host_futex_wait_lock(&p->thread_event, seen);
+        lock(&p->lock);
+    }
+}
+
+static void signal_others(struct process *p, uint32_t work)
+{
+    list_for_each (it, &p->threads) {
+        struct thread *t = list_entry(it, struct thread, siblings);
+        if (t != current()) {
+            work_set(t, work);
+            thread_kick(t);
+        }
+    }
+}
+
+static bool all_parked(struct process *p)
+{
+    return p->parked == p->nthreads - 1;
+}
+
+void world_stop(void)
+{
+    struct process *p = current_process();
+    lock(&p->lock);
+    while (p->stopping) { /* another thread is at it: be stopped by it first */
+        unlock(&p->lock);
+        interrupted();
+        lock(&p->lock);
+    }
+    p->stopping = true;
+    p->parked = 0;
+    signal_others(p, WORK_STOP);
+    wait_event(p, all_parked);
+    unlock(&p->lock);
+}
+
+void world_resume(void)
+{
+    struct process *p = current_process();
+    lock(&p->lock);
+    p->stopping = false;
+    list_for_each (it, &p->threads)
+        work_clear(list_entry(it, struct thread, siblings), WORK_STOP);
+    __atomic_fetch_add(&p->stop_epoch, 1, __ATOMIC_SEQ_CST);
+    host_futex_wake(&p->stop_epoch, INT32_MAX);
+    unlock(&p->lock);
+}
+
+static bool alone(struct process *p)
+{
+    return p->nthreads == 1;
+}
+
+void threads_end_others(void)
+{
+    struct process *p = current_process();
+    lock(&p->lock);
+    if (p->nthreads > 1) {
+        p->ending_others = true;
+        signal_others(p, WORK_KILL);
+        wait_event(p, alone);
+        p->ending_others = false;
+    }
+    unlock(&p->lock);
+}
+
+void thread_release_user(struct thread *t)
+{
+    futex_robust_exit(t);
+    if (t->clear_tid) {
+        uint32_t zero = 0;
+        if (put_user(t->clear_tid, zero) == 0)
+            futex_wake_address(t->clear_tid, 1);
+        t->clear_tid = NULL;
+    }
+    if (t->vfork_fd >= 0) {
+        host_close(t->vfork_fd);
+        t->vfork_fd = -1;
+    }
+}
+
+void thread_exit(int status)
+{
+    struct thread *t = current();
+    struct process *p = t->process;
+    lock(&p->lock); /* clone() has stored our id before it let the lock go */
+    bool last = p->nthreads == 1;
+    unlock(&p->lock);
+    if (last)
+        process_exit((status & 0xff) << 8);
+    thread_release_user(t);
+    lock(&p->lock);
+    if (p->nthreads == 1) { /* the others went meanwhile */
+        unlock(&p->lock);
+        process_exit((status & 0xff) << 8);
+    }
+    list_del(&t->siblings);
+    p->nthreads--;
+    __atomic_fetch_add(&p->thread_event, 1, __ATOMIC_SEQ_CST);
+    host_futex_wake(&p->thread_event, INT32_MAX);
+    unlock(&p->lock);
+    platform_thread_end(t);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * A thread of the application, and the library OS's own state for it. %gs points at it while the
+ * thread exists; the first fields are known to entry.S.
+ */
+#pragma once
+#include "libos/lib/list.h"
+#include "libos/lib/lock.h"
+#include "libos/entry/regs.h"
+#include "libos/proc/signal.h"
+
+struct process;
+
+/* thread.work: what is to be done before the thread returns to the application or blocks. */
+#define WORK_SIGNAL  1u  /* a signal may be deliverable: look */
+#define WORK_HOSTSIG 2u  /* the host-signal box has entries */
+#define WORK_STOP    4u  /* the world is being stopped: park */
+#define WORK_KILL    8u  /* the thread is to end (exit_group, execve of another thread) */
+#define WORK_FAULT   16u /* fault describes a synchronous fault of the application */
+
+struct thread {
+    struct thread *self;   /* 0: so that %gs:0 yields the pointer */
+    uint64_t user_rsp;     /* 8: scratch of the entry path */
+    uint64_t kstack_top;   /* 16: = 8 mod 16 */
+    uint64_t user_rip;     /* 24: scratch of the exit path */
+    uint32_t work;         /* 32: WORK_* bits, atomic */
+    uint32_t in_app;       /* 36: unused by assembly */
+    uint64_t kstack_frame; /* 40: kstack_top - REGS_SIZE */
+
+    struct process *process;
+    struct list siblings; /* in process.threads, under process.lock */
+    int tid;              /* as the application sees it */
+    int host_tid;
+    void *memory;       /* the allocation that holds stacks and this structure */
+    uint32_t park_word; /* changes with every unpark() */
+    int alive;          /* platform: the host thread still uses `memory` */
+
+    uint64_t fs_base;
+    uint32_t *clear_tid; /* set_tid_address, CLONE_CHILD_CLEARTID (application address) */
+    void *robust_list;   /* application address */
+    size_t robust_len;
+
+    sigmask blocked;       /* changed by the thread itself only */
+    sigmask waiting_for;   /* sigtimedwait: blocked, but wanted */
+    sigmask saved_blocked; /* mask to restore after a sigsuspend-like call */
+    bool restore_blocked;
+    struct sigqueue pending; /* under process.sig_lock */
+    struct sigaltstack_state altstack;
+    struct host_signal_box box;
+    struct fault_info fault;
+    char comm[16];
+    int vfork_fd;          /* closing it lets a vfork parent go on; -1: none */
+    uint32_t *set_tid[2];  /* where a new thread stores its id before it runs */
+    uint32_t vector_depth; /* platform: vector_begin() nesting */
+    char vector_area[4096 + 64];
+};
+
+_Static_assert(offsetof(struct thread, user_rsp) == 8, "entry.S");
+_Static_assert(offsetof(struct thread, kstack_top) == 16, "entry.S");
+_Static_assert(offsetof(struct thread, user_rip) == 24, "entry.S");
+_Static_assert(offsetof(struct thread, work) == 32, "entry.S");
+_Static_assert(offsetof(struct thread, kstack_frame) == 40, "entry.S");
+
+#include "arch.h" /* current(), from the platform */
+
+static inline struct regs *thread_regs(struct thread *t)
+{
+    return (struct regs *)t->kstack_frame;
+}
+
+static inline void work_set(struct thread *t, uint32_t bits)
+{
+    __atomic_fetch_or(&t->work, bits, __ATOMIC_SEQ_CST);
+}
+static inline void work_clear(struct thread *t, uint32_t bits)
+{
+    __atomic_fetch_and(&t->work, ~bits, __ATOMIC_SEQ_CST);
+}
+
+/* Memory for a thread: structure, library-OS stack, host signal stack. NULL when there is none. */
+struct thread *thread_alloc(struct process *p);
+/* Gives it back; must not be the running thread (thread_exit hands itself to a reaper slot). */
+void thread_free(struct thread *t);
+
+/* Makes `t` notice its work bits soon: interrupts its application code or blocking host call. */
+void thread_kick(struct thread *t);
+
+/* Ends the calling thread; with the last one, the process. */
+__attribute__((noreturn)) void thread_exit(int status);
+
+/* First thing that a new thread does, before it runs application code. */
+void thread_started(struct thread *t);
+
+/* Ends all other threads of the calling process and waits until they are gone (execve). */
+void threads_end_others(void);
+/* What Linux does with application memory when a thread ends or execs: robust futexes, the
+ * clear_child_tid word, the parent of a vfork. */
+void thread_release_user(struct thread *t);
+
+/*
+ * After a blocking host call returned -EINTR: does pending housekeeping (stop, kill) and says
+ * whether a signal is waiting to be delivered. true: return -ERESTARTSYS (or -ERESTARTNOHAND) to
+ * the dispatcher; false: nothing for the application happened, call the host again.
+ */
+bool interrupted(void);
+
+/*
+ * Blocks until `*word` (park_word) is woken, `deadline` (host CLOCK_MONOTONIC, ns; 0 = none) passes
+ * or work arrives. 0, -ETIMEDOUT or -EINTR. The caller re-checks its own condition.
+ */
+int park(struct thread *t, uint32_t seen, uint64_t deadline_ns);
+void unpark(struct thread *t);
+static inline uint32_t park_prepare(struct thread *t)
+{
+    return __atomic_load_n(&t->park_word, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Shared by the files of platform `direct`. */
+#pragma once
+#include "libos/process.h"
+#include "libos/thread.h"
+
+extern const char libos_syscall_entry[], libos_trap_entry[], libos_async_entry[];
+extern const char libos_exit[], libos_exit_end[];
+extern const char host_blocking_check[], host_blocking_insn[], host_blocking_eintr[];
+extern const char uaccess_begin[], uaccess_end[], uaccess_fixup[];
+extern const char host_sigreturn[];
+
+/* One allocation per thread, low to high: guard page, host signal stack, guard page, library-OS
+ * stack, struct thread. */
+#define ALTSTACK_SIZE (64 * 1024UL)
+#define KSTACK_SIZE   (128 * 1024UL)
+
+/* Per-thread host state: %gs, signal stack, system-call dispatch. */
+void direct_thread_setup(struct thread *t);
+/* Process-wide: handlers for every host signal. */
+void direct_signals_setup(void);
+void direct_xstate_setup(void);
+
+long host_clone_thread(unsigned long flags, void *stack, int *parent_tid, int *child_tid,
+                       struct thread *t);
+__attribute__((noreturn)) void direct_enter(void);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * The ways between the application and the library OS, and the one blocking host call.
+ * Offsets into struct thread (%gs) and struct regs: libos/thread.h, libos/entry/regs.h.
+ * General registers only: the application's vector state stays live throughout.
+ */
+#define T_USER_RSP 8
+#define T_KSTACK_TOP 16
+#define T_USER_RIP 24
+#define T_WORK 32
+#define T_FRAME 40
+
+	.text
+
+/* Kernel entry point of the program: hand the initial stack to C. */
+	.globl _start
+	.type _start, @function
+_start:
+	xorl %ebp, %ebp
+	movq %rsp, %rdi
+	leaq _DYNAMIC(%rip), %rsi
+	leaq __ehdr_start(%rip), %rdx
+	andq $-16, %rsp
+	call direct_start
+	ud2
+
+/*
+ * A system call of the application. In: %rcx = address after the `syscall` instruction, all other
+ * registers as the application had them. %rcx and %r11 are the call's to clobber.
+ */
+.macro SAVE_REGS
+	movq %rsp, %gs:T_USER_RSP
+	movq %gs:T_KSTACK_TOP, %rsp
+	pushq %gs:T_USER_RSP
+	pushfq
+	pushq %rcx
+	pushq %rax
+	pushq %rdi
+	pushq %rsi
+	pushq %rdx
+	pushq %rcx
+	pushq %rax
+	pushq %r8
+	pushq %r9
+	pushq %r10
+	pushq %r11
+	pushq %rbx
+	pushq %rbp
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	cld
+	movq %rsp, %rdi
+	xorl %ebp, %ebp
+.endm
+
+	.globl libos_syscall_entry
+	.p2align 6
+libos_syscall_entry:
+	SAVE_REGS
+	call syscall_dispatch
+	/* fall through */
+
+/*
+ * Back to the application with the registers at %rsp. Until the final jump nothing of the frame is
+ * changed, so that a host signal in here can send us back to libos_exit (trap.c).
+ */
+	.globl libos_exit, libos_exit_end
+libos_exit:
+	cmpl $0, %gs:T_WORK
+	jne 1f
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rax
+	popq %rcx
+	popq %rdx
+	popq %rsi
+	popq %rdi
+	pushq 8(%rsp)                /* rip; overwrites rdi's slot only */
+	popq %gs:T_USER_RIP
+	leaq 16(%rsp), %rsp
+	popfq
+	popq %rsp
+	jmp *%gs:T_USER_RIP
+libos_exit_end:
+1:	movq %rsp, %rdi
+	call exit_work
+	jmp libos_exit
+
+/* The same after a trap at a site that is not rewritten yet. */
+	.globl libos_trap_entry
+libos_trap_entry:
+	SAVE_REGS
+	call syscall_trap_dispatch
+	jmp libos_exit
+
+/* The host's signal handler stored the application's registers in the frame already. */
+	.globl libos_async_entry
+libos_async_entry:
+	movq %gs:T_FRAME, %rsp
+	cld
+	xorl %ebp, %ebp
+	jmp libos_exit
+
+/* platform_resume(regs): a new thread, or a new program. */
+	.globl platform_resume
+platform_resume:
+	movq %rdi, %rsi
+	movq %gs:T_FRAME, %rdi
+	movq %rdi, %rsp
+	cmpq %rsi, %rdi
+	je libos_exit
+	movl $19, %ecx
+	cld
+	rep movsq
+	jmp libos_exit
+
+/* long host_syscall_blocking(nr, a, b, c, d, e, f) */
+	.globl host_syscall_blocking, host_blocking_check, host_blocking_insn, host_blocking_eintr
+host_syscall_blocking:
+	movq %rdi, %rax
+	movq %rsi, %rdi
+	movq %rdx, %rsi
+	movq %rcx, %rdx
+	movq %r8, %r10
+	movq %r9, %r8
+	movq 8(%rsp), %r9
+host_blocking_check:
+	cmpl $0, %gs:T_WORK
+	jne host_blocking_eintr
+host_blocking_insn:
+	syscall
+	ret
+host_blocking_eintr:
+	movq $-4, %rax
+	ret
+
+	.globl host_sigreturn
+host_sigreturn:
+	movl $15, %eax
+	syscall
+	ud2
+
+/* long host_clone_thread(flags, child_stack, parent_tid, child_tid, thread):
+ * the child continues in direct_thread_start(thread) on its library-OS stack. */
+	.globl host_clone_thread
+host_clone_thread:
+	movq %rcx, %r10              /* child_tid */
+	movq %r8, %r9                /* thread */
+	xorl %r8d, %r8d              /* no TLS */
+	movl $56, %eax
+	syscall
+	testq %rax, %rax
+	jz 1f
+	ret
+1:	xorl %ebp, %ebp
+	movq %r9, %rdi
+	call direct_thread_start
+	ud2
+
+/* Switches to the stack of the first thread and calls libos_start. */
+	.globl direct_enter
+direct_enter:
+	movq %gs:T_FRAME, %rsp
+	andq $-16, %rsp
+	xorl %ebp, %ebp
+	call libos_start
+	ud2
+
+/*
+ * Application memory access: 0, or -EFAULT through the fixup when the host reports a fault at one
+ * of the instructions between uaccess_begin and uaccess_end.
+ */
+	.globl uaccess_begin, uaccess_end, uaccess_fixup
+	.globl uaccess_copy, uaccess_load32, uaccess_cmpxchg32, uaccess_fill
+uaccess_begin:
+uaccess_copy:                        /* (dst, src, n) */
+	movq %rdx, %rcx
+	rep movsb
+	xorl %eax, %eax
+	ret
+uaccess_fill:                        /* (dst, n): zeros */
+	movq %rsi, %rcx
+	xorl %eax, %eax
+	rep stosb
+	ret
+uaccess_load32:                      /* (dst, usrc) */
+	movl (%rsi), %eax
+	movl %eax, (%rdi)
+	xorl %eax, %eax
+	ret
+uaccess_cmpxchg32:                   /* (uaddr, expected*, desired) */
+	movl (%rsi), %eax
+	lock cmpxchgl %edx, (%rdi)
+	movl %eax, (%rsi)
+	movl $0, %eax
+	ret
+uaccess_end:
+uaccess_fixup:
+	movq $-14, %rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * First code of adyton-direct: relocates itself, takes the launcher's arguments (cli/launch.h),
+ * sets up the first thread and enters the library OS.
+ */
+#include "platform/direct/direct.h"
+#include "crypto/crypto.h"
+#include "host/host.h"
+#include "libos/lib/region.h"
+#include "libos/log.h"
+#include "platform/platform.h"
+#include <asm/unistd.h>
+#include <linux/mman.h>
+#include <linux/auxvec.h>
+#include <linux/elf.h>
+
+struct run run;
+
+/* The launcher's arguments: cli/launch.h. */
+enum { ARG_MODE = 1, ARG_MANIFEST_FD, ARG_TREES_FD, ARG_NAME, ARG_FIRST_USER };
+
+#define R_X86_64_RELATIVE 8
+
+static void relocate(const Elf64_Dyn *dynamic, uintptr_t base)
+{
+    const Elf64_Rela *rela = NULL;
+    size_t size = 0;
+    for (const Elf64_Dyn *d = dynamic; d->d_tag != DT_NULL; d++) {
+        if (d->d_tag == DT_RELA)
+            rela = (const Elf64_Rela *)(base + d->d_un.d_ptr);
+        else if (d->d_tag == DT_RELASZ)
+            size = d->d_un.d_val;
+    }
+    for (size_t i = 0; i < size / sizeof(*rela); i++)
+        if (ELF64_R_TYPE(rela[i].r_info) == R_X86_64_RELATIVE)
+            *(uintptr_t *)(base + rela[i].r_offset) = base + rela[i].r_addend;
+}
+
+__attribute__((noreturn)) static void fail(const char *what)
+{
+    log_line(LOG_ERROR, NULL, 0, NULL, "%s", what);
+    host_exit_group(1);
+}
+
+static int number(const char *s)
+{
+    int n = 0;
+    if (s[0] == '-' && s[1] == '1' && !s[2])
+        return -1;
+    for (; *s; s++) {
+        if (*s < '0' || *s > '9' || n > 1000000)
+            return -2;
+        n = n * 10 + (*s - '0');
+    }
+    return n;
+}
+
+static void take_manifest(int fd)
+{
+    struct stat st;
+    if (fd < 0 || host_fstat(fd, &st) < 0 || st.st_size <= 0)
+        fail("the compiled manifest is not readable: start programs with `adyton run NAME`");
+    long base = host_mmap(0, PAGE_UP((size_t)st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+    if (IS_ERR(base))
+        fail("the compiled manifest cannot be mapped");
+    int err = mf_open(&run.manifest, (const void *)base, (size_t)st.st_size);
+    if (err)
+        fail("the compiled manifest is damaged or of another version: remove the cache "
+             "(~/.cache/adyton) and start again");
+    host_close(fd);
+}
+
+__attribute__((noreturn, used)) void direct_start(uint64_t *stack, const Elf64_Dyn *dynamic,
+                                                  uintptr_t base)
+{
+    relocate(dynamic, base);
+    int argc = (int)stack[0];
+    char **argv = (char **)&stack[1];
+    run.host_envp = &argv[argc + 1];
+    char **p = run.host_envp;
+    while (*p)
+        p++;
+    run.host_auxv = (const uint64_t *)(p + 1);
+
+    region_init();
+    crypto_init(0);
+    if (argc < ARG_FIRST_USER || strcmp(argv[ARG_MODE], "run") != 0)
+        fail("this program is started by `adyton run NAME`, not by hand");
+    int manifest_fd = number(argv[ARG_MANIFEST_FD]);
+    run.trees_fd = number(argv[ARG_TREES_FD]);
+    run.name = argv[ARG_NAME];
+    run.host_argc = argc - ARG_FIRST_USER;
+    run.host_argv = argv + ARG_FIRST_USER;
+    take_manifest(manifest_fd);
+
+    first_process = heap_zalloc(sizeof(*first_process));
+    struct thread *t = first_process ? thread_alloc(first_process) : NULL;
+    if (!t)
+        fail("out of memory at start");
+    t->tid = t->host_tid = (int)host_pass(__NR_gettid, 0, 0, 0, 0, 0, 0);
+    direct_xstate_setup();
+    direct_thread_setup(t);
+    direct_signals_setup();
+    direct_enter();
+}

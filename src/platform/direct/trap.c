@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * The handler of every host signal. It runs on the thread's host signal stack, possibly on top of
+ * library-OS code that holds locks, and so only notes what happened and decides where the thread
+ * continues: the work is done after the host's sigreturn.
+ */
+#include "host/host.h"
+#include "libos/entry/patch.h"
+#include "libos/log.h"
+#include "platform/direct/direct.h"
+#include "platform/platform.h"
+#include <asm/sigcontext.h>
+#include <asm/ucontext.h>
+#include <asm/unistd.h>
+
+#define SYS_USER_DISPATCH_CODE 2
+
+static bool within(uint64_t ip, const char *start, const char *end)
+{
+    return ip >= (uintptr_t)start && ip < (uintptr_t)end;
+}
+
+static void save_app_regs(struct thread *t, const struct sigcontext *c)
+{
+    struct regs *r = thread_regs(t);
+    *r = (struct regs){.r15 = c->r15,
+                       .r14 = c->r14,
+                       .r13 = c->r13,
+                       .r12 = c->r12,
+                       .rbp = c->rbp,
+                       .rbx = c->rbx,
+                       .r11 = c->r11,
+                       .r10 = c->r10,
+                       .r9 = c->r9,
+                       .r8 = c->r8,
+                       .rax = c->rax,
+                       .rcx = c->rcx,
+                       .rdx = c->rdx,
+                       .rsi = c->rsi,
+                       .rdi = c->rdi,
+                       .orig_rax = (uint64_t)-1,
+                       .rip = c->rip,
+                       .rflags = c->eflags,
+                       .rsp = c->rsp};
+}
+
+/* The application's `syscall` instruction: enter the library OS as a rewritten site would. */
+static void take_syscall(struct sigcontext *c)
+{
+    c->rcx = c->rip;
+    c->r11 = c->eflags;
+    c->rip = (uintptr_t)libos_trap_entry;
+}
+
+static bool is_fault(int sig, const siginfo_t *info)
+{
+    switch (sig) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+        return info->si_code > 0; /* raised by the kernel itself, SI_KERNEL included */
+    }
+    return false;
+}
+
+__attribute__((noreturn)) static void die_in_libos(int sig, const struct sigcontext *c)
+{
+    log_line(LOG_ERROR, NULL, 0, NULL,
+             "internal fault: signal %d at library-OS code +0x%lx, address 0x%lx", sig,
+             (unsigned long)(c->rip - (uintptr_t)libos_text_start), (unsigned long)c->cr2);
+    host_exit_group(1);
+}
+
+static void take_fault(struct thread *t, int sig, const siginfo_t *info, struct sigcontext *c)
+{
+    if (within(c->rip, uaccess_begin, uaccess_end)) {
+        c->rip = (uintptr_t)uaccess_fixup;
+        return;
+    }
+    if (within(c->rip, libos_text_start, libos_text_end))
+        die_in_libos(sig, c);
+    if (sig == SIGTRAP && patch_in_progress_at(c->rip - 1)) {
+        c->rip -= 1; /* ran into a site that another thread is rewriting: try again */
+        return;
+    }
+    t->fault.info = *info;
+    t->fault.trapno = c->trapno;
+    t->fault.error_code = c->err;
+    t->fault.address = c->cr2;
+    save_app_regs(t, c);
+    work_set(t, WORK_FAULT);
+    c->rip = (uintptr_t)libos_async_entry;
+}
+
+static void put_in_box(struct thread *t, int sig, const siginfo_t *info)
+{
+    struct host_signal_box *box = &t->box;
+    if (sig < 32) {
+        sigmask bit = SIGBIT(sig);
+        if (!(__atomic_load_n(&box->standard, __ATOMIC_RELAXED) & bit)) {
+            box->standard_info[sig] = *info;
+            __atomic_fetch_or(&box->standard, bit, __ATOMIC_RELEASE);
+        }
+    } else if (box->rt_head - box->rt_tail < BOX_RT_SLOTS) {
+        box->rt[box->rt_head % BOX_RT_SLOTS] = *info;
+        __atomic_store_n(&box->rt_head, box->rt_head + 1, __ATOMIC_RELEASE);
+    }
+    work_set(t, WORK_HOSTSIG);
+}
+
+/* Makes sure that the thread sees its work bits before it blocks or returns. */
+static void redirect(struct thread *t, struct sigcontext *c)
+{
+    if (within(c->rip, host_blocking_check, host_blocking_insn + 1)) {
+        c->rip = (uintptr_t)host_blocking_eintr;
+    } else if (within(c->rip, libos_exit, libos_exit_end)) {
+        c->rsp = t->kstack_frame;
+        c->rip = (uintptr_t)libos_exit;
+    } else if (!within(c->rip, libos_text_start, libos_text_end) && !patch_is_stub(c->rip)) {
+        save_app_regs(t, c);
+        c->rip = (uintptr_t)libos_async_entry;
+    }
+}
+
+static void handler(int sig, siginfo_t *info, struct ucontext *uc)
+{
+    struct thread *t = current();
+    struct sigcontext *c = &uc->uc_mcontext;
+    if (sig == SIGSYS && (info->si_code == SYS_USER_DISPATCH_CODE)) {
+        take_syscall(c);
+        return;
+    }
+    if (is_fault(sig, info)) {
+        take_fault(t, sig, info, c);
+        return;
+    }
+    if (sig == SIGSYS && info->si_code == SI_TKILL) /* thread_kick: work bits are set already */
+        ;
+    else
+        put_in_box(t, sig, info);
+    redirect(t, c);
+}
+
+static void install(int sig, uint64_t flags)
+{
+    sigmask faults =
+        SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP);
+    struct ksigaction act = {.handler = (uintptr_t)handler,
+                             .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | flags,
+                             .restorer = (uintptr_t)host_sigreturn,
+                             .mask = ~faults};
+    host_syscall(__NR_rt_sigaction, sig, (long)&act, 0, 8, 0, 0);
+}
+
+void signal_host_disposition(struct process *p, int sig)
+{
+    const struct ksigaction *a = &p->sighand.action[sig - 1];
+    if (sig == SIGSYS || SIGBIT(sig) & SIG_UNBLOCKABLE)
+        return;
+    if (a->handler == 1) {
+        struct ksigaction ignore = {.handler = 1};
+        host_syscall(__NR_rt_sigaction, sig, (long)&ignore, 0, 8, 0, 0);
+    } else {
+        install(sig, sig == SIGCHLD ? a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) : 0);
+    }
+}
+
+void direct_signals_setup(void)
+{
+    for (int sig = 1; sig <= NSIG_MAX; sig++) {
+        if (SIGBIT(sig) & SIG_UNBLOCKABLE)
+            continue;
+        struct ksigaction old = {0};
+        host_syscall(__NR_rt_sigaction, sig, 0, (long)&old, 8, 0, 0);
+        first_process->sighand.action[sig - 1].handler = old.handler == 1;
+        if (sig == SIGSYS)
+            install(sig, 0);
+        else
+            signal_host_disposition(first_process, sig);
+    }
+    sigmask none = 0, old = 0;
+    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, (long)&old, 8, 0, 0);
+    current()->blocked = old & ~SIG_UNBLOCKABLE;
+}
+
+void platform_die_of_signal(int sig)
+{
+    struct ksigaction dfl = {0};
+    sigmask none = 0;
+    host_syscall(__NR_rt_sigaction, sig, (long)&dfl, 0, 8, 0, 0);
+    host_kill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), sig);
+    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
+    host_exit_group(128 + sig);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What a platform does for the library OS beside host_syscall (arch.h). */
+#pragma once
+#include "libos/libos.h"
+
+struct thread;
+struct regs;
+
+/* Starts a host thread on `t` that resumes the application with *thread_regs(t). `t->host_tid` and
+ * tid are set on return in the parent. 0 or errno. */
+int platform_thread_start(struct thread *t);
+/* Ends the calling host thread and releases `self`'s memory; writes 0 to *clear_tid and wakes one
+ * futex waiter there only through the library OS (done before). */
+__attribute__((noreturn)) void platform_thread_end(struct thread *self);
+/* A copy of the process; only the calling thread lives in it. 0 in the child, its pid in the
+ * parent. The world is stopped. */
+long platform_fork(void);
+/* Ends the process as if by the signal. */
+__attribute__((noreturn)) void platform_die_of_signal(int sig);
+/* Resumes the application with *r; never returns. */
+__attribute__((noreturn)) void platform_resume(struct regs *r);
+
+/* Application FS base. */
+uint64_t platform_get_fs(void);
+void platform_set_fs(uint64_t base);
+
+/* Vector state. `area` has platform_xstate_size() bytes, 64-byte aligned, XSAVE standard format. */
+size_t platform_xstate_size(void);
+uint64_t platform_xstate_mask(void);
+void platform_xstate_save(void *area);
+void platform_xstate_restore(const void *area);
+
+/* The state a program starts with: everything in its initial configuration. */
+void platform_vector_reset(void);
+
+/* Brackets code of ours that uses vector registers while the application's are live. */
+void vector_begin(void);
+void vector_end(void);
+
+/* Address range that holds the library OS's code. */
+extern const char libos_text_start[], libos_text_end[];
+/* The whole image, data included. */
+extern const char libos_image_start[], libos_image_end[];
