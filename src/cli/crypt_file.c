@@ -190,12 +190,13 @@ int crypt_encrypt_file(struct crypt *c, const char *in, const char *out, const c
     return rc ? output_failed(c, out, rc) : status;
 }
 
-/* The file is authentic, so the path it was made for may be told. */
+/* Node 0 is authentic: if the rest can be opened, the path it was made for may be told. */
 static int misplaced(struct crypt *c, const char *in, const char *expect, int *fd)
 {
     struct pfs *f;
     if (open_pfs(c, fd, PFS_READONLY, NULL, &f))
-        return crypt_fail(c, CRYPT_REFUSED, "'%s' changed while it was read", in);
+        return crypt_fail(c, CRYPT_REFUSED, "'%s' was encrypted for another path than '%s'", in,
+                          expect);
     int status = crypt_fail(c, CRYPT_REFUSED,
                             "'%s' was encrypted for path '%s', another path than '%s' (a relative "
                             "and an absolute spelling differ)",
