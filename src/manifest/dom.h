@@ -16,7 +16,7 @@ enum dom_type {
     DOM_INTEGER,
     DOM_BOOLEAN,
     DOM_FLOAT,
-    DOM_DATE, /* of any kind; the value is not kept */
+    DOM_DATE, /* of any kind; `text` as TOML writes it */
 };
 
 struct dom {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -90,7 +91,16 @@ struct dom *convert(struct arena *a, const toml::node &from, const char *key, un
         n->type = DOM_FLOAT;
         n->real = f->get();
     } else {
+        std::ostringstream text;
+        if (auto *date = from.as_date())
+            text << date->get();
+        else if (auto *time = from.as_time())
+            text << time->get();
+        else if (auto *both = from.as_date_time())
+            text << both->get();
         n->type = DOM_DATE;
+        n->text = copy_text(a, text.str(), n->line);
+        n->len = text.str().size();
     }
     return n;
 }
