@@ -26,6 +26,7 @@
 
 const struct aes_kernel *aes_kernel = &aes_portable;
 const struct sha256_kernel *sha256_kernel = &sha256_portable;
+sha256_lanes_fn *sha256_lanes;
 
 static void cpuid(uint32_t leaf, uint32_t regs[4])
 {
@@ -75,6 +76,7 @@ void crypto_init_cpu(const struct crypto_cpu *cpu)
                  : aesni        ? &aes_aesni
                                 : &aes_portable;
     sha256_kernel = sse && has(cpu->leaf7_ebx, EBX7_SHA) ? &sha256_shani : &sha256_portable;
+    sha256_lanes = avx512 ? sha256_lanes_avx512 : NULL;
 }
 
 void crypto_init(uint64_t xfrm)

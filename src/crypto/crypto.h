@@ -66,6 +66,12 @@ void sha256_update(struct sha256 *ctx, const void *data, size_t len);
 void sha256_final(struct sha256 *ctx, uint8_t digest[SHA256_SIZE]);
 void sha256(const void *data, size_t len, uint8_t digest[SHA256_SIZE]);
 
+/*
+ * `n` messages of `len` bytes each, one digest each: blocks of a hash tree, above all. With AVX-512
+ * more than twice as fast as one after the other, from eight messages on.
+ */
+void sha256_many(const void *const data[], size_t len, size_t n, uint8_t digests[][SHA256_SIZE]);
+
 /* HKDF-SHA-256 (RFC 5869), extract and expand; `out_len` at most 255 * 32. */
 void hkdf_sha256(const void *salt, size_t salt_len, const void *ikm, size_t ikm_len,
                  const void *info, size_t info_len, void *out, size_t out_len);

@@ -25,25 +25,14 @@ typedef __m128i vec;
 #define v_fold(v)          (v)
 #define v_powers(h)        (h)
 
-static inline void wipe_registers(void)
-{
-#define WIPE(n) "pxor %%xmm" #n ", %%xmm" #n "\n\t"
-    __asm__ volatile(WIPE(0) WIPE(1) WIPE(2) WIPE(3) WIPE(4) WIPE(5) WIPE(6) WIPE(7) WIPE(8) WIPE(9)
-                         WIPE(10) WIPE(11) WIPE(12) WIPE(13) WIPE(14) WIPE(15)
-                     :
-                     :
-                     : "memory");
-#undef WIPE
-}
-
-#define v_wipe_registers wipe_registers
+#define v_wipe_registers wipe_low_registers
 #define GCM_NAME         gcm_aesni
 #include "gcm_stitched.h"
 
 static void expand_aesni(uint8_t schedule[AES_SCHEDULE_MAX], const uint8_t key[16])
 {
     aes128_schedule((__m128i *)schedule, key);
-    wipe_registers();
+    wipe_low_registers();
 }
 
 static void cbc_mac_aesni(const uint8_t schedule[AES_SCHEDULE_MAX], uint8_t state[16],
@@ -60,7 +49,7 @@ static void cbc_mac_aesni(const uint8_t schedule[AES_SCHEDULE_MAX], uint8_t stat
         b = _mm_aesenclast_si128(b, rk[AES128_ROUNDS]);
     }
     store128(state, b);
-    wipe_registers();
+    wipe_low_registers();
 }
 
 #define KERNEL(gcm_name, label)                                                          \

@@ -41,20 +41,25 @@ struct aes_kernel {
                     const uint8_t *data, size_t blocks);
 };
 
+/* Hashes whole blocks of SHA256_LANES independent messages: state[word][message]. */
+#define SHA256_LANES 16
+typedef void sha256_lanes_fn(uint32_t state[8][SHA256_LANES],
+                             const uint8_t *const data[SHA256_LANES], size_t blocks);
+
 struct sha256_kernel {
     const char *name;
     void (*compress)(uint32_t state[8], const uint8_t *data, size_t blocks);
-    /* The same for two independent messages at once; NULL when that gains nothing. */
-    void (*compress2)(uint32_t *const state[2], const uint8_t *const data[2], size_t blocks);
 };
 
 extern const struct aes_kernel aes_portable, aes_aesni, aes_vaes256, aes_vaes512;
 extern const struct sha256_kernel sha256_portable, sha256_shani;
 gcm_fn gcm_aesni, gcm_vaes256, gcm_vaes512;
+sha256_lanes_fn sha256_lanes_avx512;
 
 /* The kernels in use. Written by crypto_init() alone, before other threads use the library. */
 extern const struct aes_kernel *aes_kernel;
 extern const struct sha256_kernel *sha256_kernel;
+extern sha256_lanes_fn *sha256_lanes; /* NULL when this CPU has none */
 
 /* Overwrites the WIPED_STACK bytes below the caller's frame: whatever the functions that it has
  * called may have left there of their spilled registers. */

@@ -25,40 +25,28 @@ INLINE void store_state(uint32_t state[8], struct halves h)
     store128(state + 4, _mm_alignr_epi8(dchg, feba, 8));
 }
 
-/* One 64-byte block of each of `streams` independent messages: the latency of one hides in the
- * other. */
-INLINE void compress_blocks(struct halves h[], const uint8_t *const data[], int streams)
+INLINE struct halves compress_block(struct halves h, const uint8_t *data)
 {
     const __m128i swap = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
-    struct halves start[2];
-    __m128i w[2][4];
+    struct halves start = h;
+    __m128i w[4];
 
-#pragma GCC unroll 2
-    for (int s = 0; s < streams; s++)
-        start[s] = h[s];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
-        __m128i k = load128(sha256_k + 4 * i);
-#pragma GCC unroll 2
-        for (int s = 0; s < streams; s++) {
-            __m128i *v = w[s];
-            if (i < 4) {
-                v[i] = _mm_shuffle_epi8(load128(data[s] + 16 * i), swap);
-            } else {
-                __m128i m = _mm_sha256msg1_epu32(v[i % 4], v[(i + 1) % 4]);
-                m = _mm_add_epi32(m, _mm_alignr_epi8(v[(i + 3) % 4], v[(i + 2) % 4], 4));
-                v[i % 4] = _mm_sha256msg2_epu32(m, v[(i + 3) % 4]);
-            }
-            __m128i wk = _mm_add_epi32(v[i % 4], k);
-            h[s].cdgh = _mm_sha256rnds2_epu32(h[s].cdgh, h[s].abef, wk);
-            h[s].abef = _mm_sha256rnds2_epu32(h[s].abef, h[s].cdgh, _mm_shuffle_epi32(wk, 0x0e));
+        if (i < 4) {
+            w[i] = _mm_shuffle_epi8(load128(data + 16 * i), swap);
+        } else {
+            __m128i m = _mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]);
+            m = _mm_add_epi32(m, _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4));
+            w[i % 4] = _mm_sha256msg2_epu32(m, w[(i + 3) % 4]);
         }
+        __m128i wk = _mm_add_epi32(w[i % 4], load128(sha256_k + 4 * i));
+        h.cdgh = _mm_sha256rnds2_epu32(h.cdgh, h.abef, wk);
+        h.abef = _mm_sha256rnds2_epu32(h.abef, h.cdgh, _mm_shuffle_epi32(wk, 0x0e));
     }
-#pragma GCC unroll 2
-    for (int s = 0; s < streams; s++) {
-        h[s].abef = _mm_add_epi32(h[s].abef, start[s].abef);
-        h[s].cdgh = _mm_add_epi32(h[s].cdgh, start[s].cdgh);
-    }
+    h.abef = _mm_add_epi32(h.abef, start.abef);
+    h.cdgh = _mm_add_epi32(h.cdgh, start.cdgh);
+    return h;
 }
 
 static void compress_shani(uint32_t state[8], const uint8_t *data, size_t blocks)
@@ -66,23 +54,9 @@ static void compress_shani(uint32_t state[8], const uint8_t *data, size_t blocks
     struct halves h = load_state(state);
 
     for (; blocks; blocks--, data += 64)
-        compress_blocks(&h, &data, 1);
+        h = compress_block(h, data);
     store_state(state, h);
+    wipe_low_registers();
 }
 
-static void compress2_shani(uint32_t *const state[2], const uint8_t *const data[2], size_t blocks)
-{
-    struct halves h[2] = {load_state(state[0]), load_state(state[1])};
-    const uint8_t *p[2] = {data[0], data[1]};
-
-    for (; blocks; blocks--, p[0] += 64, p[1] += 64)
-        compress_blocks(h, p, 2);
-    store_state(state[0], h[0]);
-    store_state(state[1], h[1]);
-}
-
-const struct sha256_kernel sha256_shani = {
-    .name = "sha-ni",
-    .compress = compress_shani,
-    .compress2 = compress2_shani,
-};
+const struct sha256_kernel sha256_shani = {.name = "sha-ni", .compress = compress_shani};

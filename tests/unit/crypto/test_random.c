@@ -206,6 +206,37 @@ static void test_sha256(void **state)
     }
 }
 
+static void check_sha256_many(size_t len, size_t n)
+{
+    const void *data[40] = {0};
+    uint8_t digests[41][32] = {0}, want[32], zero[32] = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *p = plain + REGION - (i + 1) * len;
+        data[i] = p;
+        fill(p, len);
+    }
+    sha256_many(data, len, n, digests);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(EVP_Digest(data[i], len, want, NULL, EVP_sha256(), NULL), 1);
+        assert_memory_equal(digests[i], want, 32);
+    }
+    assert_memory_equal(digests[n], zero, 32);
+}
+
+static void test_sha256_many(void **state)
+{
+    for (int set = 0; set < KERNEL_SETS; set++) {
+        if (use_kernels(set))
+            continue;
+        for (size_t n = 0; n <= 40; n++)
+            check_sha256_many(next_random() % 300, n);
+        for (size_t len = 0; len <= 300; len++)
+            check_sha256_many(len, 16 + len % 3);
+        check_sha256_many(3000, 37);
+    }
+}
+
 static void test_hkdf(void **state)
 {
     for (int i = 0; i < 100; i++) {
@@ -268,7 +299,8 @@ int main(void)
         cmocka_unit_test(test_gcm_portable), cmocka_unit_test(test_gcm_aesni),
         cmocka_unit_test(test_gcm_vaes256),  cmocka_unit_test(test_gcm_vaes512),
         cmocka_unit_test(test_cmac),         cmocka_unit_test(test_sha256),
-        cmocka_unit_test(test_hkdf),         cmocka_unit_test(test_x25519),
+        cmocka_unit_test(test_sha256_many),  cmocka_unit_test(test_hkdf),
+        cmocka_unit_test(test_x25519),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
