@@ -119,22 +119,22 @@ def run_native():
 
 
 @pytest.fixture
-def run_inside(libos, build_dir, tmp_path):
-    """run_inside(argv, extras={}, allowed=(), cwd=, env=, stdin=, timeout=) -> Result
+def prepare_inside(libos, build_dir, tmp_path):
+    """prepare_inside(program, extras={}, allowed=(), cwd=) -> start(args, env=, stdin=, timeout=)
 
-    argv[0] is the absolute path of the program. extras are further or other manifest keys, dotted
-    as in the manifest, with Python values (None leaves a default out); allowed are host paths that
-    may be written. The manifest goes through gramine-manifest where that is built, so that its
-    checks and defaults take part.
+    Writes a manifest for the program (its absolute path) and returns what runs it, any number of
+    times. extras are further or other manifest keys, dotted as in the manifest, with Python values
+    (None leaves a default out); allowed are host paths that may be written. The manifest goes
+    through gramine-manifest where that is built, so that its checks and defaults take part.
     """
     count = 0
 
-    def inside(argv, extras=None, allowed=(), cwd=None, env=None, stdin=None, timeout=120):
+    def prepare(program, extras=None, allowed=(), cwd=None):
         nonlocal count
         count += 1
         keys = {
             **DEFAULTS,
-            'libos.entrypoint': argv[0],
+            'libos.entrypoint': program,
             'loader.uid': os.getuid(),
             'loader.gid': os.getgid(),
             'fs.root': {'type': 'chroot', 'uri': 'file:/'},
@@ -154,6 +154,22 @@ def run_inside(libos, build_dir, tmp_path):
             assert done.status == 0, f'gramine-manifest failed: {done}'
         else:
             target.write_text(source.read_text())
-        return run([libos, name, *argv[1:]], cwd=tmp_path, env=env, stdin=stdin, timeout=timeout)
+
+        def start(args=(), env=None, stdin=None, timeout=120):
+            return run([libos, name, *args], cwd=tmp_path, env=env, stdin=stdin, timeout=timeout)
+
+        return start
+
+    return prepare
+
+
+@pytest.fixture
+def run_inside(prepare_inside):
+    """run_inside(argv, extras={}, allowed=(), cwd=, env=, stdin=, timeout=) -> Result
+
+    One run; argv[0] is the absolute path of the program, the rest as for prepare_inside.
+    """
+    def inside(argv, extras=None, allowed=(), cwd=None, **how):
+        return prepare_inside(argv[0], extras, allowed, cwd)(argv[1:], **how)
 
     return inside

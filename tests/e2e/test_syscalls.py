@@ -74,15 +74,16 @@ def test_same_as_native(name, program, scratch, run_native, run_inside):
     checks[name] = len(native.out.splitlines())
 
 
-def test_race_of_the_rewriting(program, scratch, run_native, run_inside):
+def test_race_of_the_rewriting(program, scratch, run_native, prepare_inside):
     """Eight threads meet thousands of call sites that nobody has used before, at the same time."""
     path = program('race')
     directory = scratch()
     native = run_native([path, directory])
     assert native.status == 0, str(native)
+    start = prepare_inside(path, allowed=[f'{directory}/'])
     failures = []
     for attempt in range(RACE_RUNS):
-        inside = run_inside([path, directory], allowed=[f'{directory}/'])
+        inside = start([directory])
         if inside.out != native.out or inside.status != 0:
             failures.append(f'run {attempt}: {inside}')
     assert not failures, f'{len(failures)} of {RACE_RUNS} runs differ; first: {failures[0]}'

@@ -3,8 +3,7 @@
 #include "check.h"
 #include <setjmp.h>
 
-static volatile sig_atomic_t count, depth, deepest, seen_code, seen_pid, seen_value, on_stack,
-    order;
+static volatile sig_atomic_t count, depth, deepest, seen_code, seen_pid, seen_value, on_stack;
 static volatile sig_atomic_t masked, log_at;
 static char logged[64];
 static char *alt;
