@@ -134,7 +134,8 @@ void mem_copy(struct mem *to, const struct mem *from)
         to->data = malloc(from->size);
         to->capacity = from->size;
     }
-    memcpy(to->data, from->data, from->size);
+    if (from->size)
+        memcpy(to->data, from->data, from->size);
     to->size = from->size;
 }
 
