@@ -17,7 +17,7 @@
 #include "manifest/cache.h"
 
 #define TEXT_MAX   (256ll << 20)
-#define HASH_CHUNK (256 * 1024)
+#define HASH_CHUNK (64 * 1024)
 
 static int missing_manifest(const char *app, const char *path)
 {
@@ -52,7 +52,7 @@ static int hash_text(int fd, uint8_t digest[32])
 }
 
 /* Has the tools compile the text (and fill the cache): a sealed memfd, or -1 after a message. */
-static int compile(const char *path, const uint8_t digest[32], struct mf *m)
+static int compile(const char *path, const uint8_t digest[32], struct mf_image *image)
 {
     char tools[PATH_MAX], number[16];
     int fd = memfd_create("adyton-manifest", MFD_ALLOW_SEALING), status;
@@ -73,15 +73,13 @@ static int compile(const char *path, const uint8_t digest[32], struct mf *m)
         fprintf(stderr, "error: '%s' did not finish; cannot read the manifest '%s'\n", tools, path);
         return -1;
     }
-    struct stat st;
     if (WEXITSTATUS(status)) /* it has said why */
         return -1;
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) ||
-        fstat(fd, &st)) {
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)) {
         fprintf(stderr, "error: cannot seal the compiled manifest: %s\n", strerror(errno));
         return -1;
     }
-    if (cache_map(fd, (size_t)st.st_size, digest, m)) {
+    if (cache_check(fd, digest, image)) {
         fprintf(stderr, "error: '%s' changed while it was read; start again\n", path);
         return -1;
     }
@@ -90,13 +88,15 @@ static int compile(const char *path, const uint8_t digest[32], struct mf *m)
 
 /* The compiled form of the manifest at `path`: a descriptor without close-on-exec, or the negative
  * of an exit status after a message. */
-static int open_manifest(const char *app, const char *path, struct mf *m)
+static int open_manifest(const char *app, const char *path, struct mf_image *image)
 {
     struct stat st;
     uint8_t digest[32];
     int text = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (text < 0 || fstat(text, &st) || !S_ISREG(st.st_mode))
         return -missing_manifest(app, path);
+    if (st.st_size > HASH_CHUNK) /* for less, asking the CPU takes longer than it saves */
+        crypto_init(0);
     int rc = hash_text(text, digest);
     close(text);
     if (rc == -EFBIG) {
@@ -107,17 +107,17 @@ static int open_manifest(const char *app, const char *path, struct mf *m)
         fprintf(stderr, "error: cannot read the manifest '%s': %s\n", path, strerror(-rc));
         return -1;
     }
-    int fd = cache_open(digest, m);
+    int fd = cache_open(digest, image);
     if (fd < 0)
-        return compile(path, digest, m);
+        return compile(path, digest, image);
     fcntl(fd, F_SETFD, 0);
     return fd;
 }
 
 /* The rules of argument passing; returns how many of the user's arguments go on, or -1. */
-static int accepted_arguments(const struct mf *m, const char *path, int count)
+static int accepted_arguments(const struct mf_image *image, const char *path, int count)
 {
-    switch (m->image->argv_mode) {
+    switch (image->argv_mode) {
     case MF_ARGV_CMDLINE:
         return count;
     case MF_ARGV_NONE:
@@ -129,7 +129,7 @@ static int accepted_arguments(const struct mf *m, const char *path, int count)
                 path);
         return -1;
     default:
-        if (count && m->image->log_level >= MF_LOG_ERROR)
+        if (count && image->log_level >= MF_LOG_ERROR)
             fprintf(stderr,
                     "error: the command-line arguments are ignored: '%s' sets loader.argv or "
                     "loader.argv_src_file\n",
@@ -197,16 +197,15 @@ int launch(int argc, char **argv)
         printf("Usage: %s [--version] APP [ARGUMENT...]\n", argv[0]);
         return 2;
     }
-    crypto_init(0);
     const char *app = argv[1];
     char path[PATH_MAX];
-    struct mf m;
+    struct mf_image image;
     if ((size_t)snprintf(path, sizeof(path), "%s.manifest", app) >= sizeof(path) - 8)
         return missing_manifest(app, path);
-    int manifest = open_manifest(app, path, &m);
+    int manifest = open_manifest(app, path, &image);
     if (manifest < 0)
         return -manifest;
-    int count = accepted_arguments(&m, path, argc - 2);
+    int count = accepted_arguments(&image, path, argc - 2);
     if (count < 0)
         return 1;
     strcat(path, ".trees");

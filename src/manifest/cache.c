@@ -47,22 +47,34 @@ static int entry_path(const uint8_t sha[32], char *out, size_t cap, int make)
     return cache_path(out, cap, name, make);
 }
 
-int cache_map(int fd, size_t len, const uint8_t text_sha256[32], struct mf *m)
+/* Blocks up to this size are read as a whole: it costs less than starting a thread. */
+#define CHECK_MAX (256 * 1024)
+
+static int check_block(int fd, size_t len)
 {
-    if (len < sizeof(struct mf_image) || len > MF_MAX_SIZE)
-        return -EBADMSG;
+    struct mf m;
     void *p = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
     if (p == MAP_FAILED)
-        return -errno;
-    int rc = mf_open(m, p, len);
-    if (!rc && memcmp(m->image->text_sha256, text_sha256, 32))
-        rc = -EBADMSG;
-    if (rc)
-        munmap(p, len);
-    return rc;
+        return -1;
+    int rc = mf_open(&m, p, len);
+    munmap(p, len);
+    return rc ? -1 : 0;
 }
 
-int cache_open(const uint8_t text_sha256[32], struct mf *m)
+int cache_check(int fd, const uint8_t text_sha256[32], struct mf_image *image)
+{
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
+        pread(fd, image, sizeof(*image), 0) != (ssize_t)sizeof(*image))
+        return -1;
+    if (memcmp(image->magic, MF_MAGIC, sizeof(image->magic)) || image->version != MF_VERSION ||
+        image->image_size != sizeof(*image) || image->total_size != (uint64_t)st.st_size ||
+        memcmp(image->text_sha256, text_sha256, sizeof(image->text_sha256)))
+        return -1;
+    return image->total_size > CHECK_MAX ? 0 : check_block(fd, image->total_size);
+}
+
+int cache_open(const uint8_t text_sha256[32], struct mf_image *image)
 {
     char path[PATH_MAX];
     struct stat st;
@@ -71,8 +83,8 @@ int cache_open(const uint8_t text_sha256[32], struct mf *m)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 022 ||
-        cache_map(fd, (size_t)st.st_size, text_sha256, m)) {
+    if (fstat(fd, &st) || st.st_uid != geteuid() || st.st_mode & 022 ||
+        cache_check(fd, text_sha256, image)) {
         close(fd);
         return -1;
     }
@@ -103,7 +115,8 @@ void cache_store(const void *block, size_t len)
     int fd = mkostemp(temp, O_CLOEXEC); /* mode 0600 */
     if (fd < 0)
         return;
-    int failed = write_all(fd, block, len);
+    /* On disk before it has its name: a crash must not leave a file that only looks complete. */
+    int failed = write_all(fd, block, len) || fdatasync(fd);
     failed |= close(fd);
     if (failed || rename(temp, path))
         unlink(temp);

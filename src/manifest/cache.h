@@ -11,20 +11,18 @@
 #define CACHE_REVISION 1
 
 /*
- * Opens the compiled form of the text with this hash. Returns a read-only descriptor
- * (close-on-exec) with the whole block mapped behind `m`, or -1 when there is none, or one that is
- * not ours alone, damaged or made from another text.
+ * Opens the compiled form of the text with this hash: a read-only descriptor (close-on-exec), with
+ * the fixed start of the block in `image`. Returns -1 when there is none, or one that is not ours
+ * alone, was made from another text, or is damaged. Only small blocks are checked as a whole; the
+ * library OS opens every block with mf_open() anyway.
  */
-int cache_open(const uint8_t text_sha256[32], struct mf *m);
+int cache_open(const uint8_t text_sha256[32], struct mf_image *image);
+
+/* The same check for a descriptor from elsewhere: 0 or -1. */
+int cache_check(int fd, const uint8_t text_sha256[32], struct mf_image *image);
 
 /* Keeps a block; failures are silent. The file appears complete or not at all. */
 void cache_store(const void *block, size_t len);
-
-/*
- * Maps the `len` bytes of compiled manifest behind `fd` and checks that they come from this text.
- * Returns 0 or a negative errno; the mapping stays until the process ends.
- */
-int cache_map(int fd, size_t len, const uint8_t text_sha256[32], struct mf *m);
 
 /* "DIR/adyton/NAME" below the user's cache directory, which is made if `make`; 0 or -1. */
 int cache_path(char *out, size_t cap, const char *name, int make);
