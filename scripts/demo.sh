@@ -120,7 +120,7 @@ wrong_key() {
     local status=0
     mkdir "$work/wrong"
     gramine-sgx-pf-crypt gen-key -w "$work/wrong/key"
-    cp input.jpg classes.txt alexnet-pretrained.pt pytorchexample.py "$work/wrong/"
+    cp input.jpg classes.txt alexnet-pretrained.pt pytorchexample.py pytorch.manifest.* "$work/wrong/"
     sed "s/$(hex files/wrap_key)/$(hex "$work/wrong/key")/" pytorch.manifest >"$work/wrong/pytorch.manifest"
     (cd "$work/wrong" && gramine-direct ./pytorch pytorchexample.py) >"$work/wrong/output" 2>&1 || status=$?
     echo "inside, with another key: exit status $status, last lines:"

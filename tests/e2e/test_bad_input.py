@@ -354,7 +354,7 @@ def test_no_descriptors(start):
 # --- the manifest tool ---------------------------------------------------------------------------
 
 TEMPLATES = {
-    'template-syntax': ('{% for %}', 'line 1'),
+    'template-syntax': ('{% for %}', '.template:1'),
     'template-open': ('{{ env.get("A"', ''),
     'undefined': ('libos.entrypoint = "{{ nobody }}"', 'nobody'),
     'no-such-library': ('x = "{{ ldd("/no/such/binary") }}"', '/no/such/binary'),
