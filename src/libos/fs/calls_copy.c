@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Copies between descriptors: sendfile, copy_file_range, splice, tee. */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/fs/vfs.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+
+#define CHUNK (64 * 1024UL)
+
+static bool host_to_host(const struct file *in, const struct file *out)
+{
+    return in->host_fd >= 0 && out->host_fd >= 0 && !in->ops->read && !out->ops->write;
+}
+
+/* Through memory of ours; for files that the host does not hold as they are. */
+static ssize write_kernel(struct file *out, const char *buf, size_t n, int64_t pos)
+{
+    if (out->ops->write) {
+        int64_t at = pos >= 0 ? pos : out->pos;
+        ssize r = out->ops->write(out, buf, n, at);
+        if (r > 0 && pos < 0)
+            out->pos += r;
+        return r;
+    }
+    if (pos >= 0)
+        return host_pwrite(out->host_fd, buf, n, pos);
+    for (;;) {
+        ssize r = host_write(out->host_fd, buf, n);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+static ssize read_kernel(struct file *in, char *buf, size_t n, int64_t pos)
+{
+    if (in->ops->read)
+        return in->ops->read(in, buf, n, pos >= 0 ? pos : in->pos);
+    if (pos >= 0)
+        return host_pread(in->host_fd, buf, n, pos);
+    for (;;) {
+        ssize r = host_read(in->host_fd, buf, n);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+/* Positions < 0 mean the file's own. */
+static ssize copy(struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos, size_t n)
+{
+    char *buf = heap_alloc(MIN(n, CHUNK) + 1);
+    ssize done = 0, r = 0;
+    if (!buf)
+        return -ENOMEM;
+    while ((size_t)done < n) {
+        ssize got = read_kernel(in, buf, MIN(n - (size_t)done, CHUNK), *in_pos);
+        if (got <= 0) {
+            r = got;
+            break;
+        }
+        r = write_kernel(out, buf, (size_t)got, *out_pos);
+        if (r < 0) {
+            if (*in_pos < 0 && !in->ops->read) /* what was read but not written goes back */
+                host_lseek(in->host_fd, -got, 1);
+            break;
+        }
+        if (*in_pos >= 0)
+            *in_pos += r;
+        else if (in->ops->read)
+            in->pos += r;
+        else if (r < got)
+            host_lseek(in->host_fd, r - got, 1);
+        if (*out_pos >= 0)
+            *out_pos += r;
+        done += r;
+        if (r < got)
+            break;
+    }
+    heap_free(buf);
+    return done ? done : r;
+}
+
+static int take_pos(const int64_t *uoff, int64_t *pos)
+{
+    *pos = -1;
+    if (!uoff)
+        return 0;
+    if (copy_from_user(pos, uoff, sizeof(*pos)))
+        return -EFAULT;
+    return *pos < 0 ? -EINVAL : 0;
+}
+
+static int check_ends(const struct file *in, const struct file *out)
+{
+    if ((in->flags & O_ACCMODE) == O_WRONLY || (out->flags & O_ACCMODE) == O_RDONLY)
+        return -EBADF;
+    return in->kind == FILE_DIR || out->kind == FILE_DIR ? -EINVAL : 0;
+}
+
+/* One of the host's own copying calls, with offsets in application memory. */
+static long pass(long nr, long a, long b, long c, long d, long n, long flags)
+{
+    for (;;) {
+        long r = host_pass_blocking(nr, a, b, c, d, n, flags);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+SYSCALL4(sendfile, int, out_fd, int, in_fd, int64_t *, uoff, size_t, n)
+{
+    struct file *in = fd_get_io(in_fd), *out = fd_get_io(out_fd);
+    int64_t pos, none = -1;
+    long r = !in || !out ? -EBADF : check_ends(in, out);
+    if (!r && uoff && !user_range_ok(uoff, 8))
+        r = -EFAULT;
+    if (!r && host_to_host(in, out)) {
+        r = pass(__NR_sendfile, out->host_fd, in->host_fd, (long)uoff, (long)n, 0, 0);
+    } else if (!r) {
+        r = take_pos(uoff, &pos);
+        if (!r)
+            r = copy(in, &pos, out, &none, MIN(n, (size_t)0x7ffff000));
+        if (r >= 0 && uoff && put_user(uoff, pos))
+            r = -EFAULT;
+    }
+    if (in)
+        file_put(in);
+    if (out)
+        file_put(out);
+    return r;
+}
+
+SYSCALL6(copy_file_range, int, in_fd, int64_t *, uin, int, out_fd, int64_t *, uout, size_t, n,
+         unsigned, flags)
+{
+    struct file *in = fd_get_io(in_fd), *out = fd_get_io(out_fd);
+    int64_t in_pos, out_pos;
+    long r = !in || !out ? -EBADF : flags ? -EINVAL : check_ends(in, out);
+    if (!r && ((uin && !user_range_ok(uin, 8)) || (uout && !user_range_ok(uout, 8))))
+        r = -EFAULT;
+    if (!r && host_to_host(in, out)) {
+        r = pass(__NR_copy_file_range, in->host_fd, (long)uin, out->host_fd, (long)uout, (long)n,
+                 0);
+    } else if (!r) {
+        r = in->kind != FILE_REGULAR || out->kind != FILE_REGULAR ? -EINVAL
+                                                                  : take_pos(uin, &in_pos);
+        if (!r)
+            r = take_pos(uout, &out_pos);
+        if (!r)
+            r = copy(in, &in_pos, out, &out_pos, MIN(n, (size_t)0x7ffff000));
+        if (r >= 0 && ((uin && put_user(uin, in_pos)) || (uout && put_user(uout, out_pos))))
+            r = -EFAULT;
+    }
+    if (in)
+        file_put(in);
+    if (out)
+        file_put(out);
+    return r;
+}
+
+static long splice_like(long nr, int in_fd, int64_t *uin, int out_fd, int64_t *uout, size_t n,
+                        unsigned flags)
+{
+    struct file *in = fd_get_io(in_fd), *out = fd_get_io(out_fd);
+    long r = !in || !out ? -EBADF : 0;
+    if (!r && ((uin && !user_range_ok(uin, 8)) || (uout && !user_range_ok(uout, 8))))
+        r = -EFAULT;
+    if (!r && !host_to_host(in, out))
+        r = -EINVAL; /* callers fall back to read and write */
+    if (!r && nr == __NR_tee)
+        r = pass(nr, in->host_fd, out->host_fd, (long)n, flags, 0, 0);
+    else if (!r)
+        r = pass(nr, in->host_fd, (long)uin, out->host_fd, (long)uout, (long)n, flags);
+    if (in)
+        file_put(in);
+    if (out)
+        file_put(out);
+    return r;
+}
+
+SYSCALL6(splice, int, in, int64_t *, uin, int, out, int64_t *, uout, size_t, n, unsigned, flags)
+{
+    return splice_like(__NR_splice, in, uin, out, uout, n, flags);
+}
+
+SYSCALL4(tee, int, in, int, out, size_t, n, unsigned, flags)
+{
+    return splice_like(__NR_tee, in, NULL, out, NULL, n, flags);
+}

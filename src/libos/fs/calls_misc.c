@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* ioctl(2), memfd_create(2), extended attributes. */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/fs/vfs.h"
+#include "libos/process.h"
+#include <asm/ioctls.h>
+#include <asm/unistd.h>
+#include <linux/memfd.h>
+
+static long set_cloexec(int fd, bool on)
+{
+    struct fdtable *t = &current_process()->fds;
+    lock(&t->lock);
+    bool ok = (uint32_t)fd < t->size && t->fds[fd].file;
+    if (ok)
+        t->fds[fd].cloexec = on;
+    unlock(&t->lock);
+    return ok ? 0 : -EBADF;
+}
+
+/* The host tells bad pointers; it must only not be pointed at memory of ours. */
+static bool argument_ok(unsigned long arg)
+{
+    return arg < PAGE_SIZE || user_range_ok((void *)arg, PAGE_SIZE) ||
+           user_range_ok((void *)arg, 4);
+}
+
+SYSCALL3(ioctl, int, fd, unsigned, cmd, unsigned long, arg)
+{
+    struct file *f = fd_get_io(fd);
+    long r;
+    if (!f)
+        return -EBADF;
+    if (cmd == FIOCLEX || cmd == FIONCLEX)
+        r = set_cloexec(fd, cmd == FIOCLEX);
+    else if (f->ops->ioctl)
+        r = f->ops->ioctl(f, cmd, arg);
+    else if (f->host_fd < 0)
+        r = -ENOTTY;
+    else if (!argument_ok(arg))
+        r = -EFAULT;
+    else
+        r = host_ioctl(f->host_fd, cmd, arg);
+    if (!r && cmd == FIONBIO) {
+        int on = 0;
+        if (!get_user(on, (int *)arg))
+            f->flags = on ? f->flags | O_NONBLOCK : f->flags & ~(uint32_t)O_NONBLOCK;
+    }
+    file_put(f);
+    return r;
+}
+
+SYSCALL2(memfd_create, const char *, uname, unsigned, flags)
+{
+    char name[250];
+    ssize n = strncpy_from_user(name, uname, sizeof(name));
+    struct file *f;
+    if (n < 0)
+        return n == -ENAMETOOLONG ? -EINVAL : n;
+    long fd = host_pass(__NR_memfd_create, (long)name, flags | MFD_CLOEXEC, 0, 0, 0, 0);
+    if (fd < 0)
+        return fd;
+    int err = file_from_host((int)fd, O_RDWR, &f);
+    if (err) {
+        host_close((int)fd);
+        return err;
+    }
+    return fd_install(f, 0, flags & MFD_CLOEXEC);
+}
+
+/* Extended attributes: those of host files in allowed places; elsewhere there are none. */
+static long xattr_path(const char *upath, bool follow, char host[PATH_LIMIT])
+{
+    struct path p;
+    int err = path_resolve(AT_FDCWD, upath, follow, &p);
+    kstat st;
+    if (!err)
+        err = vfs_stat(&p, follow, &st);
+    if (!err && p.mount->ops != &fs_chroot)
+        err = -EOPNOTSUPP;
+    return err ? err : mount_host_path(p.mount, p.rel, host);
+}
+
+static long on_path(long nr, const char *upath, bool follow, long a, long b, long c, long d)
+{
+    char host[PATH_LIMIT];
+    long err = xattr_path(upath, follow, host);
+    return err ? err : host_pass(nr, (long)host, a, b, c, d, 0);
+}
+
+static long on_fd(long nr, int fd, long a, long b, long c, long d)
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    long r = f->host_fd >= 0 ? host_pass(nr, f->host_fd, a, b, c, d, 0) : -EOPNOTSUPP;
+    file_put(f);
+    return r;
+}
+
+#define USER_OK(p, n) (user_range_ok(p, n))
+
+SYSCALL4(getxattr, const char *, path, const char *, name, void *, value, size_t, size)
+{
+    if (!USER_OK(name, 256) || !USER_OK(value, size))
+        return -EFAULT;
+    return on_path(__NR_getxattr, path, true, (long)name, (long)value, (long)size, 0);
+}
+SYSCALL4(lgetxattr, const char *, path, const char *, name, void *, value, size_t, size)
+{
+    if (!USER_OK(name, 256) || !USER_OK(value, size))
+        return -EFAULT;
+    return on_path(__NR_lgetxattr, path, false, (long)name, (long)value, (long)size, 0);
+}
+SYSCALL4(fgetxattr, int, fd, const char *, name, void *, value, size_t, size)
+{
+    if (!USER_OK(name, 256) || !USER_OK(value, size))
+        return -EFAULT;
+    return on_fd(__NR_fgetxattr, fd, (long)name, (long)value, (long)size, 0);
+}
+SYSCALL3(listxattr, const char *, path, char *, list, size_t, size)
+{
+    if (!USER_OK(list, size))
+        return -EFAULT;
+    return on_path(__NR_listxattr, path, true, (long)list, (long)size, 0, 0);
+}
+SYSCALL3(llistxattr, const char *, path, char *, list, size_t, size)
+{
+    if (!USER_OK(list, size))
+        return -EFAULT;
+    return on_path(__NR_llistxattr, path, false, (long)list, (long)size, 0, 0);
+}
+SYSCALL3(flistxattr, int, fd, char *, list, size_t, size)
+{
+    if (!USER_OK(list, size))
+        return -EFAULT;
+    return on_fd(__NR_flistxattr, fd, (long)list, (long)size, 0, 0);
+}
+SYSCALL5(setxattr, const char *, path, const char *, name, const void *, value, size_t, size, int,
+         flags)
+{
+    if (!USER_OK(name, 256) || !USER_OK(value, size))
+        return -EFAULT;
+    return on_path(__NR_setxattr, path, true, (long)name, (long)value, (long)size, flags);
+}
+SYSCALL5(lsetxattr, const char *, path, const char *, name, const void *, value, size_t, size, int,
+         flags)
+{
+    if (!USER_OK(name, 256) || !USER_OK(value, size))
+        return -EFAULT;
+    return on_path(__NR_lsetxattr, path, false, (long)name, (long)value, (long)size, flags);
+}
+SYSCALL5(fsetxattr, int, fd, const char *, name, const void *, value, size_t, size, int, flags)
+{
+    if (!USER_OK(name, 256) || !USER_OK(value, size))
+        return -EFAULT;
+    return on_fd(__NR_fsetxattr, fd, (long)name, (long)value, (long)size, flags);
+}
+SYSCALL2(removexattr, const char *, path, const char *, name)
+{
+    return USER_OK(name, 256) ? on_path(__NR_removexattr, path, true, (long)name, 0, 0, 0)
+                              : -EFAULT;
+}
+SYSCALL2(lremovexattr, const char *, path, const char *, name)
+{
+    return USER_OK(name, 256) ? on_path(__NR_lremovexattr, path, false, (long)name, 0, 0, 0)
+                              : -EFAULT;
+}
+SYSCALL2(fremovexattr, int, fd, const char *, name)
+{
+    return USER_OK(name, 256) ? on_fd(__NR_fremovexattr, fd, (long)name, 0, 0, 0) : -EFAULT;
+}

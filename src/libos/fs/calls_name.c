@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Names and attributes: mkdir(2), unlink(2), rename(2), link(2), chmod(2), chown(2), utime(2), cwd.
+ */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/fs/vfs.h"
+#include "libos/process.h"
+#include <linux/fs.h>
+#include <linux/utime.h>
+#include <linux/time.h>
+
+/* Resolves a name to be created, removed or replaced: not followed. */
+static int resolve_name(int dirfd, const char *upath, struct path *p)
+{
+    int err = path_resolve(dirfd, upath, false, p);
+    return err;
+}
+
+/* A trailing slash on what is no directory. */
+static int check_slash(const struct path *p)
+{
+    kstat st;
+    return p->must_be_dir ? vfs_stat(p, false, &st) : 0;
+}
+
+static long mkdir_at(int dirfd, const char *upath, uint32_t mode)
+{
+    struct path p;
+    int err = resolve_name(dirfd, upath, &p);
+    if (err)
+        return err;
+    if (!*p.rel || mounts_imply(p.abs))
+        return -EEXIST;
+    if (!p.mount->ops->mkdir)
+        return -EPERM;
+    return p.mount->ops->mkdir(p.mount, p.rel, mode & 01777 & ~current_process()->fs.umask);
+}
+
+SYSCALL2(mkdir, const char *, path, uint32_t, mode)
+{
+    return mkdir_at(AT_FDCWD, path, mode);
+}
+SYSCALL3(mkdirat, int, dirfd, const char *, path, uint32_t, mode)
+{
+    return mkdir_at(dirfd, path, mode);
+}
+
+static long mknod_at(int dirfd, const char *upath, uint32_t mode, uint64_t dev)
+{
+    struct path p;
+    int err = resolve_name(dirfd, upath, &p);
+    if (err)
+        return err;
+    uint32_t type = mode & 0170000;
+    if (type == 0040000)
+        return -EPERM;
+    if (!*p.rel || mounts_imply(p.abs))
+        return -EEXIST;
+    if (p.must_be_dir)
+        return -ENOENT;
+    if (!p.mount->ops->mknod)
+        return -EPERM;
+    return p.mount->ops->mknod(p.mount, p.rel, mode & ~current_process()->fs.umask, dev);
+}
+
+SYSCALL3(mknod, const char *, path, uint32_t, mode, uint64_t, dev)
+{
+    return mknod_at(AT_FDCWD, path, mode, dev);
+}
+SYSCALL4(mknodat, int, dirfd, const char *, path, uint32_t, mode, uint64_t, dev)
+{
+    return mknod_at(dirfd, path, mode, dev);
+}
+
+/* The last component as written: rmdir treats "." and ".." apart. */
+static int last_dots(const char *upath)
+{
+    char in[PATH_LIMIT];
+    ssize n = strncpy_from_user(in, upath, sizeof(in));
+    if (n < 0)
+        return (int)n;
+    while (n > 1 && in[n - 1] == '/')
+        in[--n] = 0;
+    const char *last = strrchr(in, '/');
+    last = last ? last + 1 : in;
+    return strcmp(last, ".") == 0 ? -EINVAL : strcmp(last, "..") == 0 ? -ENOTEMPTY : 0;
+}
+
+static long unlink_at(int dirfd, const char *upath, bool dir)
+{
+    struct path p;
+    int err = dir ? last_dots(upath) : 0;
+    if (!err)
+        err = resolve_name(dirfd, upath, &p);
+    if (!err && !dir)
+        err = check_slash(&p);
+    if (err)
+        return err;
+    if (!dir && p.must_be_dir)
+        return -EISDIR;
+    if (!*p.rel || mounts_imply(p.abs))
+        return dir ? -EBUSY : -EISDIR;
+    if (!p.mount->ops->unlink)
+        return -EPERM;
+    return p.mount->ops->unlink(p.mount, p.rel, dir);
+}
+
+SYSCALL1(unlink, const char *, path)
+{
+    return unlink_at(AT_FDCWD, path, false);
+}
+SYSCALL1(rmdir, const char *, path)
+{
+    return unlink_at(AT_FDCWD, path, true);
+}
+SYSCALL3(unlinkat, int, dirfd, const char *, path, int, flags)
+{
+    return flags & ~AT_REMOVEDIR ? -EINVAL : unlink_at(dirfd, path, flags & AT_REMOVEDIR);
+}
+
+static long rename_at(int from_fd, const char *ufrom, int to_fd, const char *uto, uint32_t flags)
+{
+    if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
+        (flags & RENAME_EXCHANGE && flags & ~RENAME_EXCHANGE))
+        return -EINVAL;
+    struct path *p = heap_alloc(2 * sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    int dots = last_dots(ufrom), dots_to = last_dots(uto);
+    int err = dots == -EINVAL || dots == -ENOTEMPTY || dots_to == -EINVAL || dots_to == -ENOTEMPTY
+                  ? -EBUSY
+              : dots ? dots
+                     : dots_to;
+    if (!err)
+        err = resolve_name(from_fd, ufrom, &p[0]);
+    if (!err)
+        err = resolve_name(to_fd, uto, &p[1]);
+    if (!err)
+        err = check_slash(&p[0]);
+    if (!err && p[1].must_be_dir && !p[0].must_be_dir) {
+        kstat st;
+        err = vfs_stat(&p[0], false, &st);
+        if (!err && (st.st_mode & 0170000) != 0040000)
+            err = -ENOTDIR;
+    }
+    if (!err && p[0].mount != p[1].mount)
+        err = -EXDEV;
+    if (!err && (!*p[0].rel || !*p[1].rel || mounts_imply(p[0].abs) || mounts_imply(p[1].abs)))
+        err = -EBUSY;
+    if (!err)
+        err = p[0].mount->ops->rename
+                  ? p[0].mount->ops->rename(p[0].mount, p[0].rel, p[1].rel, flags)
+                  : -EPERM;
+    heap_free(p);
+    return err;
+}
+
+SYSCALL2(rename, const char *, from, const char *, to)
+{
+    return rename_at(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+SYSCALL4(renameat, int, from_fd, const char *, from, int, to_fd, const char *, to)
+{
+    return rename_at(from_fd, from, to_fd, to, 0);
+}
+SYSCALL5(renameat2, int, from_fd, const char *, from, int, to_fd, const char *, to, uint32_t, flags)
+{
+    return rename_at(from_fd, from, to_fd, to, flags);
+}
+
+static long link_at(int from_fd, const char *ufrom, int to_fd, const char *uto, int flags)
+{
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    struct path *p = heap_alloc(2 * sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    kstat st;
+    int err = path_resolve(from_fd, ufrom, flags & AT_SYMLINK_FOLLOW, &p[0]);
+    if (!err)
+        err = vfs_stat(&p[0], false, &st);
+    if (!err)
+        err = resolve_name(to_fd, uto, &p[1]);
+    if (!err && p[1].must_be_dir)
+        err = -ENOENT;
+    if (!err && p[0].mount != p[1].mount)
+        err = -EXDEV;
+    if (!err && (st.st_mode & 0170000) == 0040000)
+        err = -EPERM;
+    if (!err)
+        err =
+            p[0].mount->ops->link ? p[0].mount->ops->link(p[0].mount, p[0].rel, p[1].rel) : -EPERM;
+    heap_free(p);
+    return err;
+}
+
+SYSCALL2(link, const char *, from, const char *, to)
+{
+    return link_at(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+SYSCALL5(linkat, int, from_fd, const char *, from, int, to_fd, const char *, to, int, flags)
+{
+    return link_at(from_fd, from, to_fd, to, flags);
+}
+
+static long symlink_at(const char *utarget, int dirfd, const char *upath)
+{
+    struct path p;
+    char target[PATH_LIMIT];
+    ssize n = strncpy_from_user(target, utarget, sizeof(target));
+    if (n <= 0)
+        return n ? n : -ENOENT;
+    int err = resolve_name(dirfd, upath, &p);
+    if (err)
+        return err;
+    if (p.must_be_dir)
+        return -ENOENT;
+    return p.mount->ops->symlink ? p.mount->ops->symlink(p.mount, target, p.rel) : -EPERM;
+}
+
+SYSCALL2(symlink, const char *, target, const char *, path)
+{
+    return symlink_at(target, AT_FDCWD, path);
+}
+SYSCALL3(symlinkat, const char *, target, int, dirfd, const char *, path)
+{
+    return symlink_at(target, dirfd, path);
+}
+
+static long chmod_at(int dirfd, const char *upath, uint32_t mode)
+{
+    struct path p;
+    int err = path_resolve(dirfd, upath, true, &p);
+    if (err)
+        return err;
+    return p.mount->ops->chmod ? p.mount->ops->chmod(p.mount, p.rel, mode & 07777) : -EPERM;
+}
+
+SYSCALL2(chmod, const char *, path, uint32_t, mode)
+{
+    return chmod_at(AT_FDCWD, path, mode);
+}
+SYSCALL3(fchmodat, int, dirfd, const char *, path, uint32_t, mode)
+{
+    return chmod_at(dirfd, path, mode);
+}
+
+SYSCALL2(fchmod, int, fd, uint32_t, mode)
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    int r = f->ops->chmod     ? f->ops->chmod(f, mode & 07777)
+            : f->host_fd >= 0 ? host_fchmod(f->host_fd, mode & 07777)
+                              : -EPERM;
+    file_put(f);
+    return r;
+}
+
+static long chown_at(int dirfd, const char *upath, uint32_t uid, uint32_t gid, int flags)
+{
+    struct path p;
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    int err = path_resolve(dirfd, upath, follow, &p);
+    if (err)
+        return err;
+    return p.mount->ops->chown ? p.mount->ops->chown(p.mount, p.rel, uid, gid, follow) : -EPERM;
+}
+
+SYSCALL3(chown, const char *, path, uint32_t, uid, uint32_t, gid)
+{
+    return chown_at(AT_FDCWD, path, uid, gid, 0);
+}
+SYSCALL3(lchown, const char *, path, uint32_t, uid, uint32_t, gid)
+{
+    return chown_at(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+SYSCALL3(fchown, int, fd, uint32_t, uid, uint32_t, gid)
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    int r = f->ops->chown     ? f->ops->chown(f, uid, gid)
+            : f->host_fd >= 0 ? host_fchown(f->host_fd, uid, gid)
+                              : -EPERM;
+    file_put(f);
+    return r;
+}
+SYSCALL5(fchownat, int, dirfd, const char *, path, uint32_t, uid, uint32_t, gid, int, flags)
+{
+    char c;
+    if (flags & AT_EMPTY_PATH && !get_user(c, path) && !c)
+        return do_fchown(dirfd, uid, gid);
+    return chown_at(dirfd, path, uid, gid, flags);
+}
+
+static int utimens_fd(int fd, const struct __kernel_timespec ts[2])
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    int r = f->ops->utimens   ? f->ops->utimens(f, ts)
+            : f->host_fd >= 0 ? host_utimens(f->host_fd, NULL, ts, 0)
+                              : -EPERM;
+    file_put(f);
+    return r;
+}
+
+#define UTIME_NOW_K  0x3fffffffL
+#define UTIME_OMIT_K 0x3ffffffeL
+
+static bool valid_ns(long long ns)
+{
+    return (ns >= 0 && ns < 1000000000) || ns == UTIME_NOW_K || ns == UTIME_OMIT_K;
+}
+
+static int utimens_at(int dirfd, const char *upath, const struct __kernel_timespec *ts, int flags)
+{
+    struct path p;
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    if (ts && (!valid_ns(ts[0].tv_nsec) || !valid_ns(ts[1].tv_nsec)))
+        return -EINVAL;
+    if (!upath)
+        return flags ? -EINVAL : utimens_fd(dirfd, ts);
+    bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    int err = path_resolve(dirfd, upath, follow, &p);
+    if (err)
+        return err;
+    return p.mount->ops->utimens ? p.mount->ops->utimens(p.mount, p.rel, ts, follow) : -EPERM;
+}
+
+SYSCALL4(utimensat, int, dirfd, const char *, path, const struct __kernel_timespec *, uts, int,
+         flags)
+{
+    struct __kernel_timespec ts[2];
+    if (uts && copy_from_user(ts, uts, sizeof(ts)))
+        return -EFAULT;
+    return utimens_at(dirfd, path, uts ? ts : NULL, flags);
+}
+
+static long utimes_at(int dirfd, const char *path, const struct __kernel_old_timeval *utv)
+{
+    struct __kernel_old_timeval tv[2];
+    struct __kernel_timespec ts[2];
+    if (utv) {
+        if (copy_from_user(tv, utv, sizeof(tv)))
+            return -EFAULT;
+        for (int i = 0; i < 2; i++) {
+            if (tv[i].tv_usec < 0 || tv[i].tv_usec >= 1000000)
+                return -EINVAL;
+            ts[i] = (struct __kernel_timespec){tv[i].tv_sec, tv[i].tv_usec * 1000};
+        }
+    }
+    return utimens_at(dirfd, path, utv ? ts : NULL, 0);
+}
+
+SYSCALL2(utimes, const char *, path, const struct __kernel_old_timeval *, tv)
+{
+    return utimes_at(AT_FDCWD, path, tv);
+}
+SYSCALL3(futimesat, int, dirfd, const char *, path, const struct __kernel_old_timeval *, tv)
+{
+    return utimes_at(dirfd, path, tv);
+}
+SYSCALL2(utime, const char *, path, const struct utimbuf *, ut)
+{
+    struct utimbuf b;
+    if (!ut)
+        return utimens_at(AT_FDCWD, path, NULL, 0);
+    if (copy_from_user(&b, ut, sizeof(b)))
+        return -EFAULT;
+    struct __kernel_timespec ts[2] = {{b.actime, 0}, {b.modtime, 0}};
+    return utimens_at(AT_FDCWD, path, ts, 0);
+}
+
+SYSCALL2(getcwd, char *, ubuf, size_t, size)
+{
+    struct fs_state *fs = &current_process()->fs;
+    char cwd[PATH_LIMIT];
+    lock(&fs->lock);
+    size_t n = strlen(fs->cwd) + 1;
+    memcpy(cwd, fs->cwd, n);
+    unlock(&fs->lock);
+    if (n > size)
+        return -ERANGE;
+    return copy_to_user(ubuf, cwd, n) ? -EFAULT : (long)n;
+}
+
+static long set_dir(char **slot, const char *abs)
+{
+    struct fs_state *fs = &current_process()->fs;
+    char *n = heap_strdup(abs);
+    if (!n)
+        return -ENOMEM;
+    lock(&fs->lock);
+    char *old = *slot;
+    *slot = n;
+    unlock(&fs->lock);
+    heap_free(old);
+    return 0;
+}
+
+static int resolve_dir(const char *upath, struct path *p)
+{
+    kstat st;
+    int err = path_resolve(AT_FDCWD, upath, true, p);
+    if (!err)
+        err = vfs_stat(p, true, &st);
+    if (!err && (st.st_mode & 0170000) != 0040000)
+        err = -ENOTDIR;
+    if (!err && p->mount->ops->access)
+        err = p->mount->ops->access(p->mount, p->rel, 1, 0);
+    return err == -ENOENT && mounts_imply(p->abs) ? 0 : err;
+}
+
+SYSCALL1(chdir, const char *, upath)
+{
+    struct path p;
+    int err = resolve_dir(upath, &p);
+    return err ? err : set_dir(&current_process()->fs.cwd, p.abs);
+}
+
+SYSCALL1(chroot, const char *, upath)
+{
+    struct path p;
+    if (current_process()->cred.euid)
+        return -EPERM;
+    int err = resolve_dir(upath, &p);
+    return err ? err : set_dir(&current_process()->fs.root, p.abs);
+}
+
+SYSCALL1(fchdir, int, fd)
+{
+    struct file *f = fd_get(fd);
+    if (!f)
+        return -EBADF;
+    long r =
+        f->kind == FILE_DIR && f->path ? set_dir(&current_process()->fs.cwd, f->path) : -ENOTDIR;
+    file_put(f);
+    return r;
+}

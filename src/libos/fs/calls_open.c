@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* open(2), close(2), dup(2), fcntl(2): descriptors. */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/fs/vfs.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+#include <linux/close_range.h>
+#include <linux/openat2.h>
+
+#define O_TMPFILE_ONLY (O_TMPFILE & ~O_DIRECTORY)
+#define O_KNOWN                                                                            \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | \
+     FASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC |  \
+     __O_SYNC | O_PATH | __O_TMPFILE)
+#define O_WITH_PATH (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
+
+static int check_flags(uint32_t *flags, uint32_t *mode)
+{
+    *flags &= O_KNOWN;
+    if (*flags & O_PATH)
+        *flags &= O_WITH_PATH;
+    if (*flags & __O_TMPFILE) {
+        if ((*flags & O_TMPFILE) != O_TMPFILE || (*flags & O_ACCMODE) == O_RDONLY)
+            return -EINVAL;
+    } else if (!(*flags & O_CREAT)) {
+        *mode = 0;
+    } else if (*flags & O_DIRECTORY) {
+        return -EINVAL;
+    }
+    *mode &= 07777 & ~current_process()->fs.umask;
+    return 0;
+}
+
+static long open_at(int dirfd, const char *upath, uint32_t flags, uint32_t mode)
+{
+    struct file *f;
+    struct path p;
+    int err = check_flags(&flags, &mode);
+    if (err)
+        return err;
+    bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+    err = path_resolve(dirfd, upath, follow, &p);
+    if (!err)
+        err = vfs_open(&p, flags & ~(uint32_t)O_CLOEXEC, mode, &f);
+    return err ? err : fd_install(f, 0, flags & O_CLOEXEC);
+}
+
+SYSCALL3(open, const char *, path, uint32_t, flags, uint32_t, mode)
+{
+    return open_at(AT_FDCWD, path, flags, mode);
+}
+
+SYSCALL4(openat, int, dirfd, const char *, path, uint32_t, flags, uint32_t, mode)
+{
+    return open_at(dirfd, path, flags, mode);
+}
+
+SYSCALL2(creat, const char *, path, uint32_t, mode)
+{
+    return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+SYSCALL4(openat2, int, dirfd, const char *, path, const struct open_how *, uhow, size_t, size)
+{
+    struct open_how how = {0};
+    if (size < sizeof(how))
+        return -EINVAL;
+    if (size > PAGE_SIZE)
+        return -E2BIG;
+    if (copy_from_user(&how, uhow, sizeof(how)))
+        return -EFAULT;
+    if (how.flags & ~(uint64_t)O_KNOWN || how.mode & ~07777UL ||
+        (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))))
+        return -EINVAL;
+    if (how.resolve) /* RESOLVE_*: the walk gives no such guarantees */
+        return -EOPNOTSUPP;
+    return open_at(dirfd, path, (uint32_t)how.flags, (uint32_t)how.mode);
+}
+
+SYSCALL1(close, int, fd)
+{
+    return fd_close(fd);
+}
+
+SYSCALL3(close_range, unsigned, first, unsigned, last, unsigned, flags)
+{
+    struct process *p = current_process();
+    if (first > last || flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
+        return -EINVAL;
+    for (uint32_t fd = first; fd <= last && fd < p->fds.size; fd++) {
+        if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+            fd_close((int)fd);
+            continue;
+        }
+        lock(&p->fds.lock);
+        if (fd < p->fds.size && p->fds.fds[fd].file)
+            p->fds.fds[fd].cloexec = true;
+        unlock(&p->fds.lock);
+    }
+    return 0;
+}
+
+SYSCALL1(dup, int, fd)
+{
+    struct file *f = fd_get(fd);
+    return f ? fd_install(f, 0, false) : -EBADF;
+}
+
+static long dup_to(int from, int to, bool cloexec)
+{
+    struct file *f = fd_get(from);
+    return f ? fd_replace(to, f, cloexec) : -EBADF;
+}
+
+SYSCALL2(dup2, int, from, int, to)
+{
+    if (from == to) {
+        struct file *f = fd_get(from);
+        if (!f)
+            return -EBADF;
+        file_put(f);
+        return to;
+    }
+    return dup_to(from, to, false);
+}
+
+SYSCALL3(dup3, int, from, int, to, int, flags)
+{
+    if (from == to || flags & ~O_CLOEXEC)
+        return -EINVAL;
+    return dup_to(from, to, flags & O_CLOEXEC);
+}
+
+SYSCALL1(umask, uint32_t, mask)
+{
+    struct fs_state *fs = &current_process()->fs;
+    lock(&fs->lock);
+    uint32_t old = fs->umask;
+    fs->umask = mask & 0777;
+    unlock(&fs->lock);
+    return old;
+}
+
+static long dup_from(struct file *f, unsigned long from, bool cloexec)
+{
+    if (from >= current_process()->limits[RLIMIT_NOFILE].rlim_cur)
+        return -EINVAL;
+    file_get(f);
+    return fd_install(f, (int)from, cloexec);
+}
+
+static long fd_flags(int fd, bool set, unsigned long value)
+{
+    struct fdtable *t = &current_process()->fds;
+    long r = -EBADF;
+    lock(&t->lock);
+    if ((uint32_t)fd < t->size && t->fds[fd].file) {
+        r = set ? 0 : t->fds[fd].cloexec;
+        if (set)
+            t->fds[fd].cloexec = value & FD_CLOEXEC;
+    }
+    unlock(&t->lock);
+    return r;
+}
+
+#define SETTABLE (O_APPEND | O_NONBLOCK | O_NOATIME | FASYNC | O_DIRECT)
+
+static long status_flags(struct file *f, bool set, unsigned long value)
+{
+    if (!set) {
+        if (f->host_fd < 0)
+            return (f->flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)) | O_LARGEFILE;
+        return host_fcntl(f->host_fd, F_GETFL, 0);
+    }
+    long r = f->host_fd < 0 ? 0 : host_fcntl(f->host_fd, F_SETFL, value);
+    if (!r)
+        f->flags = (f->flags & ~(uint32_t)SETTABLE) | (value & SETTABLE);
+    return r;
+}
+
+static bool takes_pointer(int cmd)
+{
+    return cmd == F_GETLK || cmd == F_SETLK || cmd == F_SETLKW || cmd == F_OFD_GETLK ||
+           cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW || cmd == F_SETOWN_EX || cmd == F_GETOWN_EX;
+}
+
+static long pass(struct file *f, int cmd, unsigned long arg)
+{
+    if (f->host_fd < 0)
+        return -EINVAL;
+    if (takes_pointer(cmd) && !user_range_ok((void *)arg, sizeof(struct flock)))
+        return -EFAULT;
+    for (;;) {
+        long r = host_pass_blocking(__NR_fcntl, f->host_fd, cmd, (long)arg, 0, 0, 0);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+SYSCALL3(fcntl, int, fd, int, cmd, unsigned long, arg)
+{
+    struct file *f = fd_get(fd);
+    if (!f)
+        return -EBADF;
+    long r;
+    switch (cmd) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        r = dup_from(f, arg, cmd == F_DUPFD_CLOEXEC);
+        break;
+    case F_GETFD:
+    case F_SETFD:
+        r = fd_flags(fd, cmd == F_SETFD, arg);
+        break;
+    case F_GETFL:
+    case F_SETFL:
+        r = status_flags(f, cmd == F_SETFL, arg);
+        break;
+    default:
+        r = f->flags & O_PATH ? -EBADF : pass(f, cmd, arg);
+    }
+    file_put(f);
+    return r;
+}
+
+SYSCALL2(flock, int, fd, int, op)
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    long r = f->host_fd < 0 ? -EINVAL : -EINTR;
+    while (r == -EINTR) {
+        r = host_pass_blocking(__NR_flock, f->host_fd, op, 0, 0, 0, 0);
+        if (r == -EINTR && interrupted())
+            r = -ERESTARTSYS;
+    }
+    file_put(f);
+    return r;
+}
