@@ -42,5 +42,4 @@ void aes128_cmac(const uint8_t key[AES128_KEY_SIZE], const void *data, size_t le
     crypto_wipe(subkey, sizeof(subkey));
     crypto_wipe(last, sizeof(last));
     crypto_wipe(state, sizeof(state));
-    wipe_stack();
 }

@@ -41,7 +41,7 @@ void crypto_read_cpu(struct crypto_cpu *cpu); /* executes CPUID and XGETBV */
 const char *crypto_kernels(void);
 
 /* AES-128-GCM (NIST SP 800-38D) with a 96-bit IV. `ct` may equal `pt` (in place), not overlap it
- * otherwise. */
+ * otherwise; `len` is at most 2^36 - 32. */
 void aes128_gcm_encrypt(const uint8_t key[AES128_KEY_SIZE], const uint8_t iv[GCM_IV_SIZE],
                         const void *aad, size_t aad_len, const void *pt, size_t len, void *ct,
                         uint8_t tag[GCM_TAG_SIZE]);

@@ -136,6 +136,7 @@ static void gcm_portable(const struct gcm_job *job, uint8_t tag[16])
 static void expand_portable(uint8_t schedule[AES_SCHEDULE_MAX], const uint8_t key[16])
 {
     aes_portable_expand((struct aes_portable_key *)schedule, key);
+    wipe_stack();
 }
 
 static void cbc_mac_portable(const uint8_t schedule[AES_SCHEDULE_MAX], uint8_t state[16],
@@ -151,6 +152,7 @@ static void cbc_mac_portable(const uint8_t schedule[AES_SCHEDULE_MAX], uint8_t s
     }
     memcpy(state, batch, 16);
     crypto_wipe(batch, sizeof(batch));
+    wipe_stack();
 }
 
 const struct aes_kernel aes_portable = {

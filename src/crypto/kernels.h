@@ -63,7 +63,7 @@ extern sha256_lanes_fn *sha256_lanes; /* NULL when this CPU has none */
 
 /* Overwrites the WIPED_STACK bytes below the caller's frame: whatever the functions that it has
  * called may have left there of their spilled registers. */
-#define WIPED_STACK 2048
+#define WIPED_STACK 4096
 void wipe_stack(void);
 
 static inline uint32_t load_be32(const uint8_t *p)

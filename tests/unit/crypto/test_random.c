@@ -102,8 +102,8 @@ static void check_gcm(size_t len, size_t aad_len, size_t in_shift, size_t out_sh
     uint8_t flip = (uint8_t)(1 << (bit % 8)), *victim;
     size_t byte = bit / 8;
     victim = byte < len             ? ct + byte
-             : byte < len + aad_len ? aad + byte - len
-                                    : tag + byte - len - aad_len;
+             : byte < len + aad_len ? aad + (byte - len)
+                                    : tag + (byte - len - aad_len);
     *victim ^= flip;
     assert_int_equal(aes128_gcm_decrypt(key, iv, aad, aad_len, ct, len, dec, tag), -74);
     for (size_t i = 0; i < len; i++)

@@ -54,11 +54,10 @@ static void run_x25519(void)
 
 static void leak_on_purpose(void)
 {
-    volatile uint8_t copy[16];
+    uint8_t copy[16];
 
-    for (int i = 0; i < 16; i++)
-        copy[i] = key[i];
-    (void)copy[3];
+    memcpy(copy, key, sizeof(copy));
+    __asm__ volatile("" : : "r"(copy) : "memory");
 }
 
 static void add_secret(const uint8_t *p)
