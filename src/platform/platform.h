@@ -20,6 +20,9 @@ __attribute__((noreturn)) void platform_die_of_signal(int sig);
 /* Resumes the application with *r; never returns. */
 __attribute__((noreturn)) void platform_resume(struct regs *r);
 
+/* Where rewritten system-call sites jump to. */
+uintptr_t platform_syscall_entry(void);
+
 /* Application FS base. */
 uint64_t platform_get_fs(void);
 void platform_set_fs(uint64_t base);

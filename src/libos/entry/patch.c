@@ -1,19 +1,260 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * From trap to jump. A site is the two bytes 0f 05 (`syscall`) at S. Two rewritings, tried in
+ * order:
+ *
+ *   A  `mov $nr, %eax` (b8 imm32) directly before S becomes `jmp rel32` to a stub that does the
+ * mov. 0f 05 stays: whoever jumps to it, or stands between the two, still traps. B  0f 05 itself
+ * becomes `jmp rel8` to five bytes of padding nearby that no execution reaches, where a `jmp rel32`
+ * to the stub is placed. Padding is what follows an unconditional jump or a return, found by
+ * decoding forward from S (insn.c).
+ *
+ * Else the site goes on trapping. A stub loads the return address into %rcx, as `syscall` does,
+ * and jumps to the library OS. It never uses the stack: there is a red zone below it.
+ *
+ * Other threads may execute a site while it changes. A store that lies within one aligned 8-byte
+ * word is made in one piece; any other begins with int3, and ends with the first byte, with a
+ * serialisation of all threads between the steps; a thread that meets the int3 is sent back by
+ * the trap handler until the site is complete.
+ */
 #include "libos/entry/patch.h"
-void patch_site(const struct regs *r)
+#include "host/host.h"
+#include "libos/entry/insn.h"
+#include "libos/log.h"
+#include "libos/process.h"
+#include "platform/platform.h"
+#include <asm/unistd.h>
+#include <linux/membarrier.h>
+#include <linux/mman.h>
+
+#define STUB_SIZE   32
+#define CHUNK_SIZE  (64 * 1024UL)
+#define MOST_CHUNKS 256
+
+/* One range of stubs. The first slot holds the address of the library OS's entry. */
+struct chunk {
+    uintptr_t start;
+    uint32_t used; /* bytes */
+};
+
+/* Lock order: above mm.lock; never taken by the trap handler. */
+static struct lock patch_lock;
+static struct chunk chunks[MOST_CHUNKS];
+static uint32_t chunk_count;       /* atomic: read by the trap handler */
+static uintptr_t site_in_progress; /* atomic */
+static bool registered;            /* membarrier */
+
+/* Has the rewriting of the code at `p` been completed? */
+static bool is_our_jump(const uint8_t *p)
 {
-    (void)r;
+    int32_t d;
+    memcpy(&d, p + 1, 4);
+    return p[0] == 0xe9 && patch_is_stub((uintptr_t)p + 5 + (uintptr_t)(intptr_t)d);
 }
+
 bool patch_in_progress_at(uintptr_t ip)
 {
-    (void)ip;
-    return false;
+    return __atomic_load_n(&site_in_progress, __ATOMIC_SEQ_CST) == ip ||
+           is_our_jump((const uint8_t *)ip);
 }
+
 bool patch_is_stub(uintptr_t ip)
 {
-    (void)ip;
+    uint32_t n = __atomic_load_n(&chunk_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < n; i++)
+        if (ip - chunks[i].start < CHUNK_SIZE)
+            return true;
     return false;
 }
+
 void patch_forget(void)
 {
+    lock(&patch_lock);
+    __atomic_store_n(&chunk_count, 0, __ATOMIC_RELEASE);
+    unlock(&patch_lock);
+}
+
+static bool reaches(uintptr_t from, uintptr_t to)
+{
+    int64_t d = (int64_t)(to - from);
+    return d == (int32_t)d;
+}
+
+/* A free stub slot within reach of `site`, or 0. *entry: where its range keeps the entry address.
+ */
+static uintptr_t take_slot(uintptr_t site, uintptr_t *entry)
+{
+    for (uint32_t i = chunk_count; i-- > 0;) {
+        struct chunk *c = &chunks[i];
+        if (c->used + STUB_SIZE <= CHUNK_SIZE && reaches(site, c->start) &&
+            reaches(site, c->start + CHUNK_SIZE)) {
+            c->used += STUB_SIZE;
+            *entry = c->start;
+            return c->start + c->used - STUB_SIZE;
+        }
+    }
+    if (chunk_count == MOST_CHUNKS)
+        return 0;
+    long p = mm_map_near(&current_process()->mm, site, CHUNK_SIZE);
+    if (IS_ERR(p))
+        return 0;
+    *(uintptr_t *)p = platform_syscall_entry();
+    chunks[chunk_count] = (struct chunk){(uintptr_t)p, 2 * STUB_SIZE};
+    __atomic_store_n(&chunk_count, chunk_count + 1, __ATOMIC_RELEASE);
+    *entry = (uintptr_t)p;
+    return (uintptr_t)p + STUB_SIZE;
+}
+
+static uint8_t *put32(uint8_t *p, int64_t v)
+{
+    int32_t x = (int32_t)v;
+    memcpy(p, &x, 4);
+    return p + 4;
+}
+
+/* [mov $nr, %eax;] lea ret(%rip), %rcx; jmp *entry(%rip) */
+static void write_stub(uintptr_t stub, uintptr_t entry, bool with_mov, uint32_t nr, uintptr_t ret)
+{
+    uint8_t *p = (uint8_t *)stub;
+    if (with_mov) {
+        *p++ = 0xb8;
+        p = put32(p, nr);
+    }
+    *p++ = 0x48;
+    *p++ = 0x8d;
+    *p++ = 0x0d;
+    p = put32(p, (int64_t)(ret - ((uintptr_t)p + 4)));
+    *p++ = 0xff;
+    *p++ = 0x25;
+    put32(p, (int64_t)(entry - ((uintptr_t)p + 4)));
+}
+
+static void serialise_threads(void)
+{
+    if (!registered) {
+        host_syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0, 0,
+                     0, 0);
+        registered = true;
+    }
+    host_syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0, 0, 0, 0);
+}
+
+/* Replaces `n` bytes of code that other threads may be about to execute. Pages are writable. */
+static void write_code(uintptr_t at, const uint8_t *code, size_t n, bool alone)
+{
+    uint8_t *p = (uint8_t *)at;
+    if (alone) {
+        memcpy(p, code, n);
+        return;
+    }
+    if ((at & 7) + n <= 8) {
+        uint64_t *word = (uint64_t *)(at & ~7UL), value = *word;
+        memcpy((uint8_t *)&value + (at & 7), code, n);
+        __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+        return;
+    }
+    __atomic_store_n(&site_in_progress, at, __ATOMIC_SEQ_CST);
+    __atomic_store_n(p, 0xcc, __ATOMIC_SEQ_CST);
+    serialise_threads();
+    for (size_t i = 1; i < n; i++)
+        __atomic_store_n(p + i, code[i], __ATOMIC_SEQ_CST);
+    serialise_threads();
+    __atomic_store_n(p, code[0], __ATOMIC_SEQ_CST);
+    serialise_threads();
+    __atomic_store_n(&site_in_progress, 0, __ATOMIC_SEQ_CST);
+}
+
+struct change {
+    uintptr_t at;
+    uint8_t code[5];
+    size_t n;
+};
+
+static void jump32(struct change *c, uintptr_t at, uintptr_t to)
+{
+    c->at = at;
+    c->n = 5;
+    c->code[0] = 0xe9;
+    put32(c->code + 1, (int64_t)(to - (at + 5)));
+}
+
+/* Is the code private file content (not a JIT's), and where does its mapping end? */
+static bool patchable(struct mm *mm, uintptr_t site, uintptr_t *start, uintptr_t *end, int *prot)
+{
+    lock(&mm->lock);
+    struct vma *v = vma_find(mm, site);
+    bool ok = v && v->start <= site && site + 2 <= v->end && v->file &&
+              (v->flags & MAP_TYPE) == MAP_PRIVATE && v->prot & PROT_EXEC;
+    if (ok) {
+        *start = v->start;
+        *end = v->end;
+        *prot = v->prot;
+    }
+    unlock(&mm->lock);
+    return ok;
+}
+
+static void apply(const struct change *c, size_t count, int prot, bool alone)
+{
+    uintptr_t low = PAGE_DOWN(c[0].at), high = PAGE_UP(c[0].at + c[0].n);
+    for (size_t i = 1; i < count; i++) {
+        low = MIN(low, PAGE_DOWN(c[i].at));
+        high = MAX(high, PAGE_UP(c[i].at + c[i].n));
+    }
+    if (host_mprotect(low, high - low, prot | PROT_WRITE))
+        return;
+    for (size_t i = 0; i < count; i++)
+        write_code(c[i].at, c[i].code, c[i].n, alone);
+    host_mprotect(low, high - low, prot);
+}
+
+/* Rewriting A; `code` is the text before the site. False: not this shape. */
+static bool shape_a(uintptr_t site, uintptr_t map_start, uint32_t nr)
+{
+    if (site - map_start < 6)
+        return false;
+    const uint8_t *mov = (const uint8_t *)site - 5;
+    uint32_t imm;
+    memcpy(&imm, mov + 1, 4);
+    /* A prefix before b8 would make it another instruction. */
+    return mov[0] == 0xb8 && imm == nr && (mov[-1] & 0xf0) != 0x40 && mov[-1] != 0x66;
+}
+
+/* Under patch_lock; the site still reads 0f 05. */
+static void rewrite(uintptr_t site, uint32_t nr, uintptr_t start, uintptr_t end, int prot)
+{
+    struct change c[2];
+    bool alone = current_process()->nthreads == 1;
+    bool a = shape_a(site, start, nr);
+    uintptr_t hole = a ? 0 : insn_find_hole(site + 2, MIN(end, site + 2 + 127), 5);
+    if (!a && !hole)
+        return;
+    uintptr_t entry, stub = take_slot(site, &entry);
+    if (!stub)
+        return;
+    write_stub(stub, entry, a, nr, site + 2);
+    if (a) {
+        jump32(&c[0], site - 5, stub);
+        apply(c, 1, prot, alone);
+    } else {
+        jump32(&c[0], hole, stub);
+        c[1] = (struct change){.at = site, .code = {0xeb, (uint8_t)(hole - (site + 2))}, .n = 2};
+        apply(c, 2, prot, alone);
+    }
+}
+
+void patch_site(const struct regs *r)
+{
+    uintptr_t site = r->rip - 2, start, end;
+    int prot;
+    if (!patchable(&current_process()->mm, site, &start, &end, &prot))
+        return;
+    lock(&patch_lock);
+    const uint8_t *code = (const uint8_t *)site;
+    /* Another thread may have been faster, and our site may be the tail of its jump. */
+    bool fresh =
+        code[0] == 0x0f && code[1] == 0x05 && !(site - start >= 5 && is_our_jump(code - 5));
+    if (fresh)
+        rewrite(site, (uint32_t)r->rax, start, end, prot);
+    unlock(&patch_lock);
 }

@@ -11,7 +11,8 @@
  */
 void patch_site(const struct regs *r);
 
-/* For the trap handler, lock-free: is `ip` the first byte of a site being rewritten right now? */
+/* For the trap handler, lock-free: is `ip` the first byte of a site that is being rewritten, or was
+ * since the int3 there was met? */
 bool patch_in_progress_at(uintptr_t ip);
 /* Is `ip` inside a stub? */
 bool patch_is_stub(uintptr_t ip);

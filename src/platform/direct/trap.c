@@ -81,7 +81,7 @@ static void take_fault(struct thread *t, int sig, const siginfo_t *info, struct 
     }
     if (within(c->rip, libos_text_start, libos_text_end))
         die_in_libos(sig, c);
-    if (sig == SIGTRAP && patch_in_progress_at(c->rip - 1)) {
+    if (sig == SIGTRAP && info->si_code == SI_KERNEL && patch_in_progress_at(c->rip - 1)) {
         c->rip -= 1; /* ran into a site that another thread is rewriting: try again */
         return;
     }
@@ -193,4 +193,9 @@ void platform_die_of_signal(int sig)
     host_kill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), sig);
     host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
     host_exit_group(128 + sig);
+}
+
+uintptr_t platform_syscall_entry(void)
+{
+    return (uintptr_t)libos_syscall_entry;
 }
