@@ -106,10 +106,10 @@ def build_dir():
 @pytest.fixture(scope='session')
 def libos(build_dir):
     """The command that runs programs inside; the test is skipped where it was not built."""
-    command = build_dir / 'bin' / 'gramine-direct'
-    if not os.access(command, os.X_OK):
-        pytest.skip(f'{command} is not built: the library OS is missing from this build')
-    return command
+    image = build_dir / 'lib' / 'adyton' / 'adyton-direct'
+    if not os.access(image, os.X_OK):
+        pytest.skip(f'{image} is not built: the library OS is missing from this build')
+    return build_dir / 'bin' / 'gramine-direct'
 
 
 @pytest.fixture
