@@ -20,6 +20,8 @@ struct credentials {
     uint32_t gid, egid, sgid, fsgid;
     uint32_t ngroups;
     uint32_t groups[NGROUPS_MAX_OURS];
+    uint64_t caps_given_up, caps_lowered; /* see proc/caps.c */
+    uint64_t caps_unbounded, caps_inheritable;
 };
 
 struct process {

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Who we are: process ids are the host's, user and group ids are kept here (credentials(7)). They
+ * belong to the process; a thread that repeats the change of another, as libc's set*id do, finds it
+ * done and succeeds.
+ */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+
+#define KEEP 0xffffffffu /* -1: leave this id as it is */
+
+SYSCALL0(getpid)
+{
+    return current_process()->pid;
+}
+
+SYSCALL0(gettid)
+{
+    return current()->tid;
+}
+
+SYSCALL0(getppid)
+{
+    return host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0);
+}
+
+SYSCALL1(getpgid, int, pid)
+{
+    return host_pass(__NR_getpgid, pid, 0, 0, 0, 0, 0);
+}
+
+SYSCALL0(getpgrp)
+{
+    return host_pass(__NR_getpgid, 0, 0, 0, 0, 0, 0);
+}
+
+SYSCALL2(setpgid, int, pid, int, pgid)
+{
+    return host_pass(__NR_setpgid, pid, pgid, 0, 0, 0, 0);
+}
+
+SYSCALL1(getsid, int, pid)
+{
+    return host_pass(__NR_getsid, pid, 0, 0, 0, 0, 0);
+}
+
+SYSCALL0(setsid)
+{
+    return host_pass(__NR_setsid, 0, 0, 0, 0, 0, 0);
+}
+
+static struct credentials *lock_cred(void)
+{
+    lock(&current_process()->lock);
+    return &current_process()->cred;
+}
+
+static long unlock_cred(long ret)
+{
+    unlock(&current_process()->lock);
+    return ret;
+}
+
+SYSCALL0(getuid)
+{
+    return current_process()->cred.uid;
+}
+
+SYSCALL0(geteuid)
+{
+    return current_process()->cred.euid;
+}
+
+SYSCALL0(getgid)
+{
+    return current_process()->cred.gid;
+}
+
+SYSCALL0(getegid)
+{
+    return current_process()->cred.egid;
+}
+
+/* The user and the group ids follow the same rules: one view of either. */
+struct ids {
+    uint32_t *real, *effective, *saved, *fs;
+};
+
+static struct ids users(struct credentials *c)
+{
+    return (struct ids){&c->uid, &c->euid, &c->suid, &c->fsuid};
+}
+
+static struct ids groups(struct credentials *c)
+{
+    return (struct ids){&c->gid, &c->egid, &c->sgid, &c->fsgid};
+}
+
+static bool privileged(const struct credentials *c)
+{
+    return c->euid == 0;
+}
+
+static long set_id(struct ids i, bool root, uint32_t id)
+{
+    if (id == KEEP)
+        return -EINVAL;
+    if (root)
+        *i.real = *i.saved = id;
+    else if (id != *i.real && id != *i.saved)
+        return -EPERM;
+    *i.effective = *i.fs = id;
+    return 0;
+}
+
+static long set_re(struct ids i, bool root, uint32_t real, uint32_t effective)
+{
+    uint32_t old_real = *i.real;
+    if (!root) {
+        if (real != KEEP && real != *i.real && real != *i.effective)
+            return -EPERM;
+        if (effective != KEEP && effective != *i.real && effective != *i.effective &&
+            effective != *i.saved)
+            return -EPERM;
+    }
+    if (real != KEEP)
+        *i.real = real;
+    if (effective != KEEP)
+        *i.effective = effective;
+    if (real != KEEP || (effective != KEEP && effective != old_real))
+        *i.saved = *i.effective;
+    *i.fs = *i.effective;
+    return 0;
+}
+
+static bool one_of(struct ids i, uint32_t id)
+{
+    return id == KEEP || id == *i.real || id == *i.effective || id == *i.saved;
+}
+
+static long set_res(struct ids i, bool root, uint32_t real, uint32_t effective, uint32_t saved)
+{
+    if (!root && !(one_of(i, real) && one_of(i, effective) && one_of(i, saved)))
+        return -EPERM;
+    if (real != KEEP)
+        *i.real = real;
+    if (effective != KEEP)
+        *i.effective = effective;
+    if (saved != KEEP)
+        *i.saved = saved;
+    *i.fs = *i.effective;
+    return 0;
+}
+
+/* Returns the old id, whether it changes or not (setfsuid(2)). */
+static long set_fs_id(struct ids i, bool root, uint32_t id)
+{
+    uint32_t old = *i.fs;
+    if (id != KEEP && (root || one_of(i, id) || id == old))
+        *i.fs = id;
+    return old;
+}
+
+SYSCALL1(setuid, uint32_t, id)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_id(users(c), privileged(c), id));
+}
+
+SYSCALL1(setgid, uint32_t, id)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_id(groups(c), privileged(c), id));
+}
+
+SYSCALL2(setreuid, uint32_t, real, uint32_t, effective)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_re(users(c), privileged(c), real, effective));
+}
+
+SYSCALL2(setregid, uint32_t, real, uint32_t, effective)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_re(groups(c), privileged(c), real, effective));
+}
+
+SYSCALL3(setresuid, uint32_t, real, uint32_t, effective, uint32_t, saved)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_res(users(c), privileged(c), real, effective, saved));
+}
+
+SYSCALL3(setresgid, uint32_t, real, uint32_t, effective, uint32_t, saved)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_res(groups(c), privileged(c), real, effective, saved));
+}
+
+SYSCALL1(setfsuid, uint32_t, id)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_fs_id(users(c), privileged(c), id));
+}
+
+SYSCALL1(setfsgid, uint32_t, id)
+{
+    struct credentials *c = lock_cred();
+    return unlock_cred(set_fs_id(groups(c), privileged(c), id));
+}
+
+static long get_res(struct ids i, uint32_t *real, uint32_t *effective, uint32_t *saved)
+{
+    return put_user(real, *i.real) || put_user(effective, *i.effective) || put_user(saved, *i.saved)
+               ? -EFAULT
+               : 0;
+}
+
+SYSCALL3(getresuid, uint32_t *, real, uint32_t *, effective, uint32_t *, saved)
+{
+    return get_res(users(&current_process()->cred), real, effective, saved);
+}
+
+SYSCALL3(getresgid, uint32_t *, real, uint32_t *, effective, uint32_t *, saved)
+{
+    return get_res(groups(&current_process()->cred), real, effective, saved);
+}
+
+SYSCALL2(getgroups, int, n, uint32_t *, ulist)
+{
+    uint32_t list[NGROUPS_MAX_OURS];
+    struct credentials *c = lock_cred();
+    uint32_t count = c->ngroups;
+    memcpy(list, c->groups, count * sizeof(list[0]));
+    unlock_cred(0);
+    if (n < 0 || (n && (uint32_t)n < count))
+        return -EINVAL;
+    if (n && copy_to_user(ulist, list, count * sizeof(list[0])))
+        return -EFAULT;
+    return count;
+}
+
+/* Linux keeps the list sorted, and shows it so. */
+static void sort(uint32_t *list, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++)
+        for (uint32_t j = i; j && list[j - 1] > list[j]; j--) {
+            uint32_t x = list[j];
+            list[j] = list[j - 1];
+            list[j - 1] = x;
+        }
+}
+
+SYSCALL2(setgroups, uint32_t, n, const uint32_t *, ulist)
+{
+    uint32_t list[NGROUPS_MAX_OURS];
+    if (!privileged(&current_process()->cred))
+        return -EPERM;
+    if (n > NGROUPS_MAX_OURS)
+        return -EINVAL;
+    if (copy_from_user(list, ulist, n * sizeof(list[0])))
+        return -EFAULT;
+    sort(list, n);
+    struct credentials *c = lock_cred();
+    memcpy(c->groups, list, n * sizeof(list[0]));
+    c->ngroups = n;
+    return unlock_cred(0);
+}

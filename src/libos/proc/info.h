@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#pragma once
+#include "libos/libos.h"
+#include <linux/utsname.h>
+
+/* What uname(2) says inside: the host's release and version, the node name of the run. */
+void system_name(struct new_utsname *out);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Resource limits (getrlimit(2)). The table is ours. NOFILE and STACK are applied inside; those
+ * that concern only what the host counts for the application (CPU, FSIZE) are set there too.
+ */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+
+#define MOST_FILES (1u << 20) /* fs.nr_open */
+
+static bool is_for_host(unsigned which)
+{
+    return which == RLIMIT_CPU || which == RLIMIT_FSIZE;
+}
+
+static long set_limit(struct process *p, unsigned which, const struct rlimit64 *new)
+{
+    struct rlimit64 *now = &p->limits[which];
+    if (new->rlim_cur > new->rlim_max)
+        return -EINVAL;
+    if (which == RLIMIT_NOFILE && new->rlim_max > MOST_FILES)
+        return -EPERM;
+    if (new->rlim_max > now->rlim_max && p->cred.euid != 0)
+        return -EPERM;
+    if (is_for_host(which)) {
+        long err = host_pass(__NR_prlimit64, 0, which, (long)new, 0, 0, 0);
+        if (err)
+            return err;
+    }
+    *now = *new;
+    return 0;
+}
+
+/* Either pointer may be NULL; both are library-OS memory. */
+static long change(unsigned which, const struct rlimit64 *new, struct rlimit64 *old)
+{
+    struct process *p = current_process();
+    if (which >= RLIM_NLIMITS)
+        return -EINVAL;
+    lock(&p->lock);
+    if (old)
+        *old = p->limits[which];
+    long err = new ? set_limit(p, which, new) : 0;
+    unlock(&p->lock);
+    return err;
+}
+
+SYSCALL2(getrlimit, unsigned, which, struct rlimit64 *, ulimit)
+{
+    struct rlimit64 l;
+    long err = change(which, NULL, &l);
+    return err ? err : put_user(ulimit, l) ? -EFAULT : 0;
+}
+
+SYSCALL2(setrlimit, unsigned, which, const struct rlimit64 *, ulimit)
+{
+    struct rlimit64 l;
+    if (get_user(l, ulimit))
+        return -EFAULT;
+    return change(which, &l, NULL);
+}
+
+SYSCALL4(prlimit64, int, pid, unsigned, which, const struct rlimit64 *, unew, struct rlimit64 *,
+         uold)
+{
+    struct rlimit64 new, old;
+    if (unew && get_user(new, unew))
+        return -EFAULT;
+    if (pid && pid != current_process()->pid) {
+        /* Another process keeps its own table: only the host's view of it can be had. */
+        long err = host_pass(__NR_prlimit64, pid, which, 0, (long)&old, 0, 0);
+        if (err)
+            return err;
+        if (unew)
+            return -EPERM;
+        return uold && put_user(uold, old) ? -EFAULT : 0;
+    }
+    long err = change(which, unew ? &new : NULL, &old);
+    if (err)
+        return err;
+    return uold && put_user(uold, old) ? -EFAULT : 0;
+}
