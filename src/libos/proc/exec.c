@@ -8,6 +8,7 @@
 #include "libos/proc/elf.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
+#include "libos/time/timer.h"
 #include "platform/platform.h"
 #include <linux/mman.h>
 #include <linux/auxvec.h>
@@ -358,6 +359,7 @@ int exec_program(const char *path, struct strings *argv, struct strings *envp)
     threads_end_others();
     thread_release_user(current()); /* robust list, clear_child_tid, vfork parent */
     fd_close_on_exec(p);
+    timers_exec();
     mm_clear(&p->mm);
     reset_signals(p, current());
     heap_free(p->exe);

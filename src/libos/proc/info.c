@@ -90,23 +90,6 @@ SYSCALL1(times, void *, utms)
     return host_pass(__NR_times, (long)utms, 0, 0, 0, 0, 0);
 }
 
-SYSCALL0(sync)
-{
-    return host_pass(__NR_sync, 0, 0, 0, 0, 0, 0);
-}
-
-SYSCALL1(syncfs, int, fd)
-{
-    struct file *f = fd_get_io(fd);
-    if (!f)
-        return -EBADF;
-    long r = f->ops->sync ? f->ops->sync(f, false) : 0;
-    if (!r && f->host_fd >= 0)
-        r = host_pass(__NR_syncfs, f->host_fd, 0, 0, 0, 0, 0);
-    file_put(f);
-    return r;
-}
-
 #define GRND_NONBLOCK 1u
 #define GRND_RANDOM   2u
 #define GRND_INSECURE 4u

@@ -2,6 +2,7 @@
 /* Signal queues: what is pending for whom. Lock: process.sig_lock. */
 #include "libos/proc/signal.h"
 #include "libos/process.h"
+#include "libos/time/timer.h"
 
 #define MOST_QUEUED 32768 /* RLIMIT_SIGPENDING's order of magnitude */
 
@@ -168,6 +169,15 @@ static bool take_from(struct sigqueue *q, sigmask want, siginfo_t *info)
     return true;
 }
 
+/* What the host sent to this thread: for the process, unless a timer of its own sent it. */
+static void take_in(struct thread *t, const siginfo_t *info)
+{
+    if (info->si_code == SI_TIMER && timer_is_for_thread(info->si_tid))
+        signal_send_thread(t, info);
+    else
+        signal_send_process(t->process, info);
+}
+
 /* Moves what the host's handler noted into the queues. */
 static void empty_box(struct thread *t)
 {
@@ -181,12 +191,12 @@ static void empty_box(struct thread *t)
         siginfo_t info = box->standard_info[sig];
         __atomic_fetch_and(&box->standard, ~SIGBIT(sig), __ATOMIC_RELEASE);
         standard &= ~SIGBIT(sig);
-        signal_send_process(t->process, &info);
+        take_in(t, &info);
     }
     while (box->rt_tail != __atomic_load_n(&box->rt_head, __ATOMIC_ACQUIRE)) {
         siginfo_t info = box->rt[box->rt_tail % BOX_RT_SLOTS];
         __atomic_store_n(&box->rt_tail, box->rt_tail + 1, __ATOMIC_RELEASE);
-        signal_send_process(t->process, &info);
+        take_in(t, &info);
     }
 }
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Reading clocks, and sleeping until they show a time. All clocks are the host's, CPU clocks too:
+ * processes and threads are its own. */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+#include <linux/time.h>
+#include <linux/timex.h>
+
+SYSCALL2(clock_gettime, int, clock, struct __kernel_timespec *, uts)
+{
+    if (!user_range_ok(uts, sizeof(*uts)))
+        return -EFAULT;
+    return host_pass(__NR_clock_gettime, clock, (long)uts, 0, 0, 0, 0);
+}
+
+SYSCALL2(clock_getres, int, clock, struct __kernel_timespec *, uts)
+{
+    if (uts && !user_range_ok(uts, sizeof(*uts)))
+        return -EFAULT;
+    return host_pass(__NR_clock_getres, clock, (long)uts, 0, 0, 0, 0);
+}
+
+SYSCALL2(gettimeofday, void *, utv, void *, utz)
+{
+    if ((utv && !user_range_ok(utv, 16)) || (utz && !user_range_ok(utz, 8)))
+        return -EFAULT;
+    return host_pass(__NR_gettimeofday, (long)utv, (long)utz, 0, 0, 0, 0);
+}
+
+SYSCALL1(time, int64_t *, ut)
+{
+    if (ut && !user_range_ok(ut, sizeof(*ut)))
+        return -EFAULT;
+    return host_pass(__NR_time, (long)ut, 0, 0, 0, 0, 0);
+}
+
+/* Looking is free, changing is not for us. */
+SYSCALL1(adjtimex, struct timex *, utx)
+{
+    struct timex tx;
+    if (get_user(tx, utx))
+        return -EFAULT;
+    if (tx.modes)
+        return -EPERM;
+    long r = host_pass(__NR_adjtimex, (long)&tx, 0, 0, 0, 0, 0);
+    return r >= 0 && put_user(utx, tx) ? -EFAULT : r;
+}
+
+static long sleep_on(int clock, int flags, const struct __kernel_timespec *ureq,
+                     struct __kernel_timespec *urem)
+{
+    struct __kernel_timespec req, rem;
+    if (get_user(req, ureq))
+        return -EFAULT;
+    for (;;) {
+        rem = req;
+        long r =
+            host_pass_blocking(__NR_clock_nanosleep, clock, flags, (long)&req, (long)&rem, 0, 0);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            break;
+        if (!(flags & TIMER_ABSTIME))
+            req = rem;
+    }
+    if (!(flags & TIMER_ABSTIME) && urem && put_user(urem, rem))
+        return -EFAULT;
+    return -ERESTARTNOHAND;
+}
+
+SYSCALL2(nanosleep, const struct __kernel_timespec *, ureq, struct __kernel_timespec *, urem)
+{
+    return sleep_on(CLOCK_MONOTONIC, 0, ureq, urem);
+}
+
+SYSCALL4(clock_nanosleep, int, clock, int, flags, const struct __kernel_timespec *, ureq,
+         struct __kernel_timespec *, urem)
+{
+    return sleep_on(clock, flags & TIMER_ABSTIME, ureq, urem);
+}

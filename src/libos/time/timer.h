@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#pragma once
+#include "libos/libos.h"
+
+/* Does the timer signal one thread (SIGEV_THREAD_ID), not the process? */
+bool timer_is_for_thread(int id);
+/* execve: deletes all timers of timer_create; alarm and setitimer stay. */
+void timers_exec(void);
+/* In the child of fork, which has none. */
+void timers_fork(void);
