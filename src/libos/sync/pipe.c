@@ -4,10 +4,13 @@
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
 #include <asm/unistd.h>
-#include <linux/eventfd.h>
 
 static const struct file_ops pipe_ops = {.name = "pipe"};
 static const struct file_ops eventfd_ops = {.name = "anon_inode:[eventfd]"};
+
+#define EFD_SEMAPHORE 1
+#define EFD_CLOEXEC   O_CLOEXEC
+#define EFD_NONBLOCK  O_NONBLOCK
 
 #define PIPE_FLAGS (O_CLOEXEC | O_NONBLOCK | O_DIRECT)
 
