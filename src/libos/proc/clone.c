@@ -5,7 +5,6 @@
 #include "libos/log.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
-#include "libos/time/timer.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/sched.h>
@@ -100,7 +99,6 @@ static void become_child(struct process *p, const struct clone_request *c, int p
         thread_free(other);
     }
     futex_forget_all();
-    timers_fork();
     p->nthreads = 1;
     p->stopping = false;
     p->parked = 0;

@@ -19,9 +19,23 @@ struct timer {
     bool for_thread;
 };
 
-/* The process's timers. Lock: above heap_lock, below process.lock. */
+/* The timers of process `owner`. Lock: above heap_lock, below process.lock. */
 static struct lock timers_lock;
 static struct list timers = {&timers, &timers};
+static int owner;
+
+/* A child of fork finds its parent's list: it has no timers of its own yet. */
+static void lock_timers(void)
+{
+    lock(&timers_lock);
+    if (likely(owner == current_process()->pid))
+        return;
+    owner = current_process()->pid;
+    list_for_each_safe (it, &timers) {
+        list_del(it);
+        heap_free(list_entry(it, struct timer, link));
+    }
+}
 
 SYSCALL1(alarm, uint32_t, seconds)
 {
@@ -56,7 +70,7 @@ static struct timer *find(int id)
 
 bool timer_is_for_thread(int id)
 {
-    lock(&timers_lock);
+    lock_timers();
     struct timer *t = find(id);
     bool yes = t && t->for_thread;
     unlock(&timers_lock);
@@ -72,7 +86,7 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
     if (!t)
         return -EAGAIN;
     t->for_thread = event.sigev_notify & SIGEV_THREAD_ID;
-    lock(&timers_lock);
+    lock_timers();
     long r =
         host_pass(__NR_timer_create, clock, (long)(uevent ? &event : NULL), (long)&t->id, 0, 0, 0);
     if (!r)
@@ -84,7 +98,7 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
     }
     if (!put_user(uid, t->id))
         return 0;
-    lock(&timers_lock);
+    lock_timers();
     host_pass(__NR_timer_delete, t->id, 0, 0, 0, 0, 0);
     list_del(&t->link);
     unlock(&timers_lock);
@@ -94,7 +108,7 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
 
 SYSCALL1(timer_delete, int, id)
 {
-    lock(&timers_lock);
+    lock_timers();
     struct timer *t = find(id);
     if (t) {
         host_pass(__NR_timer_delete, id, 0, 0, 0, 0, 0);
@@ -127,7 +141,7 @@ SYSCALL1(timer_getoverrun, int, id)
 
 void timers_exec(void)
 {
-    lock(&timers_lock);
+    lock_timers();
     list_for_each_safe (it, &timers) {
         struct timer *t = list_entry(it, struct timer, link);
         host_pass(__NR_timer_delete, t->id, 0, 0, 0, 0, 0);
@@ -135,13 +149,4 @@ void timers_exec(void)
         heap_free(t);
     }
     unlock(&timers_lock);
-}
-
-void timers_fork(void)
-{
-    list_for_each_safe (it, &timers) {
-        struct timer *t = list_entry(it, struct timer, link);
-        list_del(&t->link);
-        heap_free(t);
-    }
 }

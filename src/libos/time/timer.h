@@ -6,5 +6,3 @@
 bool timer_is_for_thread(int id);
 /* execve: deletes all timers of timer_create; alarm and setitimer stay. */
 void timers_exec(void);
-/* In the child of fork, which has none. */
-void timers_fork(void);

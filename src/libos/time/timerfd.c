@@ -4,15 +4,16 @@
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
 #include <asm/unistd.h>
-#include <linux/timerfd.h>
 
+#define TFD_NONBLOCK     O_NONBLOCK
+#define TFD_CLOEXEC      O_CLOEXEC
 #define ITIMERSPEC_BYTES 32
 
 static const struct file_ops timerfd_ops = {.name = "anon_inode:[timerfd]"};
 
 SYSCALL2(timerfd_create, int, clock, int, flags)
 {
-    if (flags & ~TFD_CREATE_FLAGS)
+    if (flags & ~(TFD_NONBLOCK | TFD_CLOEXEC))
         return -EINVAL;
     long r = host_pass(__NR_timerfd_create, clock, flags | TFD_CLOEXEC, 0, 0, 0, 0);
     return host_object_install(r, &timerfd_ops, FILE_STREAM, O_RDWR | (flags & TFD_NONBLOCK),
