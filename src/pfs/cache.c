@@ -37,14 +37,14 @@ void pfs_data_mark_clean(struct pfs *f, struct data_node *n)
     n->is_dirty = false;
     f->dirty_count--;
     list_remove(&n->link);
-    list_push(&f->clean, &n->link);
+    list_push(n->streamed ? f->clean.prev : &f->clean, &n->link);
 }
 
 void pfs_data_insert(struct pfs *f, struct data_node *n, struct hash_node *h, unsigned slot)
 {
     n->owner = h;
     n->slot = slot;
-    n->is_dirty = false;
+    n->is_dirty = n->streamed = false;
     h->data[slot] = n;
     h->kids++;
     list_push(&f->clean, &n->link);
@@ -55,6 +55,8 @@ static void data_detach(struct pfs *f, struct data_node *n)
 {
     if (n->is_dirty)
         f->dirty_count--;
+    if (f->partial == n)
+        f->partial = NULL;
     list_remove(&n->link);
     n->owner->data[n->slot] = NULL;
     n->owner->kids--;
@@ -276,6 +278,28 @@ int pfs_data_fetch(struct pfs *f, struct hash_node *h, unsigned slot, size_t wan
     if (got == 0)
         return pfs_corrupt(f);
     return data_fill(f, h, slot, (size_t)got);
+}
+
+int pfs_data_complete(struct pfs *f)
+{
+    struct data_node *n = f->partial;
+    if (!n)
+        return 0;
+    int64_t got = pfs_nodes_read(f, group_start(n->owner->number) + 1 + n->slot, 1, f->scratch);
+    if (got < 0)
+        return (int)got;
+    if (got == 0)
+        return pfs_corrupt(f);
+    vector_enter(f);
+    int rc = pfs_open_node(&n->owner->entries[n->slot], f->scratch, f->scratch);
+    vector_leave(f);
+    if (rc)
+        return pfs_corrupt(f);
+    __builtin_memcpy(n->bytes + f->partial_end, f->scratch + f->partial_end,
+                     PFS_NODE_SIZE - f->partial_end);
+    crypto_wipe(f->scratch, PFS_NODE_SIZE);
+    f->partial = NULL;
+    return 0;
 }
 
 void pfs_cache_cut(struct pfs *f, uint64_t size)

@@ -18,7 +18,7 @@ static struct entry *entry_of(struct pfs *f, struct hash_node *h)
 static bool early(const struct pfs *f, const struct data_node *n)
 {
     uint64_t d = n->owner->number * DATA_SLOTS + n->slot;
-    return d >= f->committed && INLINE_SIZE + (d + 1) * PFS_NODE_SIZE <= f->size;
+    return n != f->partial && d >= f->committed && INLINE_SIZE + (d + 1) * PFS_NODE_SIZE <= f->size;
 }
 
 /* Seals the chosen data nodes, and then `h` itself if `with_hash`, into f->io: `h` first, the data
@@ -117,8 +117,8 @@ int pfs_commit(struct pfs *f)
 {
     if (!f->dirty)
         return 0;
-    int rc = 0;
-    if (f->root && f->root->is_dirty)
+    int rc = pfs_data_complete(f);
+    if (!rc && f->root && f->root->is_dirty)
         rc = commit_tree(f);
     if (!rc)
         rc = pfs_meta_write(f);

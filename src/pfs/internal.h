@@ -42,6 +42,7 @@ struct data_node {
     struct hash_node *owner;
     unsigned slot;
     bool is_dirty;
+    bool streamed; /* written to its end in passing: once clean, the first to go */
     uint8_t bytes[PFS_NODE_SIZE];
 };
 
@@ -86,6 +87,11 @@ struct pfs {
     struct link hashes, clean, dirty_data;
     size_t hash_count, dirty_hashes, hash_limit;
     size_t data_count, dirty_count, data_limit;
+
+    /* The one dirty node whose bytes from `partial_end` on are still only on the storage, or NULL:
+     * a sequence of writes is about to overwrite them too. */
+    struct data_node *partial;
+    size_t partial_end;
 
     uint64_t next_off; /* where the next access continues a sequence */
     size_t readahead;  /* nodes fetched at the last miss of the sequence */
@@ -140,6 +146,8 @@ void pfs_hash_mark_dirty(struct pfs *f, struct hash_node *h);
 void pfs_hash_mark_clean(struct pfs *f, struct hash_node *h);
 /* Brings data node `slot` of `h` into the cache, and up to `want` - 1 that follow it. */
 int pfs_data_fetch(struct pfs *f, struct hash_node *h, unsigned slot, size_t want);
+/* Reads the rest of f->partial. */
+int pfs_data_complete(struct pfs *f);
 /* Forgets everything that a file of `size` bytes does not have. */
 void pfs_cache_cut(struct pfs *f, uint64_t size);
 void pfs_cache_free(struct pfs *f);

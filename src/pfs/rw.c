@@ -96,8 +96,9 @@ static int64_t read_some(struct pfs *f, uint64_t off, uint8_t *dst, size_t n, bo
 
 int64_t pfs_read(struct pfs *f, uint64_t off, void *buf, size_t n)
 {
-    if (f->failed)
-        return f->failed;
+    int rc = f->failed ? f->failed : pfs_data_complete(f);
+    if (rc)
+        return rc;
     if (off >= f->size)
         return 0;
     n = min(n, f->size - off);
@@ -128,11 +129,24 @@ static void copy_in(uint8_t *dst, const uint8_t *src, size_t n)
         __builtin_memset(dst, 0, n);
 }
 
-/* Makes data node `at.node` cached for a change; `whole`: its old content does not matter. */
-static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, bool whole,
+/* Puts a new node for `at` into the cache, for `len` bytes that the caller will put at its start.
+ */
+static int data_new(struct pfs *f, struct hash_node *h, struct place at, size_t len,
+                    struct data_node **out)
+{
+    int rc = pfs_data_take(f, out);
+    if (rc)
+        return rc;
+    __builtin_memset((*out)->bytes + len, 0, PFS_NODE_SIZE - len);
+    pfs_data_insert(f, *out, h, at.slot);
+    return 0;
+}
+
+/* Makes data node `at.node` cached for a change of `len` bytes at `at.off`. Old content that will
+ * be overwritten is not read, and what a sequence of writes will overwrite soon is not read yet. */
+static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, size_t len,
                           bool sequential, struct data_node **out)
 {
-    bool fresh = at.node >= pfs_data_nodes(f->size);
     struct data_node *n = h->data[at.slot];
     int rc;
     if (!(n && n->is_dirty) && f->dirty_count >= f->data_limit / 4 * 3) {
@@ -140,20 +154,44 @@ static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, b
         if (rc)
             return rc;
     }
-    if (!n && (fresh || whole)) {
-        rc = pfs_data_take(f, &n);
-        if (rc)
-            return rc;
-        if (!whole)
-            __builtin_memset(n->bytes, 0, sizeof n->bytes);
-        pfs_data_insert(f, n, h, at.slot);
-    } else if (!n) {
-        rc = pfs_data_fetch(f, h, at.slot, fetch_size(f, sequential, 1));
-        if (rc)
-            return rc;
-        n = h->data[at.slot];
-    }
     *out = n;
+    if (n)
+        return 0;
+    uint64_t start = INLINE_SIZE + at.node * PFS_NODE_SIZE;
+    bool whole = at.off == 0 && (len == PFS_NODE_SIZE || start + len >= f->size);
+    if (whole || (sequential && at.off == 0)) {
+        rc = data_new(f, h, at, len, out);
+        if (!rc && !whole) {
+            f->partial = *out;
+            f->partial_end = 0;
+        }
+        return rc;
+    }
+    rc = pfs_data_fetch(f, h, at.slot, fetch_size(f, sequential, 1));
+    *out = h->data[at.slot];
+    return rc;
+}
+
+/* Copies into the cache; with f->partial complete or continued. */
+static int write_cached(struct pfs *f, struct hash_node *h, struct place at, const uint8_t *src,
+                        size_t len, bool sequential)
+{
+    struct data_node *n;
+    int rc = 0;
+    if (f->partial && (f->partial != h->data[at.slot] || f->partial_end != at.off))
+        rc = pfs_data_complete(f);
+    if (!rc)
+        rc = data_for_write(f, h, at, len, sequential, &n);
+    if (rc)
+        return rc;
+    copy_in(n->bytes + at.off, src, len);
+    pfs_data_mark_dirty(f, n);
+    n->streamed = sequential && at.off + len == PFS_NODE_SIZE;
+    if (f->partial) {
+        f->partial_end += len;
+        if (f->partial_end == PFS_NODE_SIZE)
+            f->partial = NULL;
+    }
     return 0;
 }
 
@@ -180,13 +218,8 @@ static int64_t write_some(struct pfs *f, uint64_t off, const uint8_t *src, size_
         len = whole * PFS_NODE_SIZE;
         rc = pfs_append_direct(f, h, at.slot, whole, src);
     } else {
-        struct data_node *node;
         len = min(n, PFS_NODE_SIZE - at.off);
-        rc = data_for_write(f, h, at, whole != 0, sequential, &node);
-        if (!rc) {
-            copy_in(node->bytes + at.off, src, len);
-            pfs_data_mark_dirty(f, node);
-        }
+        rc = write_cached(f, h, at, src, len, sequential);
     }
     if (rc)
         return rc;

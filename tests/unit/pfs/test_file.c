@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "crypto/crypto.h"
 #include "mem.h"
 
 static const uint8_t key[PFS_KEY_SIZE] = "0123456789abcdef";
@@ -138,11 +139,35 @@ static void model_resize(struct model *mo, struct pfs *f, uint64_t size)
     mo->size = size;
 }
 
+/* Writes that follow each other, from a node boundary or near one, now and then disturbed. */
+static void model_sequence(struct model *mo, struct pfs *f, uint64_t off, uint64_t *rng)
+{
+    static const size_t steps[] = {4096, 1024, 3072, 512, 5000, 60000};
+    off -= off % 4096;
+    off += test_random(rng) % 2 ? 3072 : 0;
+    off = off > mo->size ? mo->size : off;
+    size_t step = steps[test_random(rng) % COUNT(steps)];
+    model_read(mo, f, off > 10 ? off - 10 : 0, off > 10 ? 10 : off); /* the sequence starts here */
+    for (unsigned i = test_random(rng) % 30; i && off < MODEL_MAX; i--) {
+        model_write(mo, f, off, step, rng);
+        off += step;
+        uint32_t what = test_random(rng) % 24;
+        if (what == 0)
+            model_read(mo, f, off - 3000, 6000);
+        else if (what == 1)
+            assert_int_equal(pfs_flush(f, false), 0);
+        else if (what == 2)
+            model_write(mo, f, off + 100, 50, rng);
+        else if (what == 3)
+            model_resize(mo, f, off - 200);
+    }
+}
+
 static void model_step(struct model *mo, struct mem *m, struct pfs **f, size_t cache, uint64_t *rng)
 {
     uint64_t off = pick_offset(rng, MODEL_MAX / 2);
     size_t n = test_random(rng) % 4 ? test_random(rng) % 9000 : test_random(rng) % 300000;
-    switch (test_random(rng) % 12) {
+    switch (test_random(rng) % 13) {
     case 0 ... 3:
         model_write(mo, *f, off, n, rng);
         break;
@@ -156,6 +181,9 @@ static void model_step(struct model *mo, struct mem *m, struct pfs **f, size_t c
         model_resize(mo, *f, off);
         break;
     case 10:
+        model_sequence(mo, *f, off, rng);
+        break;
+    case 11:
         assert_int_equal(pfs_flush(*f, test_random(rng) % 2), 0);
         assert_int_equal(m->size >= expected_host_size(mo->size), 1);
         break;
@@ -430,6 +458,7 @@ static void test_flush_retry(void **state)
     assert_int_equal(pfs_close(f), 0);
     memset(want + 100000, 9, 20000);
     memset(want + 420000, 8, 80000);
+    memset(want + 3072, 7, 1000);
     bool failed = true;
     for (unsigned long at = 1; failed; at++) {
         struct mem m = {0};
@@ -437,6 +466,9 @@ static void test_flush_retry(void **state)
         f = must_open(&m, 0);
         assert_int_equal(pfs_write(f, 100000, want + 100000, 20000), 20000);
         assert_int_equal(pfs_write(f, 420000, want + 420000, 80000), 80000);
+        /* The start of a node in sequence: its rest is read by the flush. */
+        assert_int_equal(pfs_write(f, 3070, want + 3070, 2), 2);
+        assert_int_equal(pfs_write(f, 3072, want + 3072, 1000), 1000);
         mem_calls = 0;
         mem_fail_at = at;
         failed = pfs_flush(f, false) != 0;
@@ -488,6 +520,7 @@ static void test_normalize(void **state)
 
 int main(void)
 {
+    crypto_init(0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_normalize),   cmocka_unit_test(test_open_errors),
         cmocka_unit_test(test_limits),      cmocka_unit_test(test_sticky),
