@@ -84,6 +84,9 @@ bool user_range_ok(const void *addr, size_t len);
 int copy_from_user(void *dst, const void *usrc, size_t n);
 int copy_to_user(void *udst, const void *src, size_t n);
 int clear_user(void *udst, size_t n);
+/* For file_ops.read and write, whose buffer is application memory with a checked range, or memory
+ * of ours: copies without checking the range again. */
+int copy_checked(void *dst, const void *src, size_t n);
 /* Copies a string with its NUL; returns its length, -EFAULT, or -ENAMETOOLONG when there is no NUL
  * within `size` bytes. */
 ssize strncpy_from_user(char *dst, const char *usrc, size_t size);

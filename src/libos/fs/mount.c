@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Builds the mount table from the manifest (spec: root, /proc, /dev, /sys, then fs.mounts in
  * order). */
+#include "libos/fs/keys.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
 #include "libos/process.h"
@@ -76,7 +77,9 @@ static int add_from_manifest(const struct mf_mount *mm, const char *path)
 int mounts_setup(void)
 {
     const struct mf_image *im = run.manifest.image;
-    int err = add_from_manifest(&im->root, "/");
+    int err = keys_setup();
+    if (!err)
+        err = add_from_manifest(&im->root, "/");
     if (!err)
         err = add(&fs_proc, "/proc", NULL);
     if (!err)

@@ -21,6 +21,11 @@ int copy_to_user(void *udst, const void *src, size_t n)
     return uaccess_copy(udst, src, n);
 }
 
+int copy_checked(void *dst, const void *src, size_t n)
+{
+    return uaccess_copy(dst, src, n);
+}
+
 int clear_user(void *udst, size_t n)
 {
     return user_range_ok(udst, n) ? uaccess_fill(udst, n) : -EFAULT;

@@ -2,6 +2,7 @@
 /* clone(2), clone3, fork, vfork: new threads and new processes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/encrypted.h"
 #include "libos/log.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
@@ -146,6 +147,7 @@ static long clone_process(const struct clone_request *c)
     int parent = p->pid;
     t->fs_base = platform_get_fs();
     world_stop();
+    encrypted_before_fork();
     long pid = platform_fork();
     if (pid == 0) {
         become_child(p, c, parent);
