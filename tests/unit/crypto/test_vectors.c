@@ -207,13 +207,64 @@ static void test_differs(void **state)
     }
 }
 
+/* Every feature and every register state is needed for the kernels that use it, and for no other.
+ */
+static void test_choice(void **state)
+{
+    const struct crypto_cpu all = {
+        .leaf1_ecx = 1u << 1 | 1u << 9 | 1u << 19 | 1u << 25 | 1u << 27 | 1u << 28,
+        .leaf7_ebx = 1u << 5 | 1u << 16 | 1u << 17 | 1u << 29 | 1u << 30 | 1u << 31,
+        .leaf7_ecx = 1u << 9 | 1u << 10,
+        .xfrm = 0xe7,
+    };
+    static const struct {
+        uint32_t no_leaf1_ecx, no_leaf7_ebx, no_leaf7_ecx, no_xfrm;
+        const char *kernels;
+    } cases[] = {
+        {0, 0, 0, 0, "aes-gcm: vaes512, sha256: sha-ni"},
+        {0, 0, 0, 1u << 5, "aes-gcm: vaes256, sha256: sha-ni"},
+        {0, 0, 0, 1u << 6, "aes-gcm: vaes256, sha256: sha-ni"},
+        {0, 0, 0, 1u << 7, "aes-gcm: vaes256, sha256: sha-ni"},
+        {0, 1u << 16, 0, 0, "aes-gcm: vaes256, sha256: sha-ni"},
+        {0, 1u << 17, 0, 0, "aes-gcm: vaes256, sha256: sha-ni"},
+        {0, 1u << 30, 0, 0, "aes-gcm: vaes256, sha256: sha-ni"},
+        {0, 1u << 31, 0, 0, "aes-gcm: vaes256, sha256: sha-ni"},
+        {0, 0, 0, 1u << 2, "aes-gcm: aes-ni, sha256: sha-ni"},
+        {0, 0, 0, 0xe4, "aes-gcm: aes-ni, sha256: sha-ni"},
+        {1u << 28, 0, 0, 0, "aes-gcm: aes-ni, sha256: sha-ni"},
+        {0, 1u << 5, 0, 0, "aes-gcm: aes-ni, sha256: sha-ni"},
+        {0, 0, 1u << 9, 0, "aes-gcm: aes-ni, sha256: sha-ni"},
+        {0, 0, 1u << 10, 0, "aes-gcm: aes-ni, sha256: sha-ni"},
+        {1u << 1, 0, 0, 0, "aes-gcm: portable, sha256: sha-ni"},
+        {1u << 25, 0, 0, 0, "aes-gcm: portable, sha256: sha-ni"},
+        {1u << 9, 0, 0, 0, "aes-gcm: portable, sha256: portable"},
+        {1u << 19, 0, 0, 0, "aes-gcm: portable, sha256: portable"},
+        {0, 0, 0, 1u << 1, "aes-gcm: portable, sha256: portable"},
+        {0, 1u << 29, 0, 0, "aes-gcm: vaes512, sha256: portable"},
+        {~0u, ~0u, ~0u, ~0u, "aes-gcm: portable, sha256: portable"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct crypto_cpu cpu = all;
+        cpu.leaf1_ecx &= ~cases[i].no_leaf1_ecx;
+        cpu.leaf7_ebx &= ~cases[i].no_leaf7_ebx;
+        cpu.leaf7_ecx &= ~cases[i].no_leaf7_ecx;
+        cpu.xfrm &= ~(uint64_t)cases[i].no_xfrm;
+        crypto_init_cpu(&cpu);
+        assert_string_equal(crypto_kernels(), cases[i].kernels);
+    }
+    crypto_init_cpu(&all);
+    crypto_init(0x3);
+    assert_null(strstr(crypto_kernels(), "vaes"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gcm),     cmocka_unit_test(test_cmac),
         cmocka_unit_test(test_sha256),  cmocka_unit_test(test_hkdf),
         cmocka_unit_test(test_x25519),  cmocka_unit_test(test_x25519_low_order),
-        cmocka_unit_test(test_differs),
+        cmocka_unit_test(test_differs), cmocka_unit_test(test_choice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
