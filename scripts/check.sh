@@ -89,18 +89,14 @@ clang_build() {
 
 # Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS; tests/fuzz/NAME.corpus holds its seeds.
 fuzz() {
-    local dir=$build-fuzz target name seeds
-    ls tests/fuzz/*.c >/dev/null 2>&1 || return 0
-    if [ ! -f $dir/build.ninja ]; then
-        CC=clang CXX=clang++ meson setup $dir -Db_sanitize=address,undefined -Db_lundef=false \
-            >"$out/setup-fuzz.txt" 2>&1
-    fi
-    for target in tests/fuzz/*.c; do
-        name=$(basename "$target" .c)
+    local source name seeds
+    for source in tests/fuzz/*.c; do
+        [ -f "$source" ] || continue
+        name=$(basename "$source" .c)
         seeds=tests/fuzz/$name.corpus
         [ -d "$seeds" ] || seeds=
-        mkdir -p "$dir/corpus/$name"
-        step "fuzz $name" fuzz_one $dir "$name" $seeds
+        mkdir -p "$build-clang/corpus/$name"
+        step "fuzz $name" fuzz_one $build-clang "$name" $seeds
     done
 }
 
