@@ -29,7 +29,7 @@ def tree(folder):
 @pytest.fixture
 def same(tmp_path, run_native, run_inside):
     """same(argv, ...) runs argv twice in an equal scratch folder (also named by $SCRATCH)."""
-    def run_both(argv, stdin=None, env=None, extras=None, timeout=120):
+    def run_both(argv, stdin=None, env=None, extras=None, timeout=60):
         scratch = tmp_path / 'scratch'
         env = {'SCRATCH': str(scratch), **(env or {})}
         ends = []
