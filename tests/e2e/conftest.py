@@ -90,6 +90,20 @@ def run(argv, cwd=None, env=None, stdin=None, timeout=60):
                   err.decode('utf-8', 'backslashreplace'))
 
 
+NOTES = []
+
+
+def pytest_terminal_summary(terminalreporter):
+    for note in NOTES:
+        terminalreporter.write_line(note)
+
+
+@pytest.fixture(scope='session')
+def notes():
+    """Lines appended here are printed after the last test."""
+    return NOTES
+
+
 @pytest.fixture(scope='session')
 def project_root():
     return ROOT

@@ -21,12 +21,10 @@ checks = {}
 
 
 @pytest.fixture(scope='module', autouse=True)
-def count_of_checks(pytestconfig):
+def count_of_checks(notes):
     yield
-    terminal = pytestconfig.pluginmanager.get_plugin('terminalreporter')
-    if checks and terminal:
-        terminal.write_line('')
-        terminal.write_line(f'{sum(checks.values())} checks in {len(checks)} programs compared')
+    if checks:
+        notes.append(f'{sum(checks.values())} checks in {len(checks)} programs equal to the host')
 
 
 @pytest.fixture

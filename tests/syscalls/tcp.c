@@ -184,6 +184,7 @@ static void ends(int listening)
     TRY("send after reset", send(s[0], buf, 1, MSG_NOSIGNAL));
     pid_t child = fork();
     if (child == 0) {
+        signal(SIGPIPE, SIG_DFL);
         send(s[0], buf, 1, 0);
         _exit(0);
     }
