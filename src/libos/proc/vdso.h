@@ -7,3 +7,8 @@
 int vdso_map(struct mm *mm);
 /* Its address in the running program, 0 before vdso_map. */
 uintptr_t vdso_base(void);
+/*
+ * A system call arrived from `ip`. When that is the host's vDSO, it does not serve `bits`
+ * (VDSO_FAST_* of vdso/data.h) by itself, as with an unsuitable clock source: stop asking it.
+ */
+void vdso_is_slow(uintptr_t ip, uint32_t bits);

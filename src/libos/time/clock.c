@@ -3,15 +3,23 @@
  * processes and threads are its own. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/vdso.h"
 #include "libos/process.h"
+#include "libos/vdso/data.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
 #include <linux/timex.h>
+
+static void notice_caller(uint32_t bits)
+{
+    vdso_is_slow(thread_regs(current())->rip, bits);
+}
 
 SYSCALL2(clock_gettime, int, clock, struct __kernel_timespec *, uts)
 {
     if (!user_range_ok(uts, sizeof(*uts)))
         return -EFAULT;
+    notice_caller((uint32_t)clock < 16 ? 1u << clock : 0);
     return host_pass(__NR_clock_gettime, clock, (long)uts, 0, 0, 0, 0);
 }
 
@@ -26,6 +34,7 @@ SYSCALL2(gettimeofday, void *, utv, void *, utz)
 {
     if ((utv && !user_range_ok(utv, 16)) || (utz && !user_range_ok(utz, 8)))
         return -EFAULT;
+    notice_caller(VDSO_FAST_GETTIMEOFDAY);
     return host_pass(__NR_gettimeofday, (long)utv, (long)utz, 0, 0, 0, 0);
 }
 
