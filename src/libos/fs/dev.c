@@ -1,10 +1,163 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-#include "libos/fs/vfs.h"
+/*
+ * /dev. The devices are the host's own, which is trusted here and has Linux's semantics; the list
+ * of names is closed. /dev/shm is a mount (fs/mount.c). /dev/attestation/keys holds the keys of
+ * encrypted mounts.
+ */
+#include "host/host.h"
+#include "libos/fs/keys.h"
+#include "libos/fs/pseudo.h"
+#include "libos/process.h"
+#include <asm/ioctls.h>
 
-static int dev_stat(struct mount *m, const char *rel, bool follow, kstat *st)
+static void host_name(const struct pseudo_ref *r, char path[PATH_LIMIT])
 {
-    (void)m, (void)rel, (void)follow, (void)st;
-    return -ENOENT;
+    fmt(path, PATH_LIMIT, "/dev/%s", r->rel);
 }
 
-const struct fs_ops fs_dev = {.name = "dev", .stat = dev_stat};
+static int device_stat(const struct pseudo_ref *r, kstat *st)
+{
+    char path[PATH_LIMIT];
+    host_name(r, path);
+    return host_stat(path, true, st);
+}
+
+/* TIOCGPTPEER makes a descriptor, which must be one of the application's. */
+static long open_peer(struct file *f, unsigned long flags)
+{
+    struct file *peer;
+    long fd = host_ioctl(f->host_fd, TIOCGPTPEER, flags | O_CLOEXEC);
+    if (fd < 0)
+        return fd;
+    int err = file_from_host((int)fd, (uint32_t)flags & ~(uint32_t)O_CLOEXEC, &peer);
+    if (err) {
+        host_close((int)fd);
+        return err;
+    }
+    peer->ops = f->ops;
+    return fd_install(peer, 0, flags & O_CLOEXEC);
+}
+
+static long device_ioctl(struct file *f, unsigned cmd, unsigned long arg)
+{
+    if (cmd == TIOCGPTPEER)
+        return open_peer(f, arg);
+    if (arg >= PAGE_SIZE && !user_range_ok((void *)arg, PAGE_SIZE) &&
+        !user_range_ok((void *)arg, 4))
+        return -EFAULT;
+    return host_ioctl(f->host_fd, cmd, arg);
+}
+
+static const struct file_ops device_ops = {.name = "dev", .ioctl = device_ioctl};
+
+static int device_open(const struct pseudo_ref *r, uint32_t flags, struct file **out)
+{
+    char path[PATH_LIMIT];
+    host_name(r, path);
+    int fd = host_open(path, flags, 0);
+    if (fd < 0)
+        return fd;
+    int err = file_from_host(fd, flags, out);
+    if (err)
+        host_close(fd);
+    else
+        (*out)->ops = &device_ops;
+    return err;
+}
+
+/* ---- terminals ---- */
+
+static long next_terminal(const struct pseudo_ref *dir, long from)
+{
+    char path[32];
+    struct stat st;
+    (void)dir;
+    for (long n = from; n < 4096; n++) {
+        fmt(path, sizeof(path), "/dev/pts/%ld", n);
+        if (host_stat(path, true, &st) == 0)
+            return n;
+    }
+    return -1;
+}
+
+/* ---- links ---- */
+
+static ssize fd_link(const struct pseudo_ref *r, char *buf, size_t size)
+{
+    (void)r;
+    return link_text(buf, size, "/proc/self/fd");
+}
+
+static ssize stream_link(const struct pseudo_ref *r, char *buf, size_t size)
+{
+    return link_text(buf, size,
+                     strcmp(r->node->name, "stdin") == 0    ? "/proc/self/fd/0"
+                     : strcmp(r->node->name, "stdout") == 0 ? "/proc/self/fd/1"
+                                                            : "/proc/self/fd/2");
+}
+
+/* ---- keys ---- */
+
+static const char *name_of_key(long index)
+{
+    struct fs_key *k = key_at((size_t)index);
+    return k ? key_name(k) : NULL;
+}
+
+static int key_fill(const struct pseudo_ref *r, struct text *t)
+{
+    uint8_t value[FS_KEY_SIZE];
+    if (key_get(key_at((size_t)r->num[0]), value) == 0) {
+        text_add_bytes(t, value, sizeof(value));
+        memset(value, 0, sizeof(value));
+        __asm__ volatile("" ::"r"(value) : "memory");
+    }
+    return 0;
+}
+
+static ssize key_write(const struct pseudo_ref *r, const char *buf, size_t n)
+{
+    if (n != FS_KEY_SIZE)
+        return -EACCES;
+    key_set(key_at((size_t)r->num[0]), (const uint8_t *)buf);
+    return (ssize)n;
+}
+
+/* ---- the tree ---- */
+
+#define DEVICE(n)                                                             \
+    {                                                                         \
+        .name = n, .mode = 0020666, .open = device_open, .stat = device_stat, \
+        .exists = device_exists                                               \
+    }
+
+static bool device_exists(const struct pseudo_ref *r)
+{
+    struct stat st;
+    return device_stat(r, &st) == 0;
+}
+
+static const struct pseudo_node pts_dir[] = {
+    {.name = "#", .mode = 0020620, .next = next_terminal, .open = device_open, .stat = device_stat},
+    {.name = NULL}};
+static const struct pseudo_node keys_dir[] = {
+    {.name = "*", .mode = 0100666, .name_at = name_of_key, .fill = key_fill, .write = key_write},
+    {.name = NULL}};
+static const struct pseudo_node attestation_dir[] = {P_DIR("keys", 0555, keys_dir), {.name = NULL}};
+static const struct pseudo_node dev_children[] = {DEVICE("null"),
+                                                  DEVICE("zero"),
+                                                  DEVICE("full"),
+                                                  DEVICE("random"),
+                                                  DEVICE("urandom"),
+                                                  DEVICE("tty"),
+                                                  DEVICE("ptmx"),
+                                                  P_DIR("pts", 0755, pts_dir),
+                                                  P_DIR("attestation", 0555, attestation_dir),
+                                                  P_LINK("fd", fd_link),
+                                                  P_LINK("stdin", stream_link),
+                                                  P_LINK("stdout", stream_link),
+                                                  P_LINK("stderr", stream_link),
+                                                  {.name = NULL}};
+static const struct pseudo_node dev_root = P_DIR("", 0755, dev_children);
+
+PSEUDO_FS(fs_dev, "dev", &dev_root);

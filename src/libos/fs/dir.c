@@ -89,7 +89,7 @@ static bool seen_before(const struct file *dir, const char *name, size_t len, in
     return e.found;
 }
 
-static int list_mounts(struct file *f, struct dir_sink *sink)
+int dir_list_mounts(struct file *f, struct dir_sink *sink)
 {
     struct mount_names n = {sink, f, 0, false};
     if (f->path)
@@ -101,7 +101,7 @@ static int host_readdir(struct file *f, struct dir_sink *sink)
 {
     char buf[8192];
     if (sink->cookie >= MOUNT_COOKIE)
-        return list_mounts(f, sink);
+        return dir_list_mounts(f, sink);
     if (host_lseek(f->host_fd, sink->cookie, 0) < 0)
         return -EIO;
     for (;;) {
@@ -121,7 +121,7 @@ static int host_readdir(struct file *f, struct dir_sink *sink)
         }
     }
     sink->cookie = MAX(sink->cookie, MOUNT_COOKIE);
-    return list_mounts(f, sink);
+    return dir_list_mounts(f, sink);
 }
 
 const struct file_ops host_dir_ops = {.name = "dir", .readdir = host_readdir};
@@ -133,7 +133,7 @@ static int synthetic_readdir(struct file *f, struct dir_sink *sink)
         if (!sink->emit(sink, dots[i], (size_t)i + 1, path_inode(f->path), DT_DIR_K, i + 1))
             return 0;
     sink->cookie = MAX(sink->cookie, MOUNT_COOKIE);
-    return list_mounts(f, sink);
+    return dir_list_mounts(f, sink);
 }
 
 static int synthetic_stat(struct file *f, kstat *st)

@@ -7,6 +7,9 @@
 int dir_open_synthetic(uint32_t flags, struct file **out);
 int dir_stat_synthetic(const char *abs, kstat *st);
 
+/* The end of a readdir: emits the mount points below the open directory `f`. */
+int dir_list_mounts(struct file *f, struct dir_sink *sink);
+
 /* Operations of an open host directory (chroot and encrypted mounts). */
 extern const struct file_ops host_dir_ops;
 

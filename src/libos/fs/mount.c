@@ -2,6 +2,7 @@
 /* Builds the mount table from the manifest (spec: root, /proc, /dev, /sys, then fs.mounts in
  * order). */
 #include "libos/fs/keys.h"
+#include "libos/fs/tmpfs.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
 #include "libos/process.h"
@@ -27,7 +28,7 @@ static int add(const struct fs_ops *ops, const char *path, const struct mf_mount
         m->device = mm->scheme == MF_SCHEME_DEV;
     }
     mounts[mount_count++] = m;
-    return 0;
+    return ops == &fs_tmpfs ? tmpfs_setup(m) : 0;
 }
 
 static const struct fs_ops *ops_of(const struct mf_mount *mm)
@@ -84,6 +85,8 @@ int mounts_setup(void)
         err = add(&fs_proc, "/proc", NULL);
     if (!err)
         err = add(&fs_dev, "/dev", NULL);
+    if (!err)
+        err = add(&fs_tmpfs, "/dev/shm", NULL);
     if (!err)
         err = add(&fs_sys, "/sys", NULL);
     const struct mf_mount *mm = mf_mounts(&run.manifest);

@@ -124,6 +124,9 @@ static int follow_own_links(struct path *p, bool follow_last)
                 break;
             memcpy(prefix, p->rel, end);
             prefix[end] = 0;
+            if (end == n && p->mount->ops->magic_link &&
+                p->mount->ops->magic_link(p->mount, prefix))
+                return 0;
             len = p->mount->ops->readlink(p->mount, prefix, target, sizeof(target) - 1);
             if (len >= 0)
                 break;
@@ -131,8 +134,6 @@ static int follow_own_links(struct path *p, bool follow_last)
         if (len < 0)
             return 0;
         target[len] = 0;
-        if (target[0] != '/' && strchr(target, ':') && end == n) /* pipe:[1]: no path */
-            return 0;
         int err = substitute(p->abs, (size_t)(p->rel - p->abs) + end, target);
         if (err)
             return err;

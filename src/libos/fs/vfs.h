@@ -157,6 +157,9 @@ struct fs_ops {
     int (*stat)(struct mount *m, const char *rel, bool follow, kstat *st);
     int (*access)(struct mount *m, const char *rel, int mode, int flags);
     ssize (*readlink)(struct mount *m, const char *rel, char *buf, size_t size);
+    /* With own_links: does this link lead to an object rather than to a path (/proc/self/fd of a
+     * pipe)? Then as last component it is not followed: open and stat get the link itself. */
+    bool (*magic_link)(struct mount *m, const char *rel);
     int (*unlink)(struct mount *m, const char *rel, bool dir);
     int (*mkdir)(struct mount *m, const char *rel, uint32_t mode);
     int (*mknod)(struct mount *m, const char *rel, uint32_t mode, uint64_t dev);
