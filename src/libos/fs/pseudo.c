@@ -129,6 +129,7 @@ static int find(const struct pseudo_node *root, struct mount *m, const char *rel
         if (!r->node->children)
             return -ENOTDIR;
         const struct pseudo_node *c = r->node->children;
+        r->rel_len = at > rel ? (size_t)(at - rel) - 1 : 0;
         while (c->name && !matches(c, at, len, r))
             c++;
         if (!c->name)
@@ -136,6 +137,7 @@ static int find(const struct pseudo_node *root, struct mount *m, const char *rel
         r->node = c;
         at += end ? len + 1 : len;
     }
+    r->rel_len = strlen(rel);
     return r->node->exists && !r->node->exists(r) ? -ENOENT : 0;
 }
 
@@ -394,7 +396,7 @@ int pseudo_open(const struct pseudo_node *root, struct mount *m, const char *rel
     struct pseudo_ref r;
     int err = find(root, m, rel, &r);
     if (err)
-        return err == -ENOENT && flags & O_CREAT ? -EACCES : err;
+        return err;
     err = check_open(r.node, flags);
     if (err)
         return err;

@@ -25,6 +25,7 @@ struct pseudo_ref {
     const struct pseudo_node *node;
     struct mount *mount;
     const char *rel; /* path below the mount */
+    size_t rel_len;  /* for next(): how much of it names the directory */
     long num[4];     /* of the '#' and '*' components, in order */
     int depth;       /* how many of them there are */
 };

@@ -9,7 +9,7 @@ static long next_dir(const struct pseudo_ref *dir, const char *prefix, long from
     char path[PATH_LIMIT];
     struct stat st;
     for (long n = from; n <= last; n++) {
-        fmt(path, sizeof(path), "/sys/%s/%s%ld", dir->rel, prefix, n);
+        fmt(path, sizeof(path), "/sys/%.*s/%s%ld", (int)dir->rel_len, dir->rel, prefix, n);
         if (host_stat(path, true, &st) == 0)
             return n;
     }
