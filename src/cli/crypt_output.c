@@ -41,7 +41,7 @@ static int resolve(const char *path, char **out)
             return -ENOTSUP;
         *out = realpath(path, NULL);
     }
-    return *out ? 0 : -errno;
+    return *out ? 0 : errno ? -errno : -ENOMEM;
 }
 
 int output_begin(struct output *o, const char *path, mode_t mode)

@@ -36,6 +36,14 @@ struct ancestor {
     ino_t ino;
 };
 
+static char *copy_of(const char *s)
+{
+    char *copy = s ? strdup(s) : NULL;
+    if (s && !copy)
+        abort();
+    return copy;
+}
+
 static char *join(const char *dir, const char *name)
 {
     char *s = NULL;
@@ -235,7 +243,7 @@ static bool inside(const char *out, const struct stat *in)
 {
     char *path = realpath(out, NULL);
     if (!path) {
-        char *copy = strdup(out);
+        char *copy = copy_of(out);
         size_t n = strlen(copy);
         while (n > 1 && copy[n - 1] == '/')
             copy[--n] = 0;
@@ -279,7 +287,7 @@ int crypt_run(struct crypt *c, const char *in, const char *out, const char *path
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     for (int i = 0; i < 3; i++)
         sigaction(signals[i], &sa, &old[i]);
-    struct job top = {strdup(in), out ? strdup(out) : NULL, path ? strdup(path) : NULL};
+    struct job top = {copy_of(in), copy_of(out), copy_of(path)};
     int status = collect(&w, top, NULL);
     if (!status)
         status = run_all(&w);

@@ -256,6 +256,14 @@ static int64_t write_range(struct pfs *f, uint64_t off, const uint8_t *src, uint
     return (int64_t)done;
 }
 
+/* Gives up an extension: what lies beyond `size` is forgotten. */
+static void take_back(struct pfs *f, uint64_t size)
+{
+    pfs_cache_cut(f, size);
+    f->size = size;
+    f->dirty = true;
+}
+
 /* Zero-extends; on failure the size is the old one. */
 static int extend(struct pfs *f, uint64_t size)
 {
@@ -263,9 +271,7 @@ static int extend(struct pfs *f, uint64_t size)
     while (f->size < size) {
         int64_t rc = write_range(f, f->size, NULL, size - f->size);
         if (rc < 0) {
-            f->size = old;
-            f->dirty = true;
-            pfs_cache_cut(f, old);
+            take_back(f, old);
             return (int)rc;
         }
     }
@@ -282,14 +288,17 @@ int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n)
         return 0;
     if (off > PFS_MAX_SIZE || n > PFS_MAX_SIZE - off)
         return -EFBIG;
-    uint64_t next = f->next_off;
-    if (off > f->size) {
+    uint64_t old = f->size, next = f->next_off;
+    if (off > old) {
         int rc = extend(f, off);
         if (rc)
             return rc;
         f->next_off = next;
     }
-    return write_range(f, off, buf, n);
+    int64_t rc = write_range(f, off, buf, n);
+    if (rc < 0 && off > old)
+        take_back(f, old);
+    return rc;
 }
 
 /* The metadata with the smaller size is stored before the storage loses anything. */
