@@ -2,6 +2,7 @@
 /* Open file descriptions: life time, transfer at an offset, defaults for host-backed objects. */
 #include "host/host.h"
 #include "libos/fs/vfs.h"
+#include "libos/sync/epoll.h"
 #include "libos/thread.h"
 
 uint32_t files_to_flush;
@@ -23,6 +24,8 @@ void file_put(struct file *f)
 {
     if (!f || !ref_put(&f->refs))
         return;
+    if (f->watches)
+        epoll_forget_file(f);
     if (f->ops->release)
         f->ops->release(f);
     if (f->host_fd >= 0)

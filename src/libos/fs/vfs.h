@@ -90,8 +90,9 @@ struct file {
     struct lock pos_lock; /* held over a transfer that uses pos; last lock before object locks */
     int64_t pos;
     struct mount *mount;
-    char *path; /* absolute path inside, or NULL for nameless objects; heap, owned */
-    void *priv; /* of ops */
+    char *path;            /* absolute path inside, or NULL for nameless objects; heap, owned */
+    void *priv;            /* of ops */
+    struct watch *watches; /* registrations with epolls: sync/epoll.c */
 };
 
 /* Allocates a description with one reference, everything zero but what is given. NULL: no memory */
