@@ -60,6 +60,19 @@ void dom_remove(struct dom *child)
     child->parent = child->next = NULL;
 }
 
+void dom_replace(struct dom *old, struct dom *by)
+{
+    struct dom **link = &old->parent->first;
+    while (*link != old)
+        link = &(*link)->next;
+    *link = by;
+    by->next = old->next;
+    by->parent = old->parent;
+    if (old->parent->last == old)
+        old->parent->last = by;
+    old->parent = old->next = NULL;
+}
+
 static struct dom *child_n(const struct dom *table, const char *key, size_t len)
 {
     if (!table || table->type != DOM_TABLE)

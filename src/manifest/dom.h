@@ -46,6 +46,8 @@ struct dom *dom_new_boolean(struct arena *a, const char *key, bool value);
 void dom_append(struct dom *parent, struct dom *child);
 /* Unlinks `child` from its parent; the node itself stays valid. */
 void dom_remove(struct dom *child);
+/* Puts `by` where `old` is; that one is then unlinked. */
+void dom_replace(struct dom *old, struct dom *by);
 
 /* The entry `key` (no dots) of a table, NULL if there is none or `table` is NULL or no table. */
 struct dom *dom_child(const struct dom *table, const char *key);

@@ -35,7 +35,8 @@ struct work {
 
 int hash_open(int dir, bool in_root, const char *path, int flags)
 {
-    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+    flags |= flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    struct open_how how = {.flags = (uint64_t)flags,
                            .resolve = in_root ? RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS : 0};
     int fd = in_root ? (int)syscall(SYS_openat2, dir, path, &how, sizeof(how))
                      : openat(dir, path, (int)how.flags);

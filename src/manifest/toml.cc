@@ -4,6 +4,15 @@
 #define TOML_EXCEPTIONS        1
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 64
+
+/* Some malformed texts fail an assertion of the parser ("[[[["); that too is the text's error. */
+struct parser_assertion {
+};
+[[noreturn]] static void assertion_failed()
+{
+    throw parser_assertion();
+}
+#define TOML_ASSERT(condition) ((condition) ? void(0) : assertion_failed())
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -186,6 +195,34 @@ class Bounds
     unsigned line_ = 1, dots_ = 0;
 };
 
+bool asserts(std::string_view text)
+{
+    try {
+        static_cast<void>(toml::parse(text));
+    } catch (const parser_assertion &) {
+        return true;
+    } catch (...) {
+    }
+    return false;
+}
+
+/* An assertion has no position: the line is the first after which the text so far has it. */
+unsigned assertion_line(std::string_view text)
+{
+    std::vector<std::size_t> ends;
+    for (std::size_t at = text.find('\n'); at != text.npos; at = text.find('\n', at + 1))
+        ends.push_back(at + 1);
+    std::size_t lo = 0, hi = ends.size();
+    while (lo < hi) {
+        std::size_t mid = lo + (hi - lo) / 2;
+        if (asserts(text.substr(0, ends[mid])))
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return static_cast<unsigned>(lo + 1);
+}
+
 } // namespace
 
 extern "C" struct dom *toml_parse(struct arena *a, const char *text, size_t len, struct diag *d)
@@ -205,6 +242,8 @@ extern "C" struct dom *toml_parse(struct arena *a, const char *text, size_t len,
         return convert(a, t, nullptr, 0);
     } catch (const toml::parse_error &e) {
         diag_error(d, e.source().begin.line, "%s", e.what());
+    } catch (const parser_assertion &) {
+        diag_error(d, assertion_line(std::string_view(text, len)), "the text is not TOML");
     } catch (const unsupported &u) {
         diag_error(d, u.line, "%s", u.what);
     } catch (const std::exception &e) {

@@ -421,9 +421,10 @@ bool trusted_expand(struct arena *a, struct dom *root, const struct trusted_opti
         free(job_at(&x, i)->interior);
     if (old) {
         list->line = old->line;
-        dom_remove(old);
+        dom_replace(old, list);
+    } else {
+        dom_append(sgx, list);
     }
-    dom_append(sgx, list);
     buffer_free(&x.entries);
     buffer_free(&x.jobs);
     free(x.by_inode);
