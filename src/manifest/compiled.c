@@ -47,11 +47,16 @@ static bool has_nul(const char *p, size_t len)
     return false;
 }
 
+static bool absent(struct mf_str s)
+{
+    return !s.off && !s.len;
+}
+
 /* An absent string is fine unless `required`. */
 static bool string_ok(const struct mf *m, struct mf_str s, bool required)
 {
     if (!s.off)
-        return !required && !s.len;
+        return !required && absent(s);
     uint64_t end = (uint64_t)s.off + s.len;
     if (s.off < sizeof(struct mf_image) || end >= m->image->total_size)
         return false;
@@ -82,12 +87,12 @@ static bool argv_ok(const struct mf *m)
             return false;
     switch (im->argv_mode) {
     case MF_ARGV_LIST:
-        return im->argv.count > 0 && !im->argv_src.off;
+        return im->argv.count > 0 && absent(im->argv_src);
     case MF_ARGV_SRC_FILE:
         return im->argv.count == 0 && path_ok(m, im->argv_src, false);
     case MF_ARGV_NONE:
     case MF_ARGV_CMDLINE:
-        return im->argv.count == 0 && !im->argv_src.off;
+        return im->argv.count == 0 && absent(im->argv_src);
     default:
         return false;
     }
@@ -100,7 +105,7 @@ static bool env_ok(const struct mf *m)
         const struct mf_env *e = &mf_envs(m)[i];
         if (!string_ok(m, e->name, true) || !e->name.len || e->passthrough > 1)
             return false;
-        if (!string_ok(m, e->value, !e->passthrough) || (e->passthrough && e->value.off))
+        if (!string_ok(m, e->value, !e->passthrough) || (e->passthrough && !absent(e->value)))
             return false;
     }
     switch (im->env_mode) {
@@ -108,7 +113,7 @@ static bool env_ok(const struct mf *m)
         return path_ok(m, im->env_src, false);
     case MF_ENV_NONE:
     case MF_ENV_HOST:
-        return !im->env_src.off;
+        return absent(im->env_src);
     default:
         return false;
     }
@@ -123,13 +128,13 @@ static bool mount_ok(const struct mf *m, const struct mf_mount *mt)
     bool file = mt->scheme == MF_SCHEME_FILE, dev = mt->scheme == MF_SCHEME_DEV;
     switch (mt->type) {
     case MF_MOUNT_CHROOT:
-        return (file || dev) && !mt->key_name.off && path_ok(m, mt->host, false);
+        return (file || dev) && absent(mt->key_name) && path_ok(m, mt->host, false);
     case MF_MOUNT_ENCRYPTED:
         return file && mt->key_name.len && path_ok(m, mt->host, false);
     case MF_MOUNT_TMPFS:
-        return mt->scheme == MF_SCHEME_NONE && !mt->host.off && !mt->key_name.off;
+        return mt->scheme == MF_SCHEME_NONE && absent(mt->host) && absent(mt->key_name);
     case MF_MOUNT_UNTRUSTED_SHM:
-        return dev && !mt->key_name.off && path_ok(m, mt->host, false);
+        return dev && absent(mt->key_name) && path_ok(m, mt->host, false);
     default:
         return false;
     }
