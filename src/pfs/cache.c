@@ -256,8 +256,8 @@ int pfs_data_fetch(struct pfs *f, struct hash_node *h, unsigned slot, size_t wan
 {
     uint64_t first = h->number * DATA_SLOTS + slot;
     uint64_t exist = pfs_data_nodes(f->size) - first;
-    if (want > f->data_limit / 4)
-        want = f->data_limit / 4;
+    if (want > f->data_limit / 3)
+        want = f->data_limit / 3; /* so much is never dirty */
     if (want > DATA_SLOTS - slot)
         want = DATA_SLOTS - slot;
     if (want > exist)

@@ -26,7 +26,7 @@
 #define FLAG_PENDING  1
 #define DEFAULT_CACHE (2u << 20)
 #define READAHEAD_MIN 4
-#define DIRECT_NODES  12 /* from so many whole nodes on, the cache is bypassed */
+#define DIRECT_NODES  48 /* so many whole nodes in sequence bypass the cache */
 
 struct link {
     struct link *prev, *next;

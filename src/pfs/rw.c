@@ -142,14 +142,16 @@ static int data_new(struct pfs *f, struct hash_node *h, struct place at, size_t 
     return 0;
 }
 
-/* Makes data node `at.node` cached for a change of `len` bytes at `at.off`. Old content that will
- * be overwritten is not read, and what a sequence of writes will overwrite soon is not read yet. */
-static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, size_t len,
+/* Makes data node `at.node` cached for writing `count` bytes from `at.off` on, there and beyond.
+ * Old content that will be overwritten is not read, and what a sequence of writes will overwrite
+ * soon is not read yet. */
+static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, size_t count,
                           bool sequential, struct data_node **out)
 {
+    size_t len = min(count, PFS_NODE_SIZE - at.off);
     struct data_node *n = h->data[at.slot];
     int rc;
-    if (!(n && n->is_dirty) && f->dirty_count >= f->data_limit / 4 * 3) {
+    if (!(n && n->is_dirty) && f->dirty_count >= f->data_limit / 3 * 2) {
         rc = pfs_write_back(f);
         if (rc)
             return rc;
@@ -167,21 +169,25 @@ static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, s
         }
         return rc;
     }
-    rc = pfs_data_fetch(f, h, at.slot, fetch_size(f, sequential, 1));
+    /* A short write over a boundary needs both nodes. */
+    bool both = count > len && count - len < PFS_NODE_SIZE;
+    rc = pfs_data_fetch(f, h, at.slot, fetch_size(f, sequential, 1 + both));
     *out = h->data[at.slot];
     return rc;
 }
 
-/* Copies into the cache; with f->partial complete or continued. */
+/* Copies those of `count` bytes that fit node `at` into the cache. f->partial is continued or
+ * completed. */
 static int write_cached(struct pfs *f, struct hash_node *h, struct place at, const uint8_t *src,
-                        size_t len, bool sequential)
+                        size_t count, bool sequential)
 {
     struct data_node *n;
+    size_t len = min(count, PFS_NODE_SIZE - at.off);
     int rc = 0;
     if (f->partial && (f->partial != h->data[at.slot] || f->partial_end != at.off))
         rc = pfs_data_complete(f);
     if (!rc)
-        rc = data_for_write(f, h, at, len, sequential, &n);
+        rc = data_for_write(f, h, at, count, sequential, &n);
     if (rc)
         return rc;
     copy_in(n->bytes + at.off, src, len);
@@ -219,7 +225,7 @@ static int64_t write_some(struct pfs *f, uint64_t off, const uint8_t *src, size_
         rc = pfs_append_direct(f, h, at.slot, whole, src);
     } else {
         len = min(n, PFS_NODE_SIZE - at.off);
-        rc = write_cached(f, h, at, src, len, sequential);
+        rc = write_cached(f, h, at, src, n, sequential);
     }
     if (rc)
         return rc;
