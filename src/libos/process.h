@@ -48,9 +48,10 @@ struct process {
     struct credentials cred;
     struct rlimit64 limits[RLIM_NLIMITS];
 
-    char *exe;                                       /* absolute path inside */
-    uint64_t arg_start, arg_end, env_start, env_end; /* application addresses, for /proc */
-    uint64_t start_ns;                               /* host CLOCK_BOOTTIME at start */
+    char *exe; /* absolute path inside */
+    /* Application addresses, for /proc. */
+    uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end;
+    uint64_t start_ns; /* host CLOCK_BOOTTIME at start */
     char comm[16];
     int dumpable;
     int pdeathsig;

@@ -271,6 +271,8 @@ static uintptr_t build_stack(struct process *p, uintptr_t top, const char *path,
     if (put_user((uint64_t *)sp, argc) || push_pointers(&at, arg, argv) ||
         push_pointers(&at, env, envp) || copy_to_user((void *)at, aux.pairs, aux.n * 8))
         return 0;
+    p->auxv_start = at;
+    p->auxv_end = at + aux.n * 8;
     return sp;
 }
 

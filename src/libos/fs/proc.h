@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * /proc. What it says of a process is the library OS's own knowledge (mappings, descriptors,
+ * signals, names), never the host process that carries it; consumption (time, resident memory,
+ * I/O) is the host's figure. Only the calling process is listed.
+ */
+#pragma once
+#include "libos/fs/pseudo.h"
+#include "libos/process.h"
+
+/* proc_pid.c: /proc/PID, and /proc/PID/task/TID. */
+extern const struct pseudo_node proc_pid_dir[];
+long proc_next_pid(const struct pseudo_ref *dir, long from);
+/* The thread that a path names: PID itself stands for its first thread. */
+int proc_tid(const struct pseudo_ref *r);
+/* The host's path of the same file of this process or thread. */
+void proc_host_path(const struct pseudo_ref *r, const char *file, char path[64]);
+
+/* proc_status.c */
+int proc_fill_status(const struct pseudo_ref *r, struct text *t);
+int proc_fill_stat(const struct pseudo_ref *r, struct text *t);
+int proc_fill_statm(const struct pseudo_ref *r, struct text *t);
+int proc_fill_limits(const struct pseudo_ref *r, struct text *t);
+/* The command name of the thread. */
+void proc_comm(const struct pseudo_ref *r, char comm[16]);
+
+/* proc_maps.c */
+int proc_fill_maps(const struct pseudo_ref *r, struct text *t);
+int proc_fill_smaps(const struct pseudo_ref *r, struct text *t);
+int proc_fill_smaps_rollup(const struct pseudo_ref *r, struct text *t);
+
+/* proc_fd.c */
+extern const struct pseudo_node proc_fd_dir[], proc_fdinfo_dir[];
+
+/* proc_mounts.c */
+int proc_fill_mounts(const struct pseudo_ref *r, struct text *t);
+int proc_fill_mountinfo(const struct pseudo_ref *r, struct text *t);
+int proc_fill_mountstats(const struct pseudo_ref *r, struct text *t);
