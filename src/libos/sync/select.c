@@ -8,7 +8,8 @@
 static const short kinds[3] = {POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR,
                                POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR, POLLPRI};
 
-#define WORD_BITS 64
+#define WORD_BITS  64
+#define FD_SETSIZE 1024u /* larger sets are cut off at the size of the table */
 
 struct sets {
     uint32_t n, words;
@@ -28,7 +29,7 @@ static int take_sets(struct sets *s, int n)
 {
     if (n < 0)
         return -EINVAL;
-    s->n = MIN((uint32_t)n, current_process()->fds.size);
+    s->n = MIN((uint32_t)n, MAX(current_process()->fds.size, FD_SETSIZE));
     s->words = (s->n + WORD_BITS - 1) / WORD_BITS;
     if (!s->n)
         return 0;

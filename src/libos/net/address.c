@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Socket addresses between the application and the host. Only names of AF_UNIX sockets in the file
+ * system differ: the host's socket is bound at the host path of the mount. A mount without one
+ * (tmpfs) holds the name, and the host's socket has an abstract name made of this run and the
+ * node's number.
+ */
+#include "host/host.h"
+#include "libos/fs/policy.h"
+#include "libos/net/net.h"
+#include "libos/process.h"
+#include <asm/socket.h>
+#include <asm/unistd.h>
+
+#define NAME_AT  offsetof(struct sockaddr_un, sun_path)
+#define S_TYPE   0170000
+#define S_SOCKET 0140000
+
+static bool is_unix(const struct file *f)
+{
+    int domain = 0;
+    uint32_t len = sizeof(domain);
+    return host_pass(__NR_getsockopt, f->host_fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&len,
+                     0) == 0 &&
+           domain == AF_UNIX;
+}
+
+static void set_name(struct address *a, const char *name)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
+    a->len = (uint32_t)(NAME_AT + strlen(name) + 1);
+    memcpy(un->sun_path, name, strlen(name) + 1);
+}
+
+/* A host path that is too long for an address is reached through its opened directory. */
+static int set_host_path(struct address *a, char *host, int *dir_fd)
+{
+    if (strlen(host) < sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        set_name(a, host);
+        return 0;
+    }
+    char name[64 + NAME_LIMIT];
+    char *slash = strrchr(host, '/');
+    if (!slash || slash == host)
+        return -ENAMETOOLONG;
+    *slash = 0;
+    *dir_fd = host_open(host, O_PATH | O_DIRECTORY, 0);
+    if (*dir_fd < 0)
+        return *dir_fd;
+    int n = fmt(name, sizeof(name), "/proc/self/fd/%d/%s", *dir_fd, slash + 1);
+    if (n >= (int)sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        host_close(*dir_fd);
+        *dir_fd = -1;
+        return -ENAMETOOLONG;
+    }
+    set_name(a, name);
+    return 0;
+}
+
+/* Tells this run's abstract names from those of others; inherited by children. */
+static uint64_t run_id(void)
+{
+    static uint64_t id; /* set once; two threads may race for it, one wins */
+    uint64_t none = 0, fresh = 0;
+    if (__atomic_load_n(&id, __ATOMIC_ACQUIRE))
+        return id;
+    if (host_random(&fresh, sizeof(fresh)))
+        fresh = (uint64_t)current_process()->pid << 32;
+    __atomic_compare_exchange_n(&id, &none, fresh | 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return id;
+}
+
+static int set_node_name(struct address *a, const struct path *p, bool creating)
+{
+    kstat st;
+    int err = 0;
+    if (creating) {
+        uint32_t mode = S_SOCKET | (0777 & ~current_process()->fs.umask);
+        err = p->mount->ops->mknod ? p->mount->ops->mknod(p->mount, p->rel, mode, 0) : -EROFS;
+    }
+    if (!err)
+        err = vfs_stat(p, true, &st);
+    if (!err && (st.st_mode & S_TYPE) != S_SOCKET)
+        err = -ECONNREFUSED;
+    if (err)
+        return err == -EEXIST ? -EADDRINUSE : err;
+    struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
+    un->sun_path[0] = 0;
+    int n = fmt(un->sun_path + 1, sizeof(un->sun_path) - 1, "adyton/%lx/%lx/%lx", run_id(),
+                (unsigned long)st.st_dev, (unsigned long)st.st_ino);
+    a->len = (uint32_t)(NAME_AT + 1 + (size_t)n);
+    return 0;
+}
+
+static int name_to_host(struct address *a, bool creating, int *dir_fd)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
+    char name[sizeof(un->sun_path) + 1] = "";
+    memcpy(name, un->sun_path, MIN(a->len - NAME_AT, sizeof(un->sun_path)));
+    struct path *p = heap_alloc(sizeof(*p));
+    char *host = heap_alloc(PATH_LIMIT);
+    int err = p && host ? path_resolve_kernel(AT_FDCWD, name, !creating, p) : -ENOMEM;
+    if (!err && (p->mount->ops != &fs_chroot || !p->mount->uri)) {
+        err = set_node_name(a, p, creating);
+    } else if (!err) {
+        kstat st;
+        err = mount_host_path(p->mount, p->rel, host);
+        if (!err && creating && host_stat(host, false, &st) == 0)
+            err = -EADDRINUSE;
+        if (!err && creating && !p->mount->device)
+            err = policy_check_change(host, true, "create");
+        if (!err)
+            err = set_host_path(a, host, dir_fd);
+    }
+    heap_free(p);
+    heap_free(host);
+    return err;
+}
+
+int address_take(struct file *f, const void *uaddr, int len, bool creating, struct address *out,
+                 int *dir_fd)
+{
+    *dir_fd = -1;
+    memset(out, 0, sizeof(*out));
+    if (len < 0 || (size_t)len > sizeof(out->at))
+        return -EINVAL;
+    if (copy_from_user(&out->at, uaddr, (size_t)len))
+        return -EFAULT;
+    out->len = (uint32_t)len;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&out->at;
+    if ((size_t)len <= NAME_AT || un->sun_family != AF_UNIX || !un->sun_path[0] ||
+        (size_t)len > sizeof(*un) || !is_unix(f))
+        return 0;
+    return name_to_host(out, creating, dir_fd);
+}
+
+/* The first mount whose host path covers `host`, newest first, as path resolution prefers. */
+void address_to_inside(struct address *a)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
+    char host[sizeof(un->sun_path) + 1] = "", inside[PATH_LIMIT];
+    if (a->len <= NAME_AT || a->at.ss_family != AF_UNIX || !un->sun_path[0])
+        return;
+    memcpy(host, un->sun_path, MIN(a->len - NAME_AT, sizeof(un->sun_path)));
+    for (uint32_t i = mount_count; i-- > 0;) {
+        const struct mount *m = mounts[i];
+        if (m->ops != &fs_chroot || !m->uri)
+            continue;
+        size_t n = strcmp(m->uri, ".") == 0 ? 0 : strlen(m->uri);
+        if (n && m->uri[n - 1] == '/')
+            n--;
+        bool covers = n == 0 ? (m->uri[0] == '/') == (host[0] == '/')
+                             : strncmp(host, m->uri, n) == 0 && (host[n] == '/' || !host[n]);
+        if (!covers || path_join(m->path, host + n, inside))
+            continue;
+        if (strlen(inside) < sizeof(un->sun_path))
+            set_name(a, inside);
+        return;
+    }
+}
+
+int address_give(struct address *a, void *uaddr, int *ulen)
+{
+    int len;
+    if (!uaddr)
+        return 0;
+    if (get_user(len, ulen))
+        return -EFAULT;
+    if (len < 0)
+        return -EINVAL;
+    size_t n = MIN((size_t)len, MIN((size_t)a->len, sizeof(a->at)));
+    if (copy_to_user(uaddr, &a->at, n) || put_user(ulen, a->len))
+        return -EFAULT;
+    return 0;
+}

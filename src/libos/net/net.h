@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Sockets (socket(7)): the host's, behind files of ours. */
+#pragma once
+#include "libos/fs/vfs.h"
+#include <linux/socket.h>
+#include <linux/uio.h>
+#include <linux/un.h>
+
+#define SOCK_TYPE_MASK 0xf
+#define SOCK_NONBLOCK  O_NONBLOCK
+#define SOCK_CLOEXEC   O_CLOEXEC
+
+#define AF_UNIX    1
+#define AF_INET    2
+#define AF_INET6   10
+#define AF_NETLINK 16
+
+#define SOL_SOCKET      1
+#define SCM_RIGHTS      1
+#define SCM_CREDENTIALS 2
+
+#define MSG_CTRUNC       0x8
+#define MSG_DONTWAIT     0x40
+#define MSG_WAITFORONE   0x10000
+#define MSG_CMSG_CLOEXEC 0x40000000
+
+/* An address in the host's terms. */
+struct address {
+    struct __kernel_sockaddr_storage at;
+    uint32_t len;
+};
+
+extern const struct file_ops socket_ops;
+
+/* The file of a descriptor that may be a socket: the host says ENOTSOCK about others of its own.
+ * -EBADF, or -ENOTSOCK for what is not on the host. Counted. */
+int socket_get(int fd, struct file **out);
+/* A file for a socket descriptor of the host, taken over in any case. */
+int socket_file(long host_fd, uint32_t flags, struct file **out);
+
+/*
+ * Takes an address from the application. Names of AF_UNIX sockets in the file system are resolved
+ * to the host's. `creating`: for bind; the name is then checked against the file policy.
+ * `*dir_fd` is -1, or a host directory that must stay open over the call and be closed then.
+ */
+int address_take(struct file *f, const void *uaddr, int len, bool creating, struct address *out,
+                 int *dir_fd);
+/* Gives an address of the host to the application as accept(2) does; NULL uaddr: none wanted. */
+int address_give(struct address *a, void *uaddr, int *ulen);
+/* Host names of AF_UNIX sockets become names inside. */
+void address_to_inside(struct address *a);
+
+/* What is passed with a message. */
+struct passed {
+    char *data; /* control buffer in library-OS memory */
+    size_t len;
+    struct file **files; /* held while they travel */
+    uint32_t count;
+};
+
+/* Takes control data from the application; descriptors and credentials become the host's. */
+int control_take(const void *ucontrol, size_t len, struct passed *out);
+void control_free(struct passed *p);
+/* Received control data to the application: installs descriptors. `*flags` may gain MSG_CTRUNC. */
+void control_receive(char *data, size_t len, bool cloexec, int *flags);
+
+/* A blocking call on the socket was cut short by a signal: -EINTR when the option (SO_RCVTIMEO_OLD,
+ * SO_SNDTIMEO_OLD) sets a time limit, else -ERESTARTSYS. */
+long socket_interrupted(struct file *f, int timeout_option);

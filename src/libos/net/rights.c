@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Control data of messages (cmsg(3)): descriptors and credentials are translated both ways. */
+#include "host/host.h"
+#include "libos/log.h"
+#include "libos/net/net.h"
+#include "libos/process.h"
+#include <asm/socket.h>
+#include <asm/unistd.h>
+
+#define MOST_CONTROL (128 * 1024)
+#define MOST_RIGHTS  253 /* SCM_MAX_FD */
+
+struct cmsg {
+    size_t len; /* this header included */
+    int level, type;
+};
+
+struct ucred_k {
+    int pid;
+    uint32_t uid, gid;
+};
+
+/* Calls `each` on every well-formed header; stops at an error. */
+static int walk(char *data, size_t len, int (*each)(struct cmsg *c, void *ctx), void *ctx)
+{
+    size_t at = 0;
+    while (len - at >= sizeof(struct cmsg)) {
+        struct cmsg *c = (struct cmsg *)(data + at);
+        if (c->len < sizeof(*c) || c->len > len - at)
+            break; /* the host reports it */
+        int err = each(c, ctx);
+        if (err)
+            return err;
+        at += ALIGN_UP(c->len, 8UL);
+        if (at >= len)
+            break;
+    }
+    return 0;
+}
+
+static int hold(struct passed *p, struct file *f)
+{
+    struct file **files = heap_realloc(p->files, (p->count + 1) * sizeof(struct file *));
+    if (!files) {
+        file_put(f);
+        return -ENOMEM;
+    }
+    p->files = files;
+    p->files[p->count++] = f;
+    return 0;
+}
+
+static int send_rights(struct cmsg *c, struct passed *p)
+{
+    int *fds = (int *)(c + 1);
+    size_t n = (c->len - sizeof(*c)) / sizeof(int);
+    if (n > MOST_RIGHTS)
+        return -EINVAL;
+    for (size_t i = 0; i < n; i++) {
+        struct file *f = fd_get(fds[i]);
+        int err = f ? hold(p, f) : -EBADF;
+        if (err)
+            return err;
+        /* The receiver gets the bare host object: enough only where the file is no more than it. */
+        if (f->host_fd < 0 || f->ops->read || f->ops->readdir) {
+            log_warning("a descriptor of '%s' cannot be passed over a socket",
+                        f->path ? f->path : f->ops->name);
+            return -EOPNOTSUPP;
+        }
+        fds[i] = f->host_fd;
+    }
+    return 0;
+}
+
+static bool one_of(uint32_t id, uint32_t a, uint32_t b, uint32_t c)
+{
+    return id == a || id == b || id == c;
+}
+
+/* Ids are emulated: the host knows only who runs us. */
+static void send_credentials(struct cmsg *c)
+{
+    struct ucred_k *cred = (struct ucred_k *)(c + 1);
+    const struct credentials *me = &current_process()->cred;
+    if (one_of(cred->uid, me->uid, me->euid, me->suid))
+        cred->uid = (uint32_t)host_pass(__NR_getuid, 0, 0, 0, 0, 0, 0);
+    if (one_of(cred->gid, me->gid, me->egid, me->sgid))
+        cred->gid = (uint32_t)host_pass(__NR_getgid, 0, 0, 0, 0, 0, 0);
+}
+
+static int send_one(struct cmsg *c, void *ctx)
+{
+    if (c->level != SOL_SOCKET)
+        return 0;
+    if (c->type == SCM_RIGHTS)
+        return send_rights(c, ctx);
+    if (c->type == SCM_CREDENTIALS && c->len >= sizeof(*c) + sizeof(struct ucred_k))
+        send_credentials(c);
+    return 0;
+}
+
+int control_take(const void *ucontrol, size_t len, struct passed *out)
+{
+    *out = (struct passed){0};
+    if (!len)
+        return 0;
+    if (len > MOST_CONTROL)
+        return -ENOBUFS;
+    out->data = heap_alloc(len);
+    if (!out->data)
+        return -ENOMEM;
+    out->len = len;
+    int err = copy_from_user(out->data, ucontrol, len) ? -EFAULT : 0;
+    if (!err)
+        err = walk(out->data, len, send_one, out);
+    if (err)
+        control_free(out);
+    return err;
+}
+
+void control_free(struct passed *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        file_put(p->files[i]);
+    heap_free(p->files);
+    heap_free(p->data);
+    *p = (struct passed){0};
+}
+
+struct receiving {
+    bool cloexec;
+    int *flags;
+};
+
+static int received_file(int host_fd, struct file **out)
+{
+    int domain;
+    uint32_t len = sizeof(domain);
+    long flags = host_fcntl(host_fd, F_GETFL, 0);
+    if (flags < 0)
+        flags = O_RDONLY;
+    if (host_pass(__NR_getsockopt, host_fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&len, 0) ==
+        0)
+        return socket_file(host_fd, (uint32_t)flags, out);
+    int err = file_from_host(host_fd, (uint32_t)flags, out);
+    if (err)
+        host_close(host_fd);
+    return err;
+}
+
+static void receive_rights(struct cmsg *c, struct receiving *r)
+{
+    int *fds = (int *)(c + 1);
+    size_t n = (c->len - sizeof(*c)) / sizeof(int), good = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct file *f;
+        if (good < i) { /* no room for an earlier one: nor for this */
+            host_close(fds[i]);
+            continue;
+        }
+        int fd = received_file(fds[i], &f);
+        if (!fd)
+            fd = fd_install(f, 0, r->cloexec);
+        if (fd >= 0) {
+            fds[i] = fd;
+            good++;
+        }
+    }
+    if (good < n)
+        *r->flags |= MSG_CTRUNC;
+    memset(fds + good, 0xff, (n - good) * sizeof(int)); /* -1: no descriptor */
+}
+
+static void receive_credentials(struct cmsg *c)
+{
+    struct ucred_k *cred = (struct ucred_k *)(c + 1);
+    const struct credentials *me = &current_process()->cred;
+    if (cred->uid == (uint32_t)host_pass(__NR_getuid, 0, 0, 0, 0, 0, 0))
+        cred->uid = me->uid;
+    if (cred->gid == (uint32_t)host_pass(__NR_getgid, 0, 0, 0, 0, 0, 0))
+        cred->gid = me->gid;
+}
+
+static int receive_one(struct cmsg *c, void *ctx)
+{
+    if (c->level == SOL_SOCKET && c->type == SCM_RIGHTS)
+        receive_rights(c, ctx);
+    if (c->level == SOL_SOCKET && c->type == SCM_CREDENTIALS &&
+        c->len >= sizeof(*c) + sizeof(struct ucred_k))
+        receive_credentials(c);
+    return 0;
+}
+
+void control_receive(char *data, size_t len, bool cloexec, int *flags)
+{
+    struct receiving r = {.cloexec = cloexec, .flags = flags};
+    walk(data, len, receive_one, &r);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Making, naming and connecting sockets, and their options. */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/net/host_object.h"
+#include "libos/net/net.h"
+#include "libos/thread.h"
+#include <asm/socket.h>
+#include <asm/unistd.h>
+
+#define MOST_OPTION_BYTES 65536
+#define NETLINK_ROUTE     0
+#ifndef SO_PEERPIDFD
+#    define SO_PEERPIDFD 77
+#endif
+
+/* The name that the application bound, as it wrote it; priv of the file. */
+static void socket_release(struct file *f)
+{
+    heap_free(f->priv);
+}
+
+const struct file_ops socket_ops = {.name = "socket", .release = socket_release};
+
+int socket_get(int fd, struct file **out)
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    if (f->host_fd < 0) {
+        file_put(f);
+        return -ENOTSOCK;
+    }
+    *out = f;
+    return 0;
+}
+
+int socket_file(long host_fd, uint32_t flags, struct file **out)
+{
+    return host_object_file(host_fd, &socket_ops, FILE_SOCKET, O_RDWR | (flags & O_NONBLOCK), out);
+}
+
+static int install(long host_fd, int flags)
+{
+    struct file *f;
+    int err = socket_file(host_fd, (uint32_t)flags, &f);
+    return err ? err : fd_install(f, 0, flags & SOCK_CLOEXEC);
+}
+
+static int check_kind(int domain, int type, int protocol)
+{
+    if (type & ~(SOCK_TYPE_MASK | SOCK_CLOEXEC | SOCK_NONBLOCK))
+        return -EINVAL;
+    switch (domain) {
+    case AF_UNIX:
+    case AF_INET:
+    case AF_INET6:
+        return 0;
+    case AF_NETLINK: /* what libc asks about interfaces and addresses */
+        return protocol == NETLINK_ROUTE ? 0 : -EPROTONOSUPPORT;
+    }
+    return -EAFNOSUPPORT;
+}
+
+SYSCALL3(socket, int, domain, int, type, int, protocol)
+{
+    int err = check_kind(domain, type, protocol);
+    if (err)
+        return err;
+    return install(host_pass(__NR_socket, domain, type | SOCK_CLOEXEC, protocol, 0, 0, 0), type);
+}
+
+SYSCALL4(socketpair, int, domain, int, type, int, protocol, int *, ufds)
+{
+    int host[2], fds[2];
+    int err = check_kind(domain, type, protocol);
+    if (err)
+        return err;
+    long r = host_pass(__NR_socketpair, domain, type | SOCK_CLOEXEC, protocol, (long)host, 0, 0);
+    if (r)
+        return r;
+    fds[0] = install(host[0], type);
+    if (fds[0] < 0) {
+        host_close(host[1]);
+        return fds[0];
+    }
+    fds[1] = install(host[1], type);
+    if (fds[1] >= 0 && !copy_to_user(ufds, fds, sizeof(fds)))
+        return 0;
+    fd_close(fds[0]);
+    if (fds[1] < 0)
+        return fds[1];
+    fd_close(fds[1]);
+    return -EFAULT;
+}
+
+long socket_interrupted(struct file *f, int timeout_option)
+{
+    int64_t limit[2] = {0};
+    uint32_t len = sizeof(limit);
+    long err = host_pass(__NR_getsockopt, f->host_fd, SOL_SOCKET, timeout_option, (long)limit,
+                         (long)&len, 0);
+    return !err && (limit[0] || limit[1]) ? -EINTR : -ERESTARTSYS;
+}
+
+/* getsockname shows what was bound, not where the host has it. */
+static void remember_name(struct file *f, const void *uaddr, int len)
+{
+    struct address *a = heap_zalloc(sizeof(*a));
+    if (!a || copy_from_user(&a->at, uaddr, (size_t)len) || a->at.ss_family != AF_UNIX) {
+        heap_free(a);
+        return;
+    }
+    a->len = (uint32_t)len;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&a->at;
+    size_t at = offsetof(struct sockaddr_un, sun_path);
+    if ((size_t)len > at && un->sun_path[0]) /* the kernel counts one NUL */
+        a->len = (uint32_t)(at + strnlen(un->sun_path, (size_t)len - at) + 1);
+    struct address *none = NULL;
+    if (!__atomic_compare_exchange_n((struct address **)&f->priv, &none, a, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST))
+        heap_free(a);
+}
+
+SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
+{
+    struct file *f;
+    struct address a;
+    int dir_fd = -1;
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    r = address_take(f, uaddr, len, true, &a, &dir_fd);
+    if (!r)
+        r = host_pass(__NR_bind, f->host_fd, (long)&a.at, a.len, 0, 0, 0);
+    size_t family_only = offsetof(struct sockaddr_un, sun_path);
+    if (!r && f->ops == &socket_ops && (size_t)len > family_only && a.at.ss_family == AF_UNIX)
+        remember_name(f, uaddr, len);
+    if (dir_fd >= 0)
+        host_close(dir_fd);
+    file_put(f);
+    return r;
+}
+
+SYSCALL3(connect, int, fd, const void *, uaddr, int, len)
+{
+    struct file *f;
+    struct address a;
+    int dir_fd = -1;
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    r = address_take(f, uaddr, len, false, &a, &dir_fd);
+    if (!r) {
+        do
+            r = host_pass_blocking(__NR_connect, f->host_fd, (long)&a.at, a.len, 0, 0, 0);
+        while (r == -EINTR && !interrupted());
+        if (r == -EINTR)
+            r = socket_interrupted(f, SO_SNDTIMEO_OLD);
+    }
+    if (dir_fd >= 0)
+        host_close(dir_fd);
+    file_put(f);
+    return r;
+}
+
+SYSCALL2(listen, int, fd, int, backlog)
+{
+    struct file *f;
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    r = host_pass(__NR_listen, f->host_fd, backlog, 0, 0, 0, 0);
+    file_put(f);
+    return r;
+}
+
+static long accept_on(struct file *f, void *uaddr, int *ulen, int flags)
+{
+    struct address a = {.len = sizeof(a.at)};
+    struct file *peer;
+    long r;
+    do
+        r = host_pass_blocking(__NR_accept4, f->host_fd, (long)&a.at, (long)&a.len,
+                               flags | SOCK_CLOEXEC, 0, 0);
+    while (r == -EINTR && !interrupted());
+    if (r == -EINTR)
+        return socket_interrupted(f, SO_RCVTIMEO_OLD);
+    r = socket_file(r, (uint32_t)flags, &peer);
+    if (r)
+        return r;
+    address_to_inside(&a);
+    r = address_give(&a, uaddr, ulen);
+    if (!r)
+        return fd_install(peer, 0, flags & SOCK_CLOEXEC);
+    file_put(peer);
+    return r;
+}
+
+SYSCALL4(accept4, int, fd, void *, uaddr, int *, ulen, int, flags)
+{
+    struct file *f;
+    if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+        return -EINVAL;
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    r = accept_on(f, uaddr, ulen, flags);
+    file_put(f);
+    return r;
+}
+
+SYSCALL3(accept, int, fd, void *, uaddr, int *, ulen)
+{
+    return do_accept4(fd, uaddr, ulen, 0);
+}
+
+static long tell_name(int fd, bool peer, void *uaddr, int *ulen)
+{
+    struct file *f;
+    struct address a = {.len = sizeof(a.at)};
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    r = host_pass(peer ? __NR_getpeername : __NR_getsockname, f->host_fd, (long)&a.at, (long)&a.len,
+                  0, 0, 0);
+    const struct address *bound = f->ops == &socket_ops ? f->priv : NULL;
+    if (!r && !peer && bound)
+        a = *bound;
+    else if (!r)
+        address_to_inside(&a);
+    if (!r)
+        r = uaddr ? address_give(&a, uaddr, ulen) : -EFAULT;
+    file_put(f);
+    return r;
+}
+
+SYSCALL3(getsockname, int, fd, void *, uaddr, int *, ulen)
+{
+    return tell_name(fd, false, uaddr, ulen);
+}
+
+SYSCALL3(getpeername, int, fd, void *, uaddr, int *, ulen)
+{
+    return tell_name(fd, true, uaddr, ulen);
+}
+
+SYSCALL2(shutdown, int, fd, int, how)
+{
+    struct file *f;
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    r = host_pass(__NR_shutdown, f->host_fd, how, 0, 0, 0, 0);
+    file_put(f);
+    return r;
+}
+
+SYSCALL5(setsockopt, int, fd, int, level, int, option, const void *, uvalue, int, len)
+{
+    struct file *f;
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    if (len > 0 && !user_range_ok(uvalue, MIN((size_t)len, (size_t)MOST_OPTION_BYTES)))
+        r = -EFAULT;
+    else
+        r = host_pass(__NR_setsockopt, f->host_fd, level, option, (long)uvalue,
+                      MIN(len, MOST_OPTION_BYTES), 0);
+    file_put(f);
+    return r;
+}
+
+SYSCALL5(getsockopt, int, fd, int, level, int, option, void *, uvalue, int *, ulen)
+{
+    struct file *f;
+    int len = 0;
+    long r = socket_get(fd, &f);
+    if (r)
+        return r;
+    if (!user_range_ok(ulen, 4) ||
+        (!get_user(len, ulen) && len > 0 && !user_range_ok(uvalue, (size_t)len)))
+        r = -EFAULT;
+    else if (level == SOL_SOCKET && option == SO_PEERPIDFD) /* would be a host descriptor */
+        r = -ENOPROTOOPT;
+    else
+        r = host_pass(__NR_getsockopt, f->host_fd, level, option, (long)uvalue, (long)ulen, 0);
+    file_put(f);
+    return r;
+}
