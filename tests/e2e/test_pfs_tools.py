@@ -264,20 +264,22 @@ def test_interrupt(here):
 
 
 def test_progress_on_a_terminal_only(here):
-    with open(here / 'big', 'wb') as f:
-        f.truncate(512 << 20)
-    args = [str(BIN / 'adyton'), 'encrypt', '-w', 'key', '-i', 'big', '-o', 'enc']
-    result = run(*args[1:], cwd=here)
+    result = run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here)
     assert result.returncode == 0 and result.stderr == ''
+    with open(here / 'big', 'wb') as f:
+        f.truncate(20 << 30)
     ours, theirs = pty.openpty()
-    tool = subprocess.Popen(args, cwd=here, stdin=subprocess.DEVNULL, stderr=theirs)
+    tool = subprocess.Popen([BIN / 'adyton', 'encrypt', '-w', 'key', '-i', 'big', '-o', 'enc'], cwd=here,
+                            stdin=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     shown = b''
     try:
         while chunk := os.read(ours, 4096):
+            if b' %' not in shown and b' %' in shown + chunk:
+                tool.send_signal(signal.SIGTERM)
             shown += chunk
-    except OSError:
+    except OSError:  # how a terminal ends
         pass
     os.close(ours)
-    assert tool.wait() == 0
-    assert b' %' in shown
+    assert tool.wait() == 5
+    assert b' %' in shown and b'interrupted' in shown
