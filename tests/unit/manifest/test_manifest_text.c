@@ -120,6 +120,8 @@ static void test_messages(void **state)
         {HEAD "loader.log_levle = \"error\"\n", "did you mean 'loader.log_level'?"},
         {HEAD "sgx.disallow_subprocesses = true\n", "did you mean 'sys.disallow_subprocesses'?"},
         {HEAD "nonsense = 1\n", "3: unknown key 'nonsense'"},
+        {HEAD "\xce\x8f = 1\n", "3: "}, /* these two met undefined behaviour in toml++ 3.3 */
+        {HEAD "[[[[", "3: the text is not TOML"},
         {HEAD "sgx = 5\n", "'sgx' is not a TOML table"},
         {HEAD "loader.log_level = \"loud\"\n", "'loud' is none of \"none\", \"error\""},
         {HEAD "sgx.enclave_size = \"3G\"\n", "power of two"},
