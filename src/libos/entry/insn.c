@@ -294,3 +294,35 @@ uintptr_t insn_find_hole(uintptr_t from, uintptr_t end, size_t need)
     }
     return 0;
 }
+
+#define LOOK_BACK 72
+#define NEAREST   16 /* further up than the longest instruction */
+#define MOST_MEET 10 /* of eleven streams that reach the end */
+
+/* Walks from `from`: does the stream meet `end`, and did it meet `at` on the way? */
+static bool stream_meets(uintptr_t from, uintptr_t at, uintptr_t end, bool *meets_at)
+{
+    *meets_at = false;
+    while (from < end) {
+        *meets_at |= from == at;
+        size_t n = insn_length((const uint8_t *)from, end - from);
+        if (!n)
+            return false;
+        from += n;
+    }
+    return from == end;
+}
+
+bool insn_begins(uintptr_t start, uintptr_t at, uintptr_t end)
+{
+    unsigned streams = 0, met = 0;
+    uintptr_t low = end - start > LOOK_BACK ? end - LOOK_BACK : start;
+    for (uintptr_t from = low; from + NEAREST <= end; from++) {
+        bool meets;
+        if (stream_meets(from, at, end, &meets)) {
+            streams++;
+            met += meets;
+        }
+    }
+    return streams >= 4 && met * 11 >= streams * MOST_MEET;
+}

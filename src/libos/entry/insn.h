@@ -7,6 +7,14 @@
 size_t insn_length(const uint8_t *p, size_t avail);
 
 /*
+ * Does an instruction begin at `at`, given that one begins at `end` (at most 15 bytes behind it)?
+ * Decodes from many starting points further up, at least 16 bytes before `end`: streams of x86 code
+ * fall into step with the true one within a few instructions, so the true boundaries are those
+ * that nearly all of them meet. Reads [start, end). False when there is too little code to tell.
+ */
+bool insn_begins(uintptr_t start, uintptr_t at, uintptr_t end);
+
+/*
  * Decodes from `from` (an instruction boundary) on and returns the address of `need` bytes of
  * padding (nop, int3) that directly follow a return or an unconditional jump; 0 when there are none
  * before `end`.

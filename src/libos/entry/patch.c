@@ -217,7 +217,8 @@ static bool shape_a(uintptr_t site, uintptr_t map_start, uint32_t nr)
     uint32_t imm;
     memcpy(&imm, mov + 1, 4);
     /* A prefix before b8 would make it another instruction. */
-    return mov[0] == 0xb8 && imm == nr && (mov[-1] & 0xf0) != 0x40 && mov[-1] != 0x66;
+    return mov[0] == 0xb8 && imm == nr && (mov[-1] & 0xf0) != 0x40 && mov[-1] != 0x66 &&
+           insn_begins(map_start, site - 5, site);
 }
 
 /* Under patch_lock; the site still reads 0f 05. */

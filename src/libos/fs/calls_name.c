@@ -177,6 +177,8 @@ static long link_at(int from_fd, const char *ufrom, int to_fd, const char *uto, 
         return -ENOMEM;
     kstat st;
     int err = path_resolve(from_fd, ufrom, flags & AT_SYMLINK_FOLLOW, &p[0]);
+    if (!err && flags & AT_SYMLINK_FOLLOW)
+        err = path_physical(&p[0]);
     if (!err)
         err = vfs_stat(&p[0], false, &st);
     if (!err)
@@ -384,6 +386,13 @@ SYSCALL2(getcwd, char *, ubuf, size_t, size)
     size_t n = strlen(fs->cwd) + 1;
     memcpy(cwd, fs->cwd, n);
     unlock(&fs->lock);
+    struct path p;
+    kstat st;
+    int err = path_resolve_kernel(AT_FDCWD, cwd, false, &p);
+    if (!err)
+        err = vfs_stat(&p, false, &st);
+    if (err) /* removed meanwhile */
+        return err;
     if (n > size)
         return -ERANGE;
     return copy_to_user(ubuf, cwd, n) ? -EFAULT : (long)n;
@@ -413,7 +422,9 @@ static int resolve_dir(const char *upath, struct path *p)
         err = -ENOTDIR;
     if (!err && p->mount->ops->access)
         err = p->mount->ops->access(p->mount, p->rel, 1, 0);
-    return err == -ENOENT && mounts_imply(p->abs) ? 0 : err;
+    if (err == -ENOENT && mounts_imply(p->abs))
+        err = 0;
+    return err ? err : path_physical(p);
 }
 
 SYSCALL1(chdir, const char *, upath)

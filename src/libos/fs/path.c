@@ -146,7 +146,7 @@ static int follow_own_links(struct path *p, bool follow_last)
  */
 static int check_parent(char *abs, int *links)
 {
-    struct path *p = heap_alloc(sizeof(*p));
+    struct path *p = heap_zalloc(sizeof(*p));
     if (!p)
         return -ENOMEM;
     kstat st;
@@ -234,6 +234,60 @@ static int start_at(int dirfd, const char *in, struct path *p)
         memcpy(p->abs, f->path, strlen(f->path) + 1);
     file_put(f);
     return err;
+}
+
+/*
+ * The link at the end of `prefix`, of which `end` bytes of p->abs are meant: 0 when p->abs was
+ * rewritten, -EINVAL when it is no link, -ENOENT when it leads nowhere inside.
+ */
+static int follow_one(struct path *p, size_t end)
+{
+    struct path *q = heap_zalloc(sizeof(*q));
+    char target[PATH_LIMIT];
+    kstat st;
+    if (!q)
+        return -ENOMEM;
+    memcpy(q->abs, p->abs, end);
+    find_mount(q);
+    ssize n = *q->rel && q->mount->ops->readlink
+                  ? q->mount->ops->readlink(q->mount, q->rel, target, sizeof(target) - 1)
+                  : -EINVAL;
+    int err = n < 0 ? -EINVAL : 0;
+    if (!err) {
+        target[n] = 0;
+        memcpy(q->abs, p->abs, strlen(p->abs) + 1);
+        err = substitute(q->abs, end, target);
+    }
+    if (!err) {
+        find_mount(q);
+        err = vfs_stat(q, false, &st);
+    }
+    if (!err)
+        memcpy(p->abs, q->abs, strlen(q->abs) + 1);
+    heap_free(q);
+    return err;
+}
+
+int path_physical(struct path *p)
+{
+    for (int links = 0; links <= MOST_LINKS;) {
+        size_t end = 1;
+        int err = -EINVAL;
+        while (p->abs[end] && err) {
+            while (p->abs[end] && p->abs[end] != '/')
+                end++;
+            err = follow_one(p, end);
+            if (err == -ENOMEM)
+                return err;
+            end += p->abs[end] == '/';
+        }
+        if (err) {
+            find_mount(p);
+            return 0;
+        }
+        links++;
+    }
+    return -ELOOP;
 }
 
 int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out)

@@ -31,8 +31,9 @@ static int open_once(const struct path *p, uint32_t flags, uint32_t mode, struct
         return -EACCES;
     if (p->must_be_dir && flags & O_CREAT)
         return -EISDIR;
-    int err = p->mount->ops->open(p->mount, p->rel, flags | (p->must_be_dir ? O_DIRECTORY : 0),
-                                  mode, out);
+    if (p->must_be_dir) /* the slash asks for what the link leads to */
+        flags = (flags & ~(uint32_t)O_NOFOLLOW) | O_DIRECTORY;
+    int err = p->mount->ops->open(p->mount, p->rel, flags, mode, out);
     if (err == -ENOENT && mounts_imply(p->abs))
         err = flags & (O_CREAT | O_WRONLY | O_RDWR) ? -EISDIR : dir_open_synthetic(flags, out);
     if (err)

@@ -221,6 +221,9 @@ int path_resolve(int dirfd, const char *upath, bool follow, struct path *out);
 /* The same for a path in library-OS memory. */
 int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out);
 
+/* Follows every link on the way, the last component's too, as far as they lead somewhere inside. */
+int path_physical(struct path *p);
+
 /* Text only: "/a//b/./c/../d/" -> "/a/b/d"; `out` holds PATH_LIMIT bytes. -ENAMETOOLONG. */
 int path_normalise(const char *in, char *out);
 /* `dir` and `rest` joined and normalised. */

@@ -143,12 +143,18 @@ SYSCALL1(brk, unsigned long, want)
         return now;
     uintptr_t from = PAGE_UP((uintptr_t)now), to = PAGE_UP(want);
     if (to > from) {
+        struct vma *next = vma_find(mm, from);
+        if (next && next->start < to)
+            return now;
         long p = mm_map(mm, from, to - from, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, NULL, 0, "[heap]");
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, "[heap]");
         if (IS_ERR(p))
             return now;
-    } else if (to < from && mm_unmap(mm, to, from - to)) {
-        return now;
+    } else if (to < from) {
+        if (mm_unmap(mm, to, from - to))
+            return now;
+        host_mmap(to, from - to, PROT_NONE, /* keep the addresses */
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     }
     mm->brk = want;
     return (long)want;

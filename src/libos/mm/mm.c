@@ -129,9 +129,11 @@ void mm_clear(struct mm *mm)
         if (vma_remove(mm, v.start, v.end))
             break;
     }
+    if (mm->brk_limit > mm->brk_start)
+        host_munmap(mm->brk_start, mm->brk_limit - mm->brk_start);
     mm->brk_start = mm->brk = mm->brk_limit = 0;
-    patch_forget();
     unlock(&mm->lock);
+    patch_forget();
 }
 
 #define NEAR_REACH (0x7ff00000UL) /* rel32 from anywhere in the range, with a margin */

@@ -214,6 +214,13 @@ SYSCALL2(clone3, const struct clone_args *, uargs, size_t, size)
         return -E2BIG;
     if (copy_from_user(&a, uargs, MIN(size, sizeof(a))))
         return -EFAULT;
+    for (size_t i = sizeof(a); i < size; i++) {
+        char extra; /* fields of a later Linux must be zero */
+        if (copy_from_user(&extra, (const char *)uargs + i, 1))
+            return -EFAULT;
+        if (extra)
+            return -E2BIG;
+    }
     if (a.flags & CSIGNAL || a.exit_signal > NSIG_MAX || (!a.stack) != (!a.stack_size) ||
         a.set_tid_size || a.flags & CLONE_INTO_CGROUP)
         return -EINVAL;

@@ -52,6 +52,7 @@ struct program {
     struct file *file, *interp_file;
     struct elf_image image, interp;
     char path[PATH_LIMIT]; /* of the ELF file, after scripts were resolved */
+    char name[PATH_LIMIT]; /* as the caller wrote it */
 };
 
 static int open_executable(const char *path, struct file **out)
@@ -96,7 +97,7 @@ static int take_script(struct program *g, const char *line, struct strings *argv
     if (!err && arg[0])
         err = strings_add(&n, arg);
     if (!err)
-        err = strings_add(&n, g->path);
+        err = strings_add(&n, g->name);
     size_t skip = argv->count ? strlen(argv->data) + 1 : 0;
     for (size_t at = skip; !err && at < argv->len; at += strlen(argv->data + at) + 1)
         err = strings_add(&n, argv->data + at);
@@ -107,6 +108,7 @@ static int take_script(struct program *g, const char *line, struct strings *argv
     strings_free(argv);
     *argv = n;
     fmt(g->path, sizeof(g->path), "%s", interp);
+    fmt(g->name, sizeof(g->name), "%s", interp);
     return 0;
 }
 
@@ -276,14 +278,23 @@ static uintptr_t build_stack(struct process *p, uintptr_t top, const char *path,
     return sp;
 }
 
-static int set_up_brk(struct process *p, uintptr_t end)
+#define DEFAULT_BRK (1UL << 30)
+
+/* The addresses for brk() are kept free of other mappings: behind the program when it has a fixed
+ * place, else anywhere. Without them brk() just never grows. */
+static void set_up_brk(struct process *p, const struct elf_image *im, uintptr_t end)
 {
     uint64_t limit = run.manifest.image->brk_max_size;
-    if (limit == MF_UNSET)
-        limit = 64UL << 30;
-    p->mm.brk_start = p->mm.brk = PAGE_UP(end);
-    p->mm.brk_limit = p->mm.brk_start + limit;
-    return 0;
+    limit = PAGE_UP(limit == MF_UNSET ? DEFAULT_BRK : MIN(limit, 1UL << 40));
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    long at = -ENOMEM;
+    if (im->fixed)
+        at = host_mmap(PAGE_UP(end), limit, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (IS_ERR(at))
+        at = host_mmap(0, limit, PROT_NONE, flags, -1, 0);
+    bool ok = !IS_ERR(at);
+    p->mm.brk_start = p->mm.brk = ok ? (uintptr_t)at : PAGE_UP(end);
+    p->mm.brk_limit = p->mm.brk_start + (ok ? limit : 0);
 }
 
 static void set_comm(struct process *p, const char *path)
@@ -317,7 +328,7 @@ static int load(struct process *p, struct program *g, const char *path, struct s
     uintptr_t sp = build_stack(p, (uintptr_t)stack + size, path, argv, envp, &prog, interp.bias);
     if (!sp)
         return -EFAULT;
-    set_up_brk(p, prog.end);
+    set_up_brk(p, &g->image, prog.end);
     struct regs *r = thread_regs(current());
     memset(r, 0, sizeof(*r));
     r->rip = g->interp_file ? interp.entry : prog.entry;
@@ -341,7 +352,7 @@ static void reset_signals(struct process *p, struct thread *t)
     t->fs_base = 0;
 }
 
-int exec_program(const char *path, struct strings *argv, struct strings *envp)
+int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp)
 {
     struct process *p = current_process();
     struct program *g = heap_zalloc(sizeof(*g));
@@ -349,6 +360,9 @@ int exec_program(const char *path, struct strings *argv, struct strings *envp)
     if (!g)
         return -ENOMEM;
     fmt(g->path, sizeof(g->path), "%s", path);
+    fmt(g->name, sizeof(g->name), "%s", name);
+    char first_name[PATH_LIMIT];
+    fmt(first_name, sizeof(first_name), "%s", name);
     int err = open_program(g, argv);
     if (!err)
         err = open_interp(g);
@@ -366,8 +380,8 @@ int exec_program(const char *path, struct strings *argv, struct strings *envp)
     reset_signals(p, current());
     heap_free(p->exe);
     p->exe = exe;
-    set_comm(p, path);
-    err = load(p, g, path, argv, envp);
+    set_comm(p, first_name);
+    err = load(p, g, first_name, argv, envp);
     if (err)
         log_error("cannot load '%s': error %d", g->path, -err);
     close_program(g);
@@ -410,13 +424,16 @@ static long execve_at(int dirfd, const char *upath, char *const *uargv, char *co
         return -ENOMEM;
     int err;
     char first = 1;
+    char name[PATH_LIMIT] = "";
     if (flags & AT_EMPTY_PATH && !get_user(first, upath) && !first) {
         struct file *f = fd_get(dirfd);
         err = !f ? -EBADF : f->path ? path_resolve_kernel(AT_FDCWD, f->path, true, p) : -EACCES;
         if (f)
             file_put(f);
+        fmt(name, sizeof(name), "/dev/fd/%d", dirfd);
     } else {
-        err = path_resolve(dirfd, upath, true, p);
+        ssize n = strncpy_from_user(name, upath, sizeof(name));
+        err = n < 0 ? (int)n : path_resolve_kernel(dirfd, name, true, p);
     }
     if (!err)
         err = copy_strings(&argv, uargv);
@@ -425,7 +442,7 @@ static long execve_at(int dirfd, const char *upath, char *const *uargv, char *co
     if (!err)
         err = copy_strings(&envp, uenvp);
     if (!err)
-        err = exec_program(p->abs, &argv, &envp);
+        err = exec_program(p->abs, name, &argv, &envp);
     strings_free(&argv);
     strings_free(&envp);
     heap_free(p);

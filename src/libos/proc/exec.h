@@ -13,7 +13,8 @@ int strings_add(struct strings *s, const char *text);
 void strings_free(struct strings *s);
 
 /*
- * Replaces the program of the process: `path` is absolute inside. Before the point of no return an
+ * Replaces the program of the process: `path` is absolute inside, `name` is what the caller wrote
+ * (AT_EXECFN, and what a script's interpreter gets). Both are copied. Before the point of no return an
  * errno; afterwards failure ends the process with SIGKILL, as on Linux. Does not return on success.
  */
-int exec_program(const char *path, struct strings *argv, struct strings *envp);
+int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp);

@@ -23,13 +23,16 @@ SYSCALL4(rt_sigaction, int, sig, const struct ksigaction *, uact, struct ksigact
     if (!valid(sig) || (uact && (sig == SIGKILL || sig == SIGSTOP)))
         return -EINVAL;
     struct process *p = current_process();
+    lock(&p->lock);
     lock(&p->sig_lock);
     struct ksigaction old = p->sighand.action[sig - 1];
     if (uact) {
         act.mask &= ~SIG_UNBLOCKABLE;
         p->sighand.action[sig - 1] = act;
+        signal_discard_ignored(p, sig);
     }
     unlock(&p->sig_lock);
+    unlock(&p->lock);
     if (uact)
         signal_host_disposition(p, sig);
     return uold && copy_to_user(uold, &old, sizeof(old)) ? -EFAULT : 0;

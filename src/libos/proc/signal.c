@@ -72,6 +72,16 @@ static void discard(struct sigqueue *q, sigmask which)
 
 #define STOPS (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
 
+void signal_discard_ignored(struct process *p, int sig)
+{
+    uint64_t handler = p->sighand.action[sig - 1].handler;
+    if (handler != 1 && !(handler == 0 && default_ignored(sig)))
+        return;
+    discard(&p->pending, SIGBIT(sig));
+    list_for_each (it, &p->threads)
+        discard(&list_entry(it, struct thread, siblings)->pending, SIGBIT(sig));
+}
+
 static void before_queueing(struct process *p, struct sigqueue *q, int sig)
 {
     if (sig == SIGCONT) {

@@ -111,6 +111,7 @@ static int push_frame(struct thread *t, struct regs *r, const struct ksigaction 
         return -EFAULT;
     if (t->altstack.flags & SS_AUTODISARM)
         t->altstack = (struct sigaltstack_state){.flags = SS_DISABLE};
+    platform_vector_reset();
     r->rdi = (uint64_t)info->si_signo;
     r->rsi = at + offsetof(struct frame, info);
     r->rdx = at + offsetof(struct frame, uc);

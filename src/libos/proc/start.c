@@ -233,7 +233,7 @@ void libos_start(void)
         build_envp(&envp))
         fail();
     const char *entry = mf_string(&run.manifest, run.manifest.image->entrypoint);
-    int err = exec_program(entry, &argv, &envp);
+    int err = exec_program(entry, entry, &argv, &envp);
     log_error("libos.entrypoint: cannot start '%s': error %d (%s)", entry, -err,
               err == -ENOENT    ? "no such file inside: is it mounted?"
               : err == -EACCES  ? "not executable, or neither trusted nor allowed"

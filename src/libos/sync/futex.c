@@ -159,7 +159,7 @@ int futex_wake_address(uint32_t *uaddr, int n)
 
 static long futex_requeue(uint32_t *from, int nwake, int nmove, uint32_t *to, const uint32_t *cmp)
 {
-    if (nwake < 0 || nmove < 0)
+    if (nwake < 0 || nmove < 0 || (uintptr_t)to & 3)
         return -EINVAL;
     if (!user_range_ok(from, 4) || !user_range_ok(to, 4))
         return -EFAULT;
@@ -240,6 +240,8 @@ static long futex_wake_op(uint32_t *one, int n1, int n2, uint32_t *two, uint32_t
         return -ENOSYS;
     if (code >> 28 & 8) /* FUTEX_OP_OPARG_SHIFT */
         oparg = (int)(1u << (oparg & 31));
+    if ((uintptr_t)two & 3)
+        return -EINVAL;
     struct bucket *a = bucket_of((uintptr_t)one), *b = bucket_of((uintptr_t)two);
     lock_two(a, b);
     uint32_t old = 0, seen;
@@ -329,8 +331,8 @@ SYSCALL2(set_robust_list, void *, head, size_t, len)
 SYSCALL3(get_robust_list, int, tid, void **, uhead, size_t *, ulen)
 {
     struct thread *t = current();
-    if (tid && tid != t->tid)
-        return -EPERM;
+    if (tid && tid != t->tid) /* that of another thread: debuggers only */
+        return host_tgkill(t->process->pid, tid, 0) ? -ESRCH : -EPERM;
     size_t len = sizeof(struct robust_list_head);
     return put_user(uhead, t->robust_list) || put_user(ulen, len) ? -EFAULT : 0;
 }

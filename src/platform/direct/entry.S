@@ -88,7 +88,9 @@ libos_exit:
 	pushq 8(%rsp)                /* rip; overwrites rdi's slot only */
 	popq %gs:T_USER_RIP
 	leaq 16(%rsp), %rsp
+	.globl libos_exit_flags
 	popfq
+libos_exit_flags:
 	popq %rsp
 	jmp *%gs:T_USER_RIP
 libos_exit_end:

@@ -79,8 +79,14 @@ static void take_fault(struct thread *t, int sig, const siginfo_t *info, struct 
         c->rip = (uintptr_t)uaccess_fixup;
         return;
     }
-    if (within(c->rip, libos_text_start, libos_text_end))
-        die_in_libos(sig, c);
+    if (within(c->rip, libos_text_start, libos_text_end)) {
+        if (sig != SIGTRAP || info->si_code != TRAP_TRACE)
+            die_in_libos(sig, c);
+        /* The application single-steps itself: not through us. */
+        if (!within(c->rip, libos_exit_flags, libos_exit_end))
+            c->eflags &= ~0x100UL;
+        return;
+    }
     if (sig == SIGTRAP && info->si_code == SI_KERNEL && patch_in_progress_at(c->rip - 1)) {
         c->rip -= 1; /* ran into a site that another thread is rewriting: try again */
         return;
