@@ -140,6 +140,31 @@ static int follow_own_links(struct path *p, bool follow_last)
     }
 }
 
+int path_real(char abs[PATH_LIMIT])
+{
+    struct path *p = heap_alloc(sizeof(*p));
+    int err = p ? 0 : -ENOMEM, links = 0;
+    for (size_t end = 0; !err && abs[end];) {
+        char target[PATH_LIMIT];
+        do
+            end++;
+        while (abs[end] && abs[end] != '/');
+        memcpy(p->abs, abs, end);
+        p->abs[end] = 0;
+        find_mount(p);
+        ssize n = *p->rel && p->mount->ops->readlink
+                      ? p->mount->ops->readlink(p->mount, p->rel, target, sizeof(target) - 1)
+                      : -EINVAL;
+        if (n < 0)
+            continue;
+        target[n] = 0;
+        err = ++links > MOST_LINKS ? -ELOOP : substitute(abs, end, target);
+        end = 0;
+    }
+    heap_free(p);
+    return err;
+}
+
 /*
  * The directory before a "..": it must exist and be one; when it is a link the ".." belongs to its
  * target. `abs` is the path so far.

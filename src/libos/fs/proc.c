@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The root of /proc: the machine and the kernel's settings, from the host, by a closed list. */
 #include "libos/fs/proc.h"
+#include "libos/proc/info.h"
 
 static ssize self_link(const struct pseudo_ref *r, char *buf, size_t size)
 {
@@ -25,6 +26,21 @@ static ssize net_link(const struct pseudo_ref *r, char *buf, size_t size)
     return link_text(buf, size, "self/net");
 }
 
+/* The answers of uname(2). */
+static int fill_name(const struct pseudo_ref *r, struct text *t)
+{
+    struct new_utsname u;
+    const char *name = r->node->name;
+    system_name(&u);
+    text_add(t, "%s\n",
+             strcmp(name, "osrelease") == 0  ? u.release
+             : strcmp(name, "ostype") == 0   ? u.sysname
+             : strcmp(name, "version") == 0  ? u.version
+             : strcmp(name, "hostname") == 0 ? u.nodename
+                                             : u.domainname);
+    return 0;
+}
+
 #define END          \
     {                \
         .name = NULL \
@@ -32,11 +48,11 @@ static ssize net_link(const struct pseudo_ref *r, char *buf, size_t size)
 
 static const struct pseudo_node random_dir[] = {P_HOST("boot_id"), P_HOST("uuid"),
                                                 P_HOST("entropy_avail"), P_HOST("poolsize"), END};
-static const struct pseudo_node kernel_dir[] = {P_HOST("osrelease"),
-                                                P_HOST("ostype"),
-                                                P_HOST("version"),
-                                                P_HOST("hostname"),
-                                                P_HOST("domainname"),
+static const struct pseudo_node kernel_dir[] = {P_FILE("osrelease", 0444, fill_name),
+                                                P_FILE("ostype", 0444, fill_name),
+                                                P_FILE("version", 0444, fill_name),
+                                                P_FILE("hostname", 0444, fill_name),
+                                                P_FILE("domainname", 0444, fill_name),
                                                 P_HOST("pid_max"),
                                                 P_HOST("threads-max"),
                                                 P_HOST("cap_last_cap"),

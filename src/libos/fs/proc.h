@@ -30,6 +30,8 @@ int proc_fill_smaps(const struct pseudo_ref *r, struct text *t);
 int proc_fill_smaps_rollup(const struct pseudo_ref *r, struct text *t);
 
 /* proc_fd.c */
+/* The path as Linux shows it: without symbolic links. As it is where it leads nowhere. */
+void proc_real_path(const char *path, char out[PATH_LIMIT]);
 extern const struct pseudo_node proc_fd_dir[], proc_fdinfo_dir[];
 
 /* proc_mounts.c */

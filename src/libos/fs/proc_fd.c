@@ -50,10 +50,21 @@ static bool is_deleted(struct file *f)
            (mine.st_ino != there.st_ino || mine.st_dev != there.st_dev);
 }
 
+void proc_real_path(const char *path, char out[PATH_LIMIT])
+{
+    fmt(out, PATH_LIMIT, "%s", path);
+    if (path_real(out))
+        fmt(out, PATH_LIMIT, "%s", path);
+}
+
 static ssize fd_text(struct file *f, char text[PATH_LIMIT + 16])
 {
-    if (has_path(f))
-        return fmt(text, PATH_LIMIT + 16, "%s%s", f->path, is_deleted(f) ? " (deleted)" : "");
+    if (has_path(f)) {
+        if (is_deleted(f))
+            return fmt(text, PATH_LIMIT + 16, "%s (deleted)", f->path);
+        proc_real_path(f->path, text);
+        return (ssize)strlen(text);
+    }
     if (f->host_fd < 0)
         return fmt(text, PATH_LIMIT + 16, "anon_inode:[%s]", f->ops->name);
     char host[32];

@@ -20,7 +20,12 @@ static void add_header(struct text *t, const struct vma *v)
              v->prot & PROT_EXEC ? 'x' : '-', v->flags & MAP_SHARED ? 's' : 'p',
              v->file ? (unsigned long)v->offset : 0, (unsigned)(st.st_dev >> 8 & 0xfff),
              (unsigned)((st.st_dev & 0xff) | (st.st_dev >> 12 & 0xfff00)), st.st_ino);
-    const char *name = v->file && v->file->path ? v->file->path : v->name;
+    char real[PATH_LIMIT];
+    const char *name = v->name;
+    if (v->file && v->file->path) {
+        proc_real_path(v->file->path, real);
+        name = real;
+    }
     if (name && t->len - line < NAME_COLUMN)
         text_add(t, "%*s", (int)(NAME_COLUMN - (t->len - line)), "");
     text_add(t, "%s\n", name ? name : "");

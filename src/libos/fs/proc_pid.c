@@ -71,7 +71,11 @@ static ssize exe_link(const struct pseudo_ref *r, char *buf, size_t size)
 {
     const char *exe = current_process()->exe;
     (void)r;
-    return exe ? link_text(buf, size, exe) : -ENOENT;
+    if (!exe)
+        return -ENOENT;
+    char real[PATH_LIMIT];
+    proc_real_path(exe, real);
+    return link_text(buf, size, real);
 }
 
 /* ---- application memory ---- */

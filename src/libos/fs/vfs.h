@@ -226,6 +226,9 @@ int path_physical(struct path *p);
 
 /* Text only: "/a//b/./c/../d/" -> "/a/b/d"; `out` holds PATH_LIMIT bytes. -ENAMETOOLONG. */
 int path_normalise(const char *in, char *out);
+/* Replaces every symbolic link in the absolute path by what it leads to, the last component too;
+ * what does not exist stays as it is. Takes no lock. -ELOOP, -ENAMETOOLONG, -ENOMEM */
+int path_real(char abs[PATH_LIMIT]);
 /* `dir` and `rest` joined and normalised. */
 int path_join(const char *dir, const char *rest, char out[PATH_LIMIT]);
 /* Host path of `rel` below a mount whose uri is a host path. -ENAMETOOLONG */
