@@ -105,9 +105,10 @@ int host_symlink(const char *target, const char *path)
     return status(CALL3(__NR_symlinkat, target, HOST_AT_FDCWD, path));
 }
 
-int host_link(const char *from, const char *to)
+int host_link(const char *from, const char *to, bool follow)
 {
-    return status(CALL5(__NR_linkat, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, 0));
+    return status(
+        CALL5(__NR_linkat, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, follow ? 0x400 : 0));
 }
 
 int host_rename(const char *from, const char *to, uint32_t flags)

@@ -32,7 +32,7 @@ int host_unlink(const char *path, bool dir);
 int host_mkdir(const char *path, uint32_t mode);
 int host_mknod(const char *path, uint32_t mode, uint64_t dev);
 int host_symlink(const char *target, const char *path);
-int host_link(const char *from, const char *to);
+int host_link(const char *from, const char *to, bool follow);
 int host_rename(const char *from, const char *to, uint32_t flags);
 int host_ftruncate(int fd, int64_t size);
 int host_fallocate(int fd, int mode, int64_t off, int64_t len);

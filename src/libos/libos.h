@@ -79,6 +79,9 @@ void region_free(void *p, size_t size);
 /* Is [addr, addr+len) free of library-OS memory, so that the application may name it? It may still
  * be unmapped: the access itself tells. */
 bool user_range_ok(const void *addr, size_t len);
+/* Does the range touch library-OS memory? For pointers that only the host looks at, and only under
+ * conditions of its own. */
+bool libos_range(const void *addr, size_t len);
 
 /* lib/uaccess.c: the only way to touch application memory. 0, or -EFAULT. */
 int copy_from_user(void *dst, const void *usrc, size_t n);

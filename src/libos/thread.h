@@ -10,6 +10,7 @@
 #include "libos/proc/signal.h"
 
 struct process;
+struct vfork_saved;
 
 /* thread.work: what is to be done before the thread returns to the application or blocks. */
 #define WORK_SIGNAL  1u  /* a signal may be deliverable: look */
@@ -49,7 +50,7 @@ struct thread {
     struct host_signal_box box;
     struct fault_info fault;
     char comm[16];
-    int vfork_fd;          /* closing it lets a vfork parent go on; -1: none */
+    struct vfork_saved *vfork; /* the parent of the virtual child that runs here, or NULL */
     uint32_t *set_tid[2];  /* where a new thread stores its id before it runs */
     uint32_t vector_depth; /* platform: vector_begin() nesting */
     char vector_area[4096 + 64];

@@ -4,6 +4,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/entry/syscall_list.h"
 #include "libos/log.h"
+#include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/thread.h"
 
@@ -90,6 +91,8 @@ void syscall_dispatch(struct regs *r)
 {
     unsigned long nr = (uint32_t)r->rax;
     r->orig_rax = nr;
+    if (unlikely(current()->vfork != NULL))
+        vfork_before_call(nr);
     long ret = unlikely(log_level_now >= LOG_TRACE) ? traced(nr, r) : call(nr, r);
     r->rax = (uint64_t)ret;
     if (unlikely(ret <= -ERESTARTSYS && ret >= -ERESTARTNOHAND))

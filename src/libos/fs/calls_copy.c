@@ -142,6 +142,8 @@ SYSCALL6(copy_file_range, int, in_fd, int64_t *, uin, int, out_fd, int64_t *, uo
     struct file *in = fd_get_io(in_fd), *out = fd_get_io(out_fd);
     int64_t in_pos, out_pos;
     long r = !in || !out ? -EBADF : flags ? -EINVAL : check_ends(in, out);
+    if (r == -EINVAL && !flags)
+        r = -EISDIR;
     if (!r && ((uin && !user_range_ok(uin, 8)) || (uout && !user_range_ok(uout, 8))))
         r = -EFAULT;
     if (!r && host_to_host(in, out)) {

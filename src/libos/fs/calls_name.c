@@ -168,10 +168,49 @@ SYSCALL5(renameat2, int, from_fd, const char *, from, int, to_fd, const char *, 
     return rename_at(from_fd, from, to_fd, to, flags);
 }
 
+/* The descriptor that "" with AT_EMPTY_PATH, or "/proc/self/fd/N", stands for; -1: neither. */
+static int named_fd(int dirfd, const char *ufrom, int flags)
+{
+    static const char prefix[] = "/proc/self/fd/";
+    char in[32];
+    ssize n = strncpy_from_user(in, ufrom, sizeof(in));
+    if (n == 0 && flags & AT_EMPTY_PATH)
+        return dirfd;
+    if (n <= (ssize)sizeof(prefix) - 1 || memcmp(in, prefix, sizeof(prefix) - 1) != 0)
+        return -1;
+    int fd = 0;
+    for (const char *p = in + sizeof(prefix) - 1; *p; p++) {
+        if (*p < '0' || *p > '9')
+            return -1;
+        fd = fd * 10 + (*p - '0');
+    }
+    return fd;
+}
+
+/* Gives a name to a file that has none (open(2), O_TMPFILE). -ENOENT: it is no such file. */
+static int link_nameless(struct file *f, int to_fd, const char *uto)
+{
+    struct path p;
+    if (!(f->flags & __O_TMPFILE) || f->host_fd < 0 || !f->mount || !f->mount->ops->link_host)
+        return -ENOENT;
+    int err = resolve_name(to_fd, uto, &p);
+    if (!err && p.mount != f->mount)
+        err = -EXDEV;
+    return err ? err : p.mount->ops->link_host(p.mount, f->host_fd, p.rel);
+}
+
 static long link_at(int from_fd, const char *ufrom, int to_fd, const char *uto, int flags)
 {
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
+    int named = named_fd(from_fd, ufrom, flags);
+    struct file *f = named >= 0 ? fd_get(named) : NULL;
+    if (f) {
+        int done = link_nameless(f, to_fd, uto);
+        file_put(f);
+        if (done != -ENOENT)
+            return done;
+    }
     struct path *p = heap_alloc(2 * sizeof(*p));
     if (!p)
         return -ENOMEM;

@@ -180,6 +180,16 @@ SYSCALL4(faccessat2, int, dirfd, const char *, path, int, mode, int, flags)
     return access_at(dirfd, path, mode, flags);
 }
 
+static int path_of_fd(int fd, struct path *p)
+{
+    struct file *f = fd_get(fd);
+    if (!f)
+        return -EBADF;
+    int err = f->path ? path_resolve_kernel(AT_FDCWD, f->path, false, p) : -ENOENT;
+    file_put(f);
+    return err;
+}
+
 static long readlink_at(int dirfd, const char *upath, char *ubuf, int size)
 {
     struct path p;
@@ -187,6 +197,8 @@ static long readlink_at(int dirfd, const char *upath, char *ubuf, int size)
     if (size <= 0)
         return -EINVAL;
     int err = path_resolve(dirfd, upath, false, &p);
+    if (err == -ENOENT && dirfd != AT_FDCWD && names_fd(upath, AT_EMPTY_PATH))
+        err = path_of_fd(dirfd, &p); /* a link opened with O_PATH | O_NOFOLLOW */
     if (err)
         return err;
     ssize n = p.mount->ops->readlink

@@ -197,7 +197,15 @@ static int chroot_link(struct mount *m, const char *from, const char *to)
         err = creatable(m, to, "create", host_to);
     if (!err) /* a second name for a trusted or unknown file would escape its policy */
         err = changeable(m, from, true, "link", host_from);
-    return err ? err : host_link(host_from, host_to);
+    return err ? err : host_link(host_from, host_to, false);
+}
+
+static int chroot_link_host(struct mount *m, int host_fd, const char *to)
+{
+    char host_to[PATH_LIMIT], from[40];
+    int err = creatable(m, to, "create", host_to);
+    fmt(from, sizeof(from), "/proc/self/fd/%d", host_fd);
+    return err ? err : host_link(from, host_to, true);
 }
 
 static int chroot_rename(struct mount *m, const char *from, const char *to, uint32_t flags)
@@ -268,6 +276,7 @@ const struct fs_ops fs_chroot = {.name = "chroot",
                                  .mknod = chroot_mknod,
                                  .symlink = chroot_symlink,
                                  .link = chroot_link,
+                                 .link_host = chroot_link_host,
                                  .rename = chroot_rename,
                                  .chmod = chroot_chmod,
                                  .chown = chroot_chown,

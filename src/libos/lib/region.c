@@ -108,9 +108,12 @@ void region_free(void *p, size_t size)
 bool user_range_ok(const void *addr, size_t len)
 {
     uintptr_t a = (uintptr_t)addr;
-    if (a > USER_TOP || len > USER_TOP - a)
-        return false;
-    uintptr_t end = a + len;
-    return (end <= region_start || a >= region_end) &&
-           (end <= (uintptr_t)libos_image_start || a >= (uintptr_t)libos_image_end);
+    return a <= USER_TOP && len <= USER_TOP - a && !libos_range(addr, len);
+}
+
+bool libos_range(const void *addr, size_t len)
+{
+    uintptr_t a = (uintptr_t)addr, end = a + len < a ? UINTPTR_MAX : a + len;
+    return (end > region_start && a < region_end) ||
+           (end > (uintptr_t)libos_image_start && a < (uintptr_t)libos_image_end);
 }

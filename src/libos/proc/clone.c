@@ -4,19 +4,13 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/encrypted.h"
 #include "libos/log.h"
+#include "libos/proc/clone.h"
+#include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/sched.h>
-
-struct clone_request {
-    uint64_t flags;
-    uint64_t stack; /* 0: keep */
-    uint64_t tls;
-    uint32_t *parent_tid, *child_tid;
-    int *pidfd;
-};
 
 #define THREAD_NEEDS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
 #define THREAD_MAY                                                                                \
@@ -85,8 +79,7 @@ static long clone_thread(const struct clone_request *c)
     return r;
 }
 
-/* In the child: this thread is all there is. */
-static void become_child(struct process *p, const struct clone_request *c, int parent)
+void clone_become_child(struct process *p, const struct clone_request *c, int parent)
 {
     struct thread *t = current();
     p->ppid = parent;
@@ -103,6 +96,7 @@ static void become_child(struct process *p, const struct clone_request *c, int p
     p->nthreads = 1;
     p->stopping = false;
     p->parked = 0;
+    p->ending_others = p->exiting = false;
     work_clear(t, WORK_STOP);
     signal_queue_flush(&p->pending);
     signal_queue_flush(&t->pending);
@@ -121,58 +115,29 @@ static void become_child(struct process *p, const struct clone_request *c, int p
     p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
 }
 
-/* Sleeps until the vfork child closed its end: execve, exit or death. */
-static void wait_for_vfork(int fd)
-{
-    char byte;
-    while (host_syscall(__NR_read, fd, (long)&byte, 1, 0, 0, 0) == -EINTR)
-        ;
-    host_close(fd);
-}
-
 static long clone_process(const struct clone_request *c)
 {
     struct process *p = current_process();
     struct thread *t = current();
-    int fds[2] = {-1, -1};
     if (run.manifest.image->disallow_subprocesses) {
         log_warning("fork is refused: sys.disallow_subprocesses is set");
         return -EAGAIN;
     }
-    if (c->flags & CLONE_VFORK) {
-        long e = host_syscall(__NR_pipe2, (long)fds, 02000000, 0, 0, 0, 0);
-        if (e)
-            return e;
-    }
+    if (c->flags & CLONE_VFORK)
+        return vfork_begin(c);
     int parent = p->pid;
     t->fs_base = platform_get_fs();
     world_stop();
     encrypted_before_fork();
     long pid = platform_fork();
     if (pid == 0) {
-        become_child(p, c, parent);
-        if (fds[0] >= 0) {
-            host_close(fds[0]);
-            t->vfork_fd = fds[1];
-        } else {
-            t->vfork_fd = -1;
-        }
+        clone_become_child(p, c, parent);
         return 0;
     }
     world_resume();
-    if (fds[1] >= 0)
-        host_close(fds[1]);
     if (pid > 0 && c->flags & CLONE_PARENT_SETTID) {
         uint32_t id = (uint32_t)pid;
         put_user(c->parent_tid, id);
-    }
-    if (pid > 0 && c->flags & CLONE_PIDFD && c->pidfd)
-        log_warning("clone with CLONE_PIDFD is not supported");
-    if (fds[0] >= 0) {
-        if (pid > 0)
-            wait_for_vfork(fds[0]);
-        else
-            host_close(fds[0]);
     }
     return pid;
 }
@@ -263,7 +228,7 @@ SYSCALL1(exit_group, int, status)
 
 SYSCALL4(wait4, int, pid, int *, ustatus, int, options, void *, urusage)
 {
-    if ((ustatus && !user_range_ok(ustatus, 4)) || (urusage && !user_range_ok(urusage, 144)))
+    if (libos_range(ustatus, 4) || libos_range(urusage, 144))
         return -EFAULT;
     for (;;) {
         long r = host_pass_blocking(__NR_wait4, pid, (long)ustatus, options, (long)urusage, 0, 0);
@@ -276,8 +241,7 @@ SYSCALL4(wait4, int, pid, int *, ustatus, int, options, void *, urusage)
 
 SYSCALL5(waitid, int, which, int, id, void *, uinfo, int, options, void *, urusage)
 {
-    if ((uinfo && !user_range_ok(uinfo, sizeof(siginfo_t))) ||
-        (urusage && !user_range_ok(urusage, 144)))
+    if (libos_range(uinfo, sizeof(siginfo_t)) || libos_range(urusage, 144))
         return -EFAULT;
     for (;;) {
         long r = host_pass_blocking(__NR_waitid, which, id, (long)uinfo, options, (long)urusage, 0);

@@ -7,6 +7,7 @@
 #include "libos/log.h"
 #include "libos/proc/elf.h"
 #include "libos/proc/vdso.h"
+#include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/time/timer.h"
 #include "platform/platform.h"
@@ -53,6 +54,7 @@ struct program {
     struct elf_image image, interp;
     char path[PATH_LIMIT]; /* of the ELF file, after scripts were resolved */
     char name[PATH_LIMIT]; /* as the caller wrote it */
+    const char *culprit;   /* the path that the error is about */
 };
 
 static int open_executable(const char *path, struct file **out)
@@ -112,12 +114,24 @@ static int take_script(struct program *g, const char *line, struct strings *argv
     return 0;
 }
 
+/* Linux would start a program whose file is cut off, and kill it when it gets there. */
+static int check_length(struct file *f, const struct elf_image *im)
+{
+    kstat st;
+    int err = file_stat(f, &st);
+    for (uint32_t i = 0; !err && i < im->count; i++)
+        if (im->segment[i].offset + (int64_t)im->segment[i].filesz > st.st_size)
+            err = -ENOEXEC;
+    return err;
+}
+
 /* Opens the program, following scripts to their interpreter. */
 static int open_program(struct program *g, struct strings *argv)
 {
     for (int depth = 0;; depth++) {
         if (depth > MOST_SCRIPT_DEPTH)
             return -ELOOP;
+        g->culprit = g->path;
         int err = open_executable(g->path, &g->file);
         if (err)
             return err;
@@ -127,7 +141,7 @@ static int open_program(struct program *g, struct strings *argv)
             return (int)n;
         line[n] = 0;
         if (n < 2 || line[0] != '#' || line[1] != '!')
-            return elf_read(&g->image, read_file, g->file);
+            break;
         char *nl = strchr(line, '\n');
         if (!nl && n == (ssize)sizeof(line) - 1)
             return -ENOEXEC;
@@ -139,6 +153,19 @@ static int open_program(struct program *g, struct strings *argv)
         if (err)
             return err;
     }
+    int err = elf_read(&g->image, read_file, g->file);
+    return err ? err : check_length(g->file, &g->image);
+}
+
+/* Only the first program has nobody else to report to. */
+static void explain(const struct program *g, const char *path, int err)
+{
+    log_error("libos.entrypoint: cannot start '%s': %s: error %d (%s)", path, g->culprit, -err,
+              err == -ENOENT    ? "no such file inside: is it mounted?"
+              : err == -EACCES  ? "not executable, or neither trusted nor allowed"
+              : err == -ENOEXEC ? "not a complete x86-64 ELF program, and no #! script"
+              : err == -ELIBBAD ? "not a complete x86-64 ELF interpreter"
+                                : "see errno(3)");
 }
 
 static int open_interp(struct program *g)
@@ -146,13 +173,11 @@ static int open_interp(struct program *g)
     if (!g->image.interp[0])
         return 0;
     int err = open_executable(g->image.interp, &g->interp_file);
-    if (err) {
-        log_warning("ELF interpreter '%s' of '%s' cannot be opened: error %d (is it mounted and "
-                    "trusted?)",
-                    g->image.interp, g->path, -err);
-        return err;
-    }
-    err = elf_read(&g->interp, read_file, g->interp_file);
+    g->culprit = g->image.interp;
+    if (!err)
+        err = elf_read(&g->interp, read_file, g->interp_file);
+    if (!err)
+        err = check_length(g->interp_file, &g->interp);
     return err == -ENOEXEC ? -ELIBBAD : err;
 }
 
@@ -352,11 +377,27 @@ static void reset_signals(struct process *p, struct thread *t)
     t->fs_base = 0;
 }
 
-int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp)
+/* What a successful exec leaves behind. */
+struct leftovers {
+    struct program *program;
+    struct strings *argv, *envp;
+    void *owned;
+};
+
+static void let_go(void *arg)
+{
+    struct leftovers *l = arg;
+    close_program(l->program);
+    strings_free(l->argv);
+    strings_free(l->envp);
+    heap_free(l->owned);
+}
+
+int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp,
+                 void *owned)
 {
     struct process *p = current_process();
     struct program *g = heap_zalloc(sizeof(*g));
-    char *exe = NULL;
     if (!g)
         return -ENOMEM;
     fmt(g->path, sizeof(g->path), "%s", path);
@@ -366,12 +407,14 @@ int exec_program(const char *path, const char *name, struct strings *argv, struc
     int err = open_program(g, argv);
     if (!err)
         err = open_interp(g);
-    if (!err && !(exe = heap_strdup(g->path)))
-        err = -ENOMEM;
     if (err) {
+        if (!p->exe)
+            explain(g, path, err);
         close_program(g);
         return err;
     }
+    struct leftovers left = {g, argv, envp, owned};
+    vfork_commit_with(let_go, &left);
     threads_end_others();
     thread_release_user(current()); /* robust list, clear_child_tid, vfork parent */
     fd_close_on_exec(p);
@@ -379,14 +422,12 @@ int exec_program(const char *path, const char *name, struct strings *argv, struc
     mm_clear(&p->mm);
     reset_signals(p, current());
     heap_free(p->exe);
-    p->exe = exe;
+    p->exe = heap_strdup(g->path); /* without memory for it, /proc/self/exe is missing */
     set_comm(p, first_name);
     err = load(p, g, first_name, argv, envp);
     if (err)
         log_error("cannot load '%s': error %d", g->path, -err);
-    close_program(g);
-    strings_free(argv);
-    strings_free(envp);
+    let_go(&left);
     if (err)
         process_exit(err == -ENOMEM || err == -ENOEXEC ? SIGKILL : SIGSEGV);
     platform_set_fs(0);
@@ -442,7 +483,7 @@ static long execve_at(int dirfd, const char *upath, char *const *uargv, char *co
     if (!err)
         err = copy_strings(&envp, uenvp);
     if (!err)
-        err = exec_program(p->abs, name, &argv, &envp);
+        err = exec_program(p->abs, name, &argv, &envp, p);
     strings_free(&argv);
     strings_free(&envp);
     heap_free(p);

@@ -14,7 +14,10 @@ void strings_free(struct strings *s);
 
 /*
  * Replaces the program of the process: `path` is absolute inside, `name` is what the caller wrote
- * (AT_EXECFN, and what a script's interpreter gets). Both are copied. Before the point of no return an
- * errno; afterwards failure ends the process with SIGKILL, as on Linux. Does not return on success.
+ * (AT_EXECFN, and what a script's interpreter gets). Both are copied. On success argv, envp and
+ * the heap block `owned` are freed; on failure they stay the caller's. Before the point of no
+ * return an errno; afterwards failure ends the process with SIGKILL, as on Linux. Does not return
+ * on success.
  */
-int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp);
+int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp,
+                 void *owned);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The end of a process. */
+#include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "host/host.h"
 #include "libos/log.h"
@@ -23,6 +24,7 @@ static void claim_exit(struct process *p)
 
 void process_exit(int wait_status)
 {
+    vfork_commit();
     struct process *p = current_process();
     claim_exit(p);
     /* Where something is still to be written, other threads must not be at it. */

@@ -4,6 +4,9 @@
 #include "libos/process.h"
 #include "libos/time/timer.h"
 
+#define FAULTS                                                                              \
+    (SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE) | \
+     SIGBIT(SIGSYS))
 #define MOST_QUEUED 32768 /* RLIMIT_SIGPENDING's order of magnitude */
 
 void signal_queue_init(struct sigqueue *q)
@@ -153,9 +156,7 @@ static bool take_from(struct sigqueue *q, sigmask want, siginfo_t *info)
     if (!ready)
         return false;
     /* Faults first, then by number (Linux's order). */
-    sigmask faults = SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) |
-                     SIGBIT(SIGFPE) | SIGBIT(SIGSYS);
-    sigmask pool = ready & faults ? ready & faults : ready;
+    sigmask pool = ready & FAULTS ? ready & FAULTS : ready;
     int sig = __builtin_ctzl(pool) + 1;
     struct sigqueue_entry *found = NULL;
     bool more = false;
@@ -210,11 +211,16 @@ static void empty_box(struct thread *t)
     }
 }
 
+sigmask signal_effective_mask(const struct thread *t)
+{
+    return t->vfork ? t->blocked | ~FAULTS : t->blocked;
+}
+
 bool signal_pending(struct thread *t)
 {
     empty_box(t);
     lock(&t->process->sig_lock);
-    bool yes = (t->pending.set | t->process->pending.set) & ~t->blocked;
+    bool yes = (t->pending.set | t->process->pending.set) & ~signal_effective_mask(t);
     if (!yes)
         work_clear(t, WORK_SIGNAL);
     unlock(&t->process->sig_lock);
@@ -235,7 +241,7 @@ void signal_recheck(struct thread *t)
 {
     struct process *p = t->process;
     lock(&p->sig_lock);
-    if ((t->pending.set | p->pending.set) & ~t->blocked)
+    if ((t->pending.set | p->pending.set) & ~signal_effective_mask(t))
         work_set(t, WORK_SIGNAL);
     unlock(&p->sig_lock);
 }

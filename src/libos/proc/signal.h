@@ -77,8 +77,11 @@ void signal_queue_flush(struct sigqueue *q);
 bool signal_pending(struct thread *t);
 /* Takes the next pending signal of `want`; returns its number, 0 when there is none. */
 int signal_take(struct thread *t, sigmask want, siginfo_t *info);
-/* Drops pending instances of a signal that is ignored from now on (under process.lock and sig_lock). */
+/* Drops pending instances of a signal that is ignored from now on (under process.lock and
+ * sig_lock). */
 void signal_discard_ignored(struct process *p, int sig);
+/* What is not delivered now: the blocked set, and in a vfork child everything but faults. */
+sigmask signal_effective_mask(const struct thread *t);
 void signal_set_blocked(struct thread *t, sigmask mask);
 /* Recomputes WORK_SIGNAL after the mask or a queue changed. */
 void signal_recheck(struct thread *t);

@@ -190,7 +190,7 @@ void signal_deliver(struct thread *t, struct regs *r)
     siginfo_t info;
     int sig;
     work_clear(t, WORK_SIGNAL);
-    while ((sig = signal_take(t, ~t->blocked, &info))) {
+    while ((sig = signal_take(t, ~signal_effective_mask(t), &info))) {
         struct ksigaction a = take_action(t->process, sig);
         if (a.handler == 1)
             continue;

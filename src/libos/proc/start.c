@@ -233,11 +233,6 @@ void libos_start(void)
         build_envp(&envp))
         fail();
     const char *entry = mf_string(&run.manifest, run.manifest.image->entrypoint);
-    int err = exec_program(entry, entry, &argv, &envp);
-    log_error("libos.entrypoint: cannot start '%s': error %d (%s)", entry, -err,
-              err == -ENOENT    ? "no such file inside: is it mounted?"
-              : err == -EACCES  ? "not executable, or neither trusted nor allowed"
-              : err == -ENOEXEC ? "not an x86-64 ELF program and no #! script"
-                                : "see errno(3)");
+    exec_program(entry, entry, &argv, &envp, NULL); /* says why it came back */
     fail();
 }

@@ -2,6 +2,7 @@
 /* Threads: parking, stopping the world, ending; clone(2) in its thread form is in clone.c. */
 #include "libos/thread.h"
 #include "host/host.h"
+#include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
 #include "platform/platform.h"
@@ -131,14 +132,11 @@ void thread_release_user(struct thread *t)
             futex_wake_address(t->clear_tid, 1);
         t->clear_tid = NULL;
     }
-    if (t->vfork_fd >= 0) {
-        host_close(t->vfork_fd);
-        t->vfork_fd = -1;
-    }
 }
 
 void thread_exit(int status)
 {
+    vfork_commit();
     struct thread *t = current();
     struct process *p = t->process;
     lock(&p->lock); /* clone() has stored our id before it let the lock go */

@@ -56,7 +56,6 @@ struct thread *thread_alloc(struct process *p)
     t->kstack_frame = t->kstack_top - REGS_SIZE;
     t->process = p;
     t->altstack.flags = SS_DISABLE;
-    t->vfork_fd = -1;
     list_init(&t->siblings);
     signal_queue_init(&t->pending);
     return t;

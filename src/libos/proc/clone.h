@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#pragma once
+#include "libos/process.h"
+
+/* What clone(2) and clone3(2) ask for, decoded. */
+struct clone_request {
+    uint64_t flags;
+    uint64_t stack; /* 0: keep */
+    uint64_t tls;
+    uint32_t *parent_tid, *child_tid; /* application addresses */
+    int *pidfd;
+};
+
+/* In a new host process: this thread is all there is of it. */
+void clone_become_child(struct process *p, const struct clone_request *c, int parent);
