@@ -291,8 +291,10 @@ static int produce(const struct request *r, const struct buffer *template)
     struct arena a = {0};
     struct buffer text = {0}, out = {0}, sidecar = {0};
     struct diag d = {.file = input_name(r)};
-    if (!render(r, template, false, &text))
+    if (!render(r, template, false, &text)) {
+        buffer_free(&text);
         return 1;
+    }
     struct dom *root = toml_parse(&a, text.data, text.len, &d);
     bool ok = root && complete(r, &a, root, &sidecar, &d);
     map_lines(r, template, &d);
