@@ -24,6 +24,16 @@ struct credentials {
     uint64_t caps_unbounded, caps_inheritable;
 };
 
+/*
+ * Who our parent is, known without asking the host each time: the host tells the main thread when
+ * the parent is gone (PR_SET_PDEATHSIG, with SIGSYS). See proc/ids.c.
+ */
+struct parent_watch {
+    int armed_by;  /* pid of the process that asked to be told; another one: inherited by fork */
+    int signal;    /* the application's own PR_SET_PDEATHSIG, valid like armed_by */
+    uint64_t word; /* atomic: count of losses << 32 | parent, 0 while unknown */
+};
+
 struct process {
     int pid, ppid, pgid, sid;
 
@@ -54,7 +64,7 @@ struct process {
     uint64_t start_ns; /* host CLOCK_BOOTTIME at start */
     char comm[16];
     int dumpable;
-    int pdeathsig;
+    struct parent_watch parent;
     uint32_t personality;
 };
 
@@ -62,6 +72,10 @@ static inline struct process *current_process(void)
 {
     return current()->process;
 }
+
+/* For the platform's signal handler, lock-free: `sender` sent SIGSYS. -1 when that is not the news
+ * that the parent is gone, else the signal that the application wants for it, or 0. */
+int parent_lost(struct process *p, int sender);
 
 /* One run of the program: the manifest and what was made of it at start; read-only afterwards. */
 struct run {

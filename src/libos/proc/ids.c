@@ -6,8 +6,10 @@
  */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/info.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
+#include <linux/prctl.h>
 
 #define KEEP 0xffffffffu /* -1: leave this id as it is */
 
@@ -21,9 +23,51 @@ SYSCALL0(gettid)
     return current()->tid;
 }
 
+static uint64_t next_loss(uint64_t word)
+{
+    return ((word >> 32) + 1) << 32;
+}
+
+bool parent_watch_arm(void)
+{
+    struct process *p = current_process();
+    struct parent_watch *w = &p->parent;
+    if (likely(w->armed_by == p->pid))
+        return true;
+    if (current()->host_tid != p->pid) /* told to the thread that asked, while it lives */
+        return false;
+    w->signal = 0;
+    __atomic_store_n(&w->word, next_loss(w->word), __ATOMIC_SEQ_CST);
+    if (host_pass(__NR_prctl, PR_SET_PDEATHSIG, SIGSYS, 0, 0, 0, 0))
+        return false;
+    w->armed_by = p->pid;
+    return true;
+}
+
+int parent_lost(struct process *p, int sender)
+{
+    struct parent_watch *w = &p->parent;
+    uint64_t old = __atomic_load_n(&w->word, __ATOMIC_SEQ_CST);
+    if (w->armed_by != p->pid || ((uint32_t)old && sender && (uint32_t)old != (uint32_t)sender))
+        return -1;
+    while (!__atomic_compare_exchange_n(&w->word, &old, next_loss(old), false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
+        ;
+    return w->signal;
+}
+
 SYSCALL0(getppid)
 {
-    return host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0);
+    struct parent_watch *w = &current_process()->parent;
+    bool armed = parent_watch_arm();
+    uint64_t word = __atomic_load_n(&w->word, __ATOMIC_SEQ_CST);
+    if (likely(armed && (uint32_t)word))
+        return (uint32_t)word;
+    long parent = host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0);
+    if (armed) /* unless it was lost again meanwhile */
+        __atomic_compare_exchange_n(&w->word, &word, (word >> 32 << 32) | (uint32_t)parent, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return parent;
 }
 
 SYSCALL1(getpgid, int, pid)

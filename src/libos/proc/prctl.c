@@ -4,6 +4,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/process.h"
 #include "libos/proc/caps.h"
+#include "libos/proc/info.h"
 #include "platform/platform.h"
 #include <asm/prctl.h>
 #include <asm/unistd.h>
@@ -89,11 +90,21 @@ static long put_int(int *to, int value)
     return put_user(to, value) ? -EFAULT : 0;
 }
 
+/* Kept for the process, where Linux keeps it for each thread. */
+static long set_death_signal(unsigned long sig)
+{
+    if (sig > NSIG_MAX)
+        return -EINVAL;
+    if (!parent_watch_arm())
+        return on_host(PR_SET_PDEATHSIG, (long)sig, 0, 0, 0);
+    current_process()->parent.signal = (int)sig;
+    return 0;
+}
+
 /* Settings that the host keeps per thread or process, without pointers. */
 static bool kept_by_host(int op)
 {
     switch (op) {
-    case PR_SET_PDEATHSIG:
     case PR_SET_NO_NEW_PRIVS:
     case PR_GET_NO_NEW_PRIVS:
     case PR_SET_KEEPCAPS:
@@ -132,7 +143,10 @@ SYSCALL5(prctl, int, op, unsigned long, a, unsigned long, b, unsigned long, c, u
         return set_name((const char *)a);
     case PR_GET_NAME:
         return copy_to_user((void *)a, current()->comm, sizeof(current()->comm)) ? -EFAULT : 0;
+    case PR_SET_PDEATHSIG:
+        return set_death_signal(a);
     case PR_GET_PDEATHSIG:
+        return put_int((int *)a, p->parent.armed_by == p->pid ? p->parent.signal : 0);
     case PR_GET_CHILD_SUBREAPER:
         return into_int(op, (int *)a, (long)b, (long)c, (long)d);
     case PR_SET_DUMPABLE:

@@ -100,9 +100,10 @@ static void take_fault(struct thread *t, int sig, const siginfo_t *info, struct 
     c->rip = (uintptr_t)libos_async_entry;
 }
 
-static void put_in_box(struct thread *t, int sig, const siginfo_t *info)
+static void put_in_box(struct thread *t, int sig, siginfo_t *info)
 {
     struct host_signal_box *box = &t->box;
+    info->si_signo = sig;
     if (sig < 32) {
         sigmask bit = SIGBIT(sig);
         if (!(__atomic_load_n(&box->standard, __ATOMIC_RELAXED) & bit)) {
@@ -142,9 +143,15 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
         take_fault(t, sig, info, c);
         return;
     }
+    if (sig == SIGSYS && info->si_code == SI_USER) { /* our choice for PR_SET_PDEATHSIG */
+        int wanted = parent_lost(t->process, info->si_pid);
+        sig = wanted < 0 ? sig : wanted;
+    }
+    if (sig == SIGKILL)
+        platform_die_of_signal(sig);
     if (sig == SIGSYS && info->si_code == SI_TKILL) /* thread_kick: work bits are set already */
         ;
-    else
+    else if (sig)
         put_in_box(t, sig, info);
     redirect(t, c);
 }
