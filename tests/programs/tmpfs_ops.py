@@ -156,6 +156,19 @@ def attributes(fd):
         show('chown', lambda: (os.chown('sp', 5, 6), os.stat('sp')[4:6], look('sp')))
 
 
+def fifo():
+    show('mkfifo', lambda: (os.mkfifo('p', 0o600), look('p')))
+    show('nobody reads', lambda: os.open('p', os.O_WRONLY | os.O_NONBLOCK))
+    child = os.fork()
+    if not child:
+        os.write(os.open('p', os.O_WRONLY), b'through')
+        os._exit(0)
+    fd = os.open('p', os.O_RDONLY)
+    show('fifo', lambda: (os.read(fd, 100), os.read(fd, 100), os.waitpid(child, 0)[1]))
+    show('seek', lambda: os.lseek(fd, 0, os.SEEK_SET))
+    show('its times', lambda: (os.utime('p', (1000, 2000)), os.stat('p')[7:9]))
+
+
 def many():
     os.mkdir('many')
     for i in range(3000):
@@ -177,6 +190,7 @@ def main():
     renames()
     unlinked()
     attributes(content())
+    fifo()
     many()
     show('all', lambda: [(e.name, e.is_dir(), e.is_symlink())
                          for e in sorted(os.scandir('.'), key=lambda e: e.name)])

@@ -9,6 +9,7 @@
 #include "libos/fs/pseudo.h"
 #include "libos/process.h"
 #include <asm/ioctls.h>
+#include <linux/magic.h>
 
 static void host_name(const struct pseudo_ref *r, char path[PATH_LIMIT])
 {
@@ -160,4 +161,4 @@ static const struct pseudo_node dev_children[] = {DEVICE("null"),
                                                   {.name = NULL}};
 static const struct pseudo_node dev_root = P_DIR("", 0755, dev_children);
 
-PSEUDO_FS(fs_dev, "dev", &dev_root);
+PSEUDO_FS(fs_dev, "dev", &dev_root, TMPFS_MAGIC);

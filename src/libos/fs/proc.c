@@ -2,6 +2,7 @@
 /* The root of /proc: the machine and the kernel's settings, from the host, by a closed list. */
 #include "libos/fs/proc.h"
 #include "libos/proc/info.h"
+#include <linux/magic.h>
 
 static ssize self_link(const struct pseudo_ref *r, char *buf, size_t size)
 {
@@ -125,4 +126,4 @@ static const struct pseudo_node proc_children[] = {
     END};
 static const struct pseudo_node proc_root = P_DIR("", 0555, proc_children);
 
-PSEUDO_FS(fs_proc, "proc", &proc_root);
+PSEUDO_FS(fs_proc, "proc", &proc_root, PROC_SUPER_MAGIC);

@@ -7,6 +7,7 @@
 #include "host/host.h"
 #include "libos/fs/dir.h"
 #include "libos/process.h"
+#include <asm/statfs.h>
 
 #define HOST_TEXT_MOST (8UL << 20)
 
@@ -215,6 +216,16 @@ bool pseudo_magic(const struct pseudo_node *root, struct mount *m, const char *r
 {
     struct pseudo_ref r;
     return find(root, m, rel, &r) == 0 && r.node->magic && r.node->magic(&r);
+}
+
+int pseudo_statfs(uint32_t type, struct statfs64_k *out)
+{
+    struct statfs *st = (struct statfs *)out;
+    memset(st, 0, sizeof(*st));
+    st->f_type = type;
+    st->f_bsize = st->f_frsize = (long)PAGE_SIZE;
+    st->f_namelen = NAME_LIMIT;
+    return 0;
 }
 
 /* ---- open files ---- */

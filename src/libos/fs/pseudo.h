@@ -63,8 +63,10 @@ int pseudo_stat(const struct pseudo_node *root, struct mount *m, const char *rel
 ssize pseudo_readlink(const struct pseudo_node *root, struct mount *m, const char *rel, char *buf,
                       size_t size);
 bool pseudo_magic(const struct pseudo_node *root, struct mount *m, const char *rel);
+/* `type`: the magic number of the file system (linux/magic.h). */
+int pseudo_statfs(uint32_t type, struct statfs64_k *st);
 
-#define PSEUDO_FS(symbol, title, root)                                                        \
+#define PSEUDO_FS(symbol, title, root, type)                                                  \
     static int symbol##_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode, \
                              struct file **out)                                               \
     {                                                                                         \
@@ -83,12 +85,18 @@ bool pseudo_magic(const struct pseudo_node *root, struct mount *m, const char *r
     {                                                                                         \
         return pseudo_magic(root, m, rel);                                                    \
     }                                                                                         \
+    static int symbol##_statfs(struct mount *m, struct statfs64_k *st)                        \
+    {                                                                                         \
+        (void)m;                                                                              \
+        return pseudo_statfs(type, st);                                                       \
+    }                                                                                         \
     const struct fs_ops symbol = {.name = title,                                              \
                                   .own_links = true,                                          \
                                   .open = symbol##_open,                                      \
                                   .stat = symbol##_stat,                                      \
                                   .readlink = symbol##_readlink,                              \
-                                  .magic_link = symbol##_magic}
+                                  .magic_link = symbol##_magic,                               \
+                                  .statfs = symbol##_statfs}
 
 /* For nodes that show the host's file of the same path: fill, exists and next. */
 int pseudo_host_fill(const struct pseudo_ref *r, struct text *t);

@@ -2,6 +2,7 @@
 /* /sys: the processor and memory topology, and nothing else of the machine. */
 #include "host/host.h"
 #include "libos/fs/pseudo.h"
+#include <linux/magic.h>
 
 /* Numbered directories of the host: is there /sys/<dir>/<prefix><n>? */
 static long next_dir(const struct pseudo_ref *dir, const char *prefix, long from, long last)
@@ -133,4 +134,4 @@ static const struct pseudo_node sys_children[] = {P_DIR("devices", 0755, devices
                                                   P_DIR("kernel", 0755, kernel_dir), END};
 static const struct pseudo_node sys_root = P_DIR("", 0555, sys_children);
 
-PSEUDO_FS(fs_sys, "sys", &sys_root);
+PSEUDO_FS(fs_sys, "sys", &sys_root, SYSFS_MAGIC);

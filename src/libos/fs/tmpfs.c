@@ -6,10 +6,11 @@
 #include "libos/fs/pseudo.h"
 #include "libos/process.h"
 #include <asm/statfs.h>
+#include <asm/unistd.h>
+#include <linux/magic.h>
 
 #define UTIME_NOW_K  0x3fffffffL
 #define UTIME_OMIT_K 0x3ffffffeL
-#define TMPFS_MAGIC  0x01021994
 
 int tmpfs_setup(struct mount *m)
 {
@@ -39,7 +40,8 @@ static bool later(const struct __kernel_timespec *a, uint64_t sec, uint64_t nsec
 static int describe(const struct tmpfs *fs, const struct tmp_inode *i, kstat *st)
 {
     struct stat host = {0};
-    int err = i->memfd >= 0 ? host_fstat(i->memfd, &host) : 0;
+    bool content = S_ISREG(i->mode);
+    int err = content ? host_fstat(i->memfd, &host) : 0;
     *st = (kstat){.st_dev = fs->device,
                   .st_ino = i->ino,
                   .st_nlink = i->nlink,
@@ -47,9 +49,10 @@ static int describe(const struct tmpfs *fs, const struct tmp_inode *i, kstat *st
                   .st_uid = i->uid,
                   .st_gid = i->gid,
                   .st_blksize = PAGE_SIZE,
-                  .st_size = i->memfd >= 0 ? host.st_size
-                             : i->target   ? (long)strlen(i->target)
-                                           : (long)(i->count + 2) * 20,
+                  .st_size = content            ? host.st_size
+                             : i->target        ? (long)strlen(i->target)
+                             : S_ISDIR(i->mode) ? (long)(i->count + 2) * 20
+                                                : 0,
                   .st_blocks = host.st_blocks,
                   .st_atime = (unsigned long)i->atime.tv_sec,
                   .st_atime_nsec = (unsigned long)i->atime.tv_nsec,
@@ -57,7 +60,7 @@ static int describe(const struct tmpfs *fs, const struct tmp_inode *i, kstat *st
                   .st_mtime_nsec = (unsigned long)i->mtime.tv_nsec,
                   .st_ctime = (unsigned long)i->ctime.tv_sec,
                   .st_ctime_nsec = (unsigned long)i->ctime.tv_nsec};
-    if (i->memfd < 0)
+    if (!content)
         return err;
     st->st_atime = host.st_atime;
     st->st_atime_nsec = host.st_atime_nsec;
@@ -113,7 +116,7 @@ static int change_times(struct tmp_inode *i, const struct __kernel_timespec ts[2
     bool now = !ts || (ts[0].tv_nsec == UTIME_NOW_K && ts[1].tv_nsec == UTIME_NOW_K);
     if (!owner(i) && !(now && tmp_may(i, MAY_WRITE) == 0))
         return now ? -EACCES : -EPERM;
-    if (i->memfd >= 0) {
+    if (S_ISREG(i->mode)) {
         int err = host_utimens(i->memfd, NULL, ts, 0);
         if (err)
             return err;
@@ -170,28 +173,29 @@ static const struct file_ops file_ops = {.name = "tmpfs",
                                          .release = open_release};
 
 /* Entries stay in the order of their cookies, so removing some moves no others. */
-static void list_entries(const struct tmp_inode *dir, struct dir_sink *sink)
+static bool list_entries(const struct tmp_inode *dir, struct dir_sink *sink)
 {
     if (sink->cookie < 1 && !sink->emit(sink, ".", 1, dir->ino, 4, 1))
-        return;
+        return false;
     if (sink->cookie < 2 &&
         !sink->emit(sink, "..", 2, dir->parent ? dir->parent->ino : dir->ino, 4, 2))
-        return;
+        return false;
     list_for_each (it, &dir->entries) {
         struct tmp_entry *e = list_entry(it, struct tmp_entry, link);
         if (e->cookie >= sink->cookie &&
             !sink->emit(sink, e->name, strlen(e->name), e->inode->ino,
                         (uint8_t)(e->inode->mode >> 12), e->cookie + 1))
-            return;
+            return false;
     }
+    return true;
 }
 
 static int open_readdir(struct file *f, struct dir_sink *sink)
 {
     lock(&fs_of(f)->lock);
-    list_entries(f->priv, sink);
+    bool all = list_entries(f->priv, sink);
     unlock(&fs_of(f)->lock);
-    return 0;
+    return all ? dir_list_mounts(f, sink) : 0;
 }
 
 static const struct file_ops dir_ops = {.name = "tmpfs",
@@ -222,10 +226,18 @@ static int reopen(const struct tmp_inode *i, uint32_t flags)
 {
     char path[32];
     fmt(path, sizeof(path), "/proc/self/fd/%d", i->memfd);
-    return host_open(path, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOFOLLOW | O_TMPFILE), 0);
+    flags &= ~(uint32_t)(O_CREAT | O_EXCL | O_NOFOLLOW | O_TMPFILE);
+    for (;;) { /* one end of a FIFO waits for the other */
+        long fd =
+            host_pass_blocking(__NR_openat, HOST_AT_FDCWD, (long)path, flags | O_CLOEXEC, 0, 0, 0);
+        if (fd != -EINTR)
+            return (int)fd;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
 }
 
-/* Takes the caller's reference on `i`, also on failure. */
+/* Takes the caller's reference on `i`, also on failure. Not under the lock for a FIFO. */
 static int open_inode(struct mount *m, struct tmp_inode *i, uint32_t flags, struct file **out)
 {
     bool dir = S_ISDIR(i->mode);
@@ -234,9 +246,10 @@ static int open_inode(struct mount *m, struct tmp_inode *i, uint32_t flags, stru
     int err = host && fd < 0 ? fd : -ENOMEM;
     *out = host && fd < 0 ? NULL
                           : file_new(dir ? &dir_ops : &file_ops,
-                                     dir                ? FILE_DIR
-                                     : S_ISREG(i->mode) ? FILE_REGULAR
-                                                        : FILE_OTHER,
+                                     dir                 ? FILE_DIR
+                                     : S_ISREG(i->mode)  ? FILE_REGULAR
+                                     : S_ISFIFO(i->mode) ? FILE_STREAM
+                                                         : FILE_OTHER,
                                      fd, flags);
     if (!*out) {
         if (fd >= 0)
@@ -245,7 +258,7 @@ static int open_inode(struct mount *m, struct tmp_inode *i, uint32_t flags, stru
         return err;
     }
     (*out)->host_offset = !dir;
-    (*out)->seekable = true;
+    (*out)->seekable = !S_ISFIFO(i->mode);
     (*out)->priv = i;
     (*out)->mount = m;
     return 0;
@@ -267,9 +280,9 @@ static int open_unnamed(struct mount *m, struct tmp_inode *dir, uint32_t flags, 
     return err;
 }
 
-/* Under the lock. */
+/* Under the lock. A FIFO is handed back with a reference, to be opened without it. */
 static int do_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
-                   struct file **out)
+                   struct file **out, struct tmp_inode **fifo)
 {
     struct tmpfs *fs = m->priv;
     struct tmp_place p;
@@ -286,6 +299,10 @@ static int do_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mo
         if (err)
             return err;
         ref_get(&i->refs);
+        if (S_ISFIFO(i->mode)) {
+            *fifo = i;
+            return 0;
+        }
         return open_inode(m, i, flags, out);
     }
     if (!(flags & O_CREAT))
@@ -312,7 +329,9 @@ static int do_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mo
 static int tmpfs_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
                       struct file **out)
 {
-    return WITH_LOCK((struct tmpfs *)m->priv, do_open(m, rel, flags, mode, out));
+    struct tmp_inode *fifo = NULL;
+    int err = WITH_LOCK((struct tmpfs *)m->priv, do_open(m, rel, flags, mode, out, &fifo));
+    return fifo ? open_inode(m, fifo, flags, out) : err;
 }
 
 /* ---- by name; the do_ functions run under the lock ---- */
@@ -410,12 +429,12 @@ static int tmpfs_mkdir(struct mount *m, const char *rel, uint32_t mode)
                      do_create(m->priv, rel, S_IFDIR | (mode & 07777), NULL));
 }
 
-/* Devices need privilege that we do not have; a FIFO would need a home that both ends share. */
+/* Devices need privilege that we do not have; sockets are made by bind(2). */
 static int tmpfs_mknod(struct mount *m, const char *rel, uint32_t mode, uint64_t dev)
 {
     (void)dev;
     uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
-    if (type != S_IFREG)
+    if (type != S_IFREG && type != S_IFIFO)
         return -EPERM;
     return WITH_LOCK((struct tmpfs *)m->priv, do_create(m->priv, rel, type | (mode & 07777), NULL));
 }

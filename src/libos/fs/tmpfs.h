@@ -16,7 +16,7 @@ struct tmp_inode {
     uint64_t ino;
     uint32_t mode, nlink, uid, gid;
     struct __kernel_timespec atime, mtime, ctime;
-    int memfd;    /* regular files; else -1 */
+    int memfd;    /* content of regular files; O_PATH of a nameless FIFO; else -1 */
     char *target; /* symbolic links */
     /* directories */
     struct list entries; /* struct tmp_entry, ascending cookies */

@@ -99,6 +99,27 @@ int tmp_lookup(struct tmpfs *fs, const char *rel, struct tmp_inode **out)
     return 0;
 }
 
+/* A FIFO of the host that has lost its name: /proc/self/fd opens it. */
+static int make_fifo(void)
+{
+    static const char *const dirs[] = {"/dev/shm", "/tmp"};
+    char path[64];
+    uint64_t id;
+    int err = host_random(&id, sizeof(id));
+    for (size_t i = 0; !err && i < ARRAY_SIZE(dirs); i++) {
+        fmt(path, sizeof(path), "%s/.adyton-fifo-%016lx", dirs[i], id);
+        err = host_mknod(path, S_IFIFO | 0600, 0);
+        if (err) {
+            err = i + 1 < ARRAY_SIZE(dirs) ? 0 : err;
+            continue;
+        }
+        int fd = host_open(path, O_PATH | O_NOFOLLOW, 0);
+        host_unlink(path, false);
+        return fd;
+    }
+    return err;
+}
+
 struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_t mode, int *err)
 {
     const struct credentials *c = &current_process()->cred;
@@ -106,8 +127,9 @@ struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_
     *err = -ENOMEM;
     if (!i)
         return NULL;
-    i->memfd = S_ISREG(mode) ? host_memfd("tmpfs") : -1;
-    if (S_ISREG(mode) && i->memfd < 0) {
+    bool host = S_ISREG(mode) || S_ISFIFO(mode);
+    i->memfd = S_ISREG(mode) ? host_memfd("tmpfs") : host ? make_fifo() : -1;
+    if (host && i->memfd < 0) {
         *err = i->memfd;
         heap_free(i);
         return NULL;
