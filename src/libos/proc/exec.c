@@ -5,7 +5,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
-#include "libos/proc/elf.h"
+#include "libos/proc/program.h"
 #include "libos/proc/vdso.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
@@ -14,10 +14,9 @@
 #include <linux/mman.h>
 #include <linux/auxvec.h>
 
-#define MOST_ARG_BYTES    (6UL << 20)   /* of argv and environment together */
-#define MOST_ARG_STRING   (128UL << 10) /* MAX_ARG_STRLEN */
-#define MOST_SCRIPT_DEPTH 5
-#define DEFAULT_STACK     (8UL << 20)
+#define MOST_ARG_BYTES  (6UL << 20)   /* of argv and environment together */
+#define MOST_ARG_STRING (128UL << 10) /* MAX_ARG_STRLEN */
+#define DEFAULT_STACK   (8UL << 20)
 
 int strings_add(struct strings *s, const char *text)
 {
@@ -42,152 +41,6 @@ void strings_free(struct strings *s)
 {
     heap_free(s->data);
     *s = (struct strings){0};
-}
-
-static ssize read_file(void *ctx, void *buf, size_t n, int64_t off)
-{
-    return file_read_kernel(ctx, buf, n, off);
-}
-
-struct program {
-    struct file *file, *interp_file;
-    struct elf_image image, interp;
-    char path[PATH_LIMIT]; /* of the ELF file, after scripts were resolved */
-    char name[PATH_LIMIT]; /* as the caller wrote it */
-    const char *culprit;   /* the path that the error is about */
-};
-
-static int open_executable(const char *path, struct file **out)
-{
-    kstat st;
-    struct path *p = heap_alloc(sizeof(*p));
-    if (!p)
-        return -ENOMEM;
-    int err = path_resolve_kernel(AT_FDCWD, path, true, p);
-    if (!err)
-        err = vfs_stat(p, true, &st);
-    if (!err && (st.st_mode & 0170000) != 0100000)
-        err = -EACCES;
-    if (!err && !(st.st_mode & 0111))
-        err = -EACCES;
-    if (!err)
-        err = vfs_open(p, O_RDONLY, 0, out);
-    heap_free(p);
-    return err;
-}
-
-/* "#! interpreter [one argument]" (execve(2)): rewrites argv and path. */
-static int take_script(struct program *g, const char *line, struct strings *argv)
-{
-    char interp[256], arg[256] = "";
-    const char *p = line + 2, *end = line + strlen(line);
-    while (*p == ' ' || *p == '\t')
-        p++;
-    const char *e = p;
-    while (e < end && *e != ' ' && *e != '\t')
-        e++;
-    if (e == p)
-        return -ENOEXEC;
-    fmt(interp, sizeof(interp), "%.*s", (int)(e - p), p);
-    while (*e == ' ' || *e == '\t')
-        e++;
-    while (end > e && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    fmt(arg, sizeof(arg), "%.*s", (int)(end - e), e);
-    struct strings n = {0};
-    int err = strings_add(&n, interp);
-    if (!err && arg[0])
-        err = strings_add(&n, arg);
-    if (!err)
-        err = strings_add(&n, g->name);
-    size_t skip = argv->count ? strlen(argv->data) + 1 : 0;
-    for (size_t at = skip; !err && at < argv->len; at += strlen(argv->data + at) + 1)
-        err = strings_add(&n, argv->data + at);
-    if (err) {
-        strings_free(&n);
-        return err;
-    }
-    strings_free(argv);
-    *argv = n;
-    fmt(g->path, sizeof(g->path), "%s", interp);
-    fmt(g->name, sizeof(g->name), "%s", interp);
-    return 0;
-}
-
-/* Linux would start a program whose file is cut off, and kill it when it gets there. */
-static int check_length(struct file *f, const struct elf_image *im)
-{
-    kstat st;
-    int err = file_stat(f, &st);
-    for (uint32_t i = 0; !err && i < im->count; i++)
-        if (im->segment[i].offset + (int64_t)im->segment[i].filesz > st.st_size)
-            err = -ENOEXEC;
-    return err;
-}
-
-/* Opens the program, following scripts to their interpreter. */
-static int open_program(struct program *g, struct strings *argv)
-{
-    for (int depth = 0;; depth++) {
-        if (depth > MOST_SCRIPT_DEPTH)
-            return -ELOOP;
-        g->culprit = g->path;
-        int err = open_executable(g->path, &g->file);
-        if (err)
-            return err;
-        char line[257];
-        ssize n = file_read_kernel(g->file, line, sizeof(line) - 1, 0);
-        if (n < 0)
-            return (int)n;
-        line[n] = 0;
-        if (n < 2 || line[0] != '#' || line[1] != '!')
-            break;
-        char *nl = strchr(line, '\n');
-        if (!nl && n == (ssize)sizeof(line) - 1)
-            return -ENOEXEC;
-        if (nl)
-            *nl = 0;
-        file_put(g->file);
-        g->file = NULL;
-        err = take_script(g, line, argv);
-        if (err)
-            return err;
-    }
-    int err = elf_read(&g->image, read_file, g->file);
-    return err ? err : check_length(g->file, &g->image);
-}
-
-/* Only the first program has nobody else to report to. */
-static void explain(const struct program *g, const char *path, int err)
-{
-    log_error("libos.entrypoint: cannot start '%s': %s: error %d (%s)", path, g->culprit, -err,
-              err == -ENOENT    ? "no such file inside: is it mounted?"
-              : err == -EACCES  ? "not executable, or neither trusted nor allowed"
-              : err == -ENOEXEC ? "not a complete x86-64 ELF program, and no #! script"
-              : err == -ELIBBAD ? "not a complete x86-64 ELF interpreter"
-                                : "see errno(3)");
-}
-
-static int open_interp(struct program *g)
-{
-    if (!g->image.interp[0])
-        return 0;
-    int err = open_executable(g->image.interp, &g->interp_file);
-    g->culprit = g->image.interp;
-    if (!err)
-        err = elf_read(&g->interp, read_file, g->interp_file);
-    if (!err)
-        err = check_length(g->interp_file, &g->interp);
-    return err == -ENOEXEC ? -ELIBBAD : err;
-}
-
-static void close_program(struct program *g)
-{
-    if (g->file)
-        file_put(g->file);
-    if (g->interp_file)
-        file_put(g->interp_file);
-    heap_free(g);
 }
 
 static uint64_t stack_size(struct process *p)
@@ -387,7 +240,7 @@ struct leftovers {
 static void let_go(void *arg)
 {
     struct leftovers *l = arg;
-    close_program(l->program);
+    program_close(l->program);
     strings_free(l->argv);
     strings_free(l->envp);
     heap_free(l->owned);
@@ -404,13 +257,11 @@ int exec_program(const char *path, const char *name, struct strings *argv, struc
     fmt(g->name, sizeof(g->name), "%s", name);
     char first_name[PATH_LIMIT];
     fmt(first_name, sizeof(first_name), "%s", name);
-    int err = open_program(g, argv);
-    if (!err)
-        err = open_interp(g);
+    int err = program_open(g, argv, envp);
     if (err) {
         if (!p->exe)
-            explain(g, path, err);
-        close_program(g);
+            program_explain(g, path, err);
+        program_close(g);
         return err;
     }
     struct leftovers left = {g, argv, envp, owned};

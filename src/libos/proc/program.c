@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "libos/proc/program.h"
+#include "libos/log.h"
+
+#define MOST_SCRIPT_DEPTH 5
+
+static ssize read_file(void *ctx, void *buf, size_t n, int64_t off)
+{
+    return file_read_kernel(ctx, buf, n, off);
+}
+
+static int open_executable(const char *path, struct file **out)
+{
+    kstat st;
+    struct path *p = heap_alloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    int err = path_resolve_kernel(AT_FDCWD, path, true, p);
+    if (!err)
+        err = vfs_stat(p, true, &st);
+    if (!err && (st.st_mode & 0170000) != 0100000)
+        err = -EACCES;
+    if (!err && !(st.st_mode & 0111))
+        err = -EACCES;
+    if (!err)
+        err = vfs_open(p, O_RDONLY, 0, out);
+    heap_free(p);
+    return err;
+}
+
+/* "#! interpreter [one argument]" (execve(2)): rewrites argv and path. */
+static int take_script(struct program *g, const char *line, struct strings *argv)
+{
+    char interp[256], arg[256] = "";
+    const char *p = line + 2, *end = line + strlen(line);
+    while (*p == ' ' || *p == '\t')
+        p++;
+    const char *e = p;
+    while (e < end && *e != ' ' && *e != '\t')
+        e++;
+    if (e == p)
+        return -ENOEXEC;
+    fmt(interp, sizeof(interp), "%.*s", (int)(e - p), p);
+    while (*e == ' ' || *e == '\t')
+        e++;
+    while (end > e && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    fmt(arg, sizeof(arg), "%.*s", (int)(end - e), e);
+    struct strings n = {0};
+    int err = strings_add(&n, interp);
+    if (!err && arg[0])
+        err = strings_add(&n, arg);
+    if (!err)
+        err = strings_add(&n, g->name);
+    size_t skip = argv->count ? strlen(argv->data) + 1 : 0;
+    for (size_t at = skip; !err && at < argv->len; at += strlen(argv->data + at) + 1)
+        err = strings_add(&n, argv->data + at);
+    if (err) {
+        strings_free(&n);
+        return err;
+    }
+    strings_free(argv);
+    *argv = n;
+    fmt(g->path, sizeof(g->path), "%s", interp);
+    fmt(g->name, sizeof(g->name), "%s", interp);
+    return 0;
+}
+
+/* Linux would start a program whose file is cut off, and kill it when it gets there. */
+static int check_length(struct file *f, const struct elf_image *im)
+{
+    kstat st;
+    int err = file_stat(f, &st);
+    for (uint32_t i = 0; !err && i < im->count; i++)
+        if (im->segment[i].offset + (int64_t)im->segment[i].filesz > st.st_size)
+            err = -ENOEXEC;
+    return err;
+}
+
+/* Opens the program, following scripts to their interpreter. */
+static int open_binary(struct program *g, struct strings *argv)
+{
+    for (int depth = 0;; depth++) {
+        if (depth > MOST_SCRIPT_DEPTH)
+            return -ELOOP;
+        g->culprit = g->path;
+        int err = open_executable(g->path, &g->file);
+        if (err)
+            return err;
+        char line[257];
+        ssize n = file_read_kernel(g->file, line, sizeof(line) - 1, 0);
+        if (n < 0)
+            return (int)n;
+        line[n] = 0;
+        if (n < 2 || line[0] != '#' || line[1] != '!')
+            break;
+        char *nl = strchr(line, '\n');
+        if (!nl && n == (ssize)sizeof(line) - 1)
+            return -ENOEXEC;
+        if (nl)
+            *nl = 0;
+        file_put(g->file);
+        g->file = NULL;
+        err = take_script(g, line, argv);
+        if (err)
+            return err;
+    }
+    int err = elf_read(&g->image, read_file, g->file);
+    return err ? err : check_length(g->file, &g->image);
+}
+
+/* Only the first program has nobody else to report to. */
+void program_explain(const struct program *g, const char *path, int err)
+{
+    log_error("libos.entrypoint: cannot start '%s': %s: error %d (%s)", path, g->culprit, -err,
+              err == -ENOENT    ? "no such file inside: is it mounted?"
+              : err == -EACCES  ? "not executable, or neither trusted nor allowed"
+              : err == -ENOEXEC ? "not a complete x86-64 ELF program, and no #! script"
+              : err == -ELIBBAD ? "not a complete x86-64 ELF interpreter"
+                                : "see errno(3)");
+}
+
+/* A manifest mounts the C library's directory where it likes, usually as /lib, and names it in
+ * LD_LIBRARY_PATH: the dynamic loader is looked for there when it is not where the program says. */
+static int interp_in_library_path(struct program *g, const struct strings *envp)
+{
+    static const char name[] = "LD_LIBRARY_PATH=";
+    const char *slash = strrchr(g->image.interp, '/');
+    const char *base = slash ? slash + 1 : g->image.interp;
+    const char *s = envp->data;
+    char path[PATH_LIMIT];
+    for (size_t i = 0; i < envp->count; i++, s += strlen(s) + 1) {
+        if (strncmp(s, name, sizeof(name) - 1) != 0)
+            continue;
+        for (const char *dir = s + sizeof(name) - 1; *dir;) {
+            const char *colon = strchr(dir, ':');
+            size_t n = colon ? (size_t)(colon - dir) : strlen(dir);
+            if (n && dir[0] == '/' && n + 1 + strlen(base) < sizeof(path)) {
+                fmt(path, sizeof(path), "%.*s/%s", (int)n, dir, base);
+                int err = open_executable(path, &g->interp_file);
+                if (err != -ENOENT && err != -ENOTDIR)
+                    return err;
+            }
+            dir += n + (colon != NULL);
+        }
+    }
+    return -ENOENT;
+}
+
+static int open_interp(struct program *g, const struct strings *envp)
+{
+    if (!g->image.interp[0])
+        return 0;
+    int err = open_executable(g->image.interp, &g->interp_file);
+    if (err == -ENOENT || err == -ENOTDIR)
+        err = interp_in_library_path(g, envp);
+    g->culprit = g->image.interp;
+    if (!err)
+        err = elf_read(&g->interp, read_file, g->interp_file);
+    if (!err)
+        err = check_length(g->interp_file, &g->interp);
+    return err == -ENOEXEC ? -ELIBBAD : err;
+}
+
+void program_close(struct program *g)
+{
+    if (g->file)
+        file_put(g->file);
+    if (g->interp_file)
+        file_put(g->interp_file);
+    heap_free(g);
+}
+
+int program_open(struct program *g, struct strings *argv, const struct strings *envp)
+{
+    int err = open_binary(g, argv);
+    return err ? err : open_interp(g, envp);
+}
