@@ -176,6 +176,7 @@ static int check_parent(char *abs, int *links)
         return -ENOMEM;
     kstat st;
     int err = 0;
+    p->must_be_dir = false;
     for (;;) {
         memcpy(p->abs, abs, strlen(abs) + 1);
         err = follow_own_links(p, true);

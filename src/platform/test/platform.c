@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What platform.h asks for: one thread, no vector state, memory from malloc, so that the sanitizer
+ * sees every overflow and leak. */
+#include "platform/platform.h"
+#include "libos/process.h"
+
+void *malloc(size_t size);
+void *calloc(size_t n, size_t size);
+void *aligned_alloc(size_t alignment, size_t size);
+void free(void *p);
+
+struct run run;
+struct thread *test_current;
+
+/* ---- memory of the library OS ---- */
+
+/* Before each block: what was asked for. 16 bytes, so that blocks stay aligned. */
+struct block {
+    size_t size, pad;
+};
+static size_t in_use;
+
+void *heap_alloc(size_t size)
+{
+    struct block *b = size > (1UL << 30) ? NULL : malloc(sizeof(*b) + size);
+    if (!b)
+        return NULL;
+    b->size = size;
+    in_use += size;
+    return b + 1;
+}
+
+void *heap_zalloc(size_t size)
+{
+    void *p = heap_alloc(size);
+    return p ? memset(p, 0, size) : NULL;
+}
+
+void heap_free(void *p)
+{
+    if (!p)
+        return;
+    struct block *b = (struct block *)p - 1;
+    in_use -= b->size;
+    free(b);
+}
+
+void *heap_realloc(void *p, size_t size)
+{
+    void *q = heap_alloc(size);
+    if (p && q) {
+        memcpy(q, p, MIN(((struct block *)p - 1)->size, size));
+        heap_free(p);
+    }
+    return q;
+}
+
+char *heap_strndup(const char *s, size_t n)
+{
+    char *p = heap_alloc(n + 1);
+    if (p) {
+        memcpy(p, s, n);
+        p[n] = 0;
+    }
+    return p;
+}
+
+char *heap_strdup(const char *s)
+{
+    return heap_strndup(s, strlen(s));
+}
+
+size_t heap_in_use(void)
+{
+    return in_use;
+}
+
+bool user_range_ok(const void *addr, size_t len)
+{
+    uintptr_t a = (uintptr_t)addr;
+    return (a < 0x10000 && len <= 0x10000 - a) || mock_in_window(a, len);
+}
+
+/* ---- application memory ---- */
+
+int uaccess_copy(void *dst, const void *src, size_t n);
+int uaccess_fill(void *dst, size_t n);
+int uaccess_load32(uint32_t *dst, const uint32_t *src);
+int uaccess_cmpxchg32(uint32_t *uaddr, uint32_t *expected, uint32_t desired);
+
+#ifdef __SANITIZE_ADDRESS__
+#    define HAVE_ASAN 1
+#elif defined(__has_feature)
+#    if __has_feature(address_sanitizer)
+#        define HAVE_ASAN 1
+#    endif
+#endif
+#ifdef HAVE_ASAN
+void *__asan_region_is_poisoned(void *p, size_t n);
+/* Our side of a copy: assembly is not instrumented, so ask. */
+static void checked(const void *p, size_t n)
+{
+    volatile const char *bad = __asan_region_is_poisoned((void *)p, n);
+    if (bad)
+        (void)*bad; /* reports */
+}
+#else
+static void checked(const void *p, size_t n)
+{
+    (void)p, (void)n;
+}
+#endif
+
+int uaccess_copy(void *dst, const void *src, size_t n)
+{
+    mock_memory(dst, n, -1);
+    mock_memory(src, n, -1);
+    checked(dst, n);
+    checked(src, n);
+    return mock_uaccess_copy(dst, src, n);
+}
+
+int uaccess_fill(void *dst, size_t n)
+{
+    mock_memory(dst, n, -1);
+    checked(dst, n);
+    return mock_uaccess_fill(dst, n);
+}
+
+int uaccess_load32(uint32_t *dst, const uint32_t *src)
+{
+    mock_memory(src, 4, -1);
+    return mock_uaccess_load32(dst, src);
+}
+
+int uaccess_cmpxchg32(uint32_t *uaddr, uint32_t *expected, uint32_t desired)
+{
+    mock_memory(uaddr, 4, -1);
+    return mock_uaccess_cmpxchg32(uaddr, expected, desired);
+}
+
+/* ---- host ---- */
+
+long host_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+    return mock_call(nr, (long[]){a, b, c, d, e, f}, false);
+}
+
+long host_syscall_blocking(long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (current()->work)
+        return -EINTR;
+    return mock_call(nr, (long[]){a, b, c, d, e, f}, true);
+}
+
+/* ---- threads and processes ---- */
+
+struct thread_block {
+    char stack_top[4096]; /* holds the saved registers only */
+    struct thread thread __attribute__((aligned(64)));
+};
+
+struct thread *thread_alloc(struct process *p)
+{
+    struct thread_block *b = aligned_alloc(64, sizeof(*b));
+    if (!b)
+        return NULL;
+    memset(b, 0, sizeof(*b));
+    struct thread *t = &b->thread;
+    t->self = t;
+    t->memory = b;
+    t->kstack_top = (uintptr_t)&b->stack_top[sizeof(b->stack_top) - 8];
+    t->kstack_frame = ALIGN_DOWN(t->kstack_top - REGS_SIZE, 16UL);
+    t->process = p;
+    t->altstack.flags = SS_DISABLE;
+    t->vfork_fd = -1;
+    list_init(&t->siblings);
+    signal_queue_init(&t->pending);
+    return t;
+}
+
+void thread_free(struct thread *t)
+{
+    signal_queue_flush(&t->pending);
+    free(t->memory);
+}
+
+void thread_kick(struct thread *t)
+{
+    (void)t;
+}
+
+int platform_thread_start(struct thread *t)
+{
+    (void)t;
+    return -ENOSYS;
+}
+
+void platform_thread_end(struct thread *self)
+{
+    (void)self;
+    mock_leave(MOCK_THREAD_ENDED, 0);
+}
+
+long platform_fork(void)
+{
+    return -ENOSYS;
+}
+
+void platform_die_of_signal(int sig)
+{
+    mock_leave(MOCK_SIGNALLED, sig);
+}
+
+void platform_resume(struct regs *r)
+{
+    struct regs copy = *r;
+    *thread_regs(current()) = copy;
+    mock_leave(MOCK_RESUMED, 0);
+}
+
+uintptr_t platform_syscall_entry(void)
+{
+    return 0;
+}
+
+static uint64_t fs_base;
+
+uint64_t platform_get_fs(void)
+{
+    return fs_base;
+}
+
+void platform_set_fs(uint64_t base)
+{
+    fs_base = base;
+}
+
+/* ---- vector state: FXSAVE area and XSAVE header, all zero ---- */
+
+size_t platform_xstate_size(void)
+{
+    return 512 + 64;
+}
+
+uint64_t platform_xstate_mask(void)
+{
+    return 3;
+}
+
+void platform_xstate_save(void *area)
+{
+    memset(area, 0, platform_xstate_size());
+}
+
+void platform_xstate_restore(const void *area)
+{
+    (void)area;
+}
+
+void platform_vector_reset(void)
+{
+}
+
+void vector_begin(void)
+{
+    current()->vector_depth++;
+}
+
+void vector_end(void)
+{
+    assert(current()->vector_depth-- > 0);
+}
+
+void signal_host_disposition(struct process *p, int sig)
+{
+    (void)p;
+    assert(sig >= 1 && sig <= NSIG_MAX);
+}
