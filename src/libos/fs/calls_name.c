@@ -430,22 +430,42 @@ SYSCALL2(getcwd, char *, ubuf, size_t, size)
     int err = path_resolve_kernel(AT_FDCWD, cwd, false, &p);
     if (!err)
         err = vfs_stat(&p, false, &st);
-    if (err) /* removed meanwhile */
-        return err;
+    if (err || !st.st_nlink) /* removed meanwhile */
+        return err ? err : -ENOENT;
     if (n > size)
         return -ERANGE;
     return copy_to_user(ubuf, cwd, n) ? -EFAULT : (long)n;
 }
 
-static long set_dir(char **slot, const char *abs)
+/* `dir` is the directory as an object, or NULL; its reference is taken over. */
+static long set_cwd(const char *abs, struct file *dir)
+{
+    struct fs_state *fs = &current_process()->fs;
+    char *n = heap_strdup(abs);
+    if (!n) {
+        file_put(dir);
+        return -ENOMEM;
+    }
+    lock(&fs->lock);
+    char *old = fs->cwd;
+    struct file *old_dir = fs->cwd_file;
+    fs->cwd = n;
+    fs->cwd_file = dir;
+    unlock(&fs->lock);
+    heap_free(old);
+    file_put(old_dir);
+    return 0;
+}
+
+static long set_root(const char *abs)
 {
     struct fs_state *fs = &current_process()->fs;
     char *n = heap_strdup(abs);
     if (!n)
         return -ENOMEM;
     lock(&fs->lock);
-    char *old = *slot;
-    *slot = n;
+    char *old = fs->root;
+    fs->root = n;
     unlock(&fs->lock);
     heap_free(old);
     return 0;
@@ -469,8 +489,11 @@ static int resolve_dir(const char *upath, struct path *p)
 SYSCALL1(chdir, const char *, upath)
 {
     struct path p;
+    struct file *dir = NULL;
     int err = resolve_dir(upath, &p);
-    return err ? err : set_dir(&current_process()->fs.cwd, p.abs);
+    if (err)
+        return err;
+    return set_cwd(p.abs, vfs_open(&p, O_PATH | O_DIRECTORY, 0, &dir) ? NULL : dir);
 }
 
 SYSCALL1(chroot, const char *, upath)
@@ -479,7 +502,7 @@ SYSCALL1(chroot, const char *, upath)
     if (current_process()->cred.euid)
         return -EPERM;
     int err = resolve_dir(upath, &p);
-    return err ? err : set_dir(&current_process()->fs.root, p.abs);
+    return err ? err : set_root(p.abs);
 }
 
 SYSCALL1(fchdir, int, fd)
@@ -487,8 +510,8 @@ SYSCALL1(fchdir, int, fd)
     struct file *f = fd_get(fd);
     if (!f)
         return -EBADF;
-    long r =
-        f->kind == FILE_DIR && f->path ? set_dir(&current_process()->fs.cwd, f->path) : -ENOTDIR;
+    if (f->kind == FILE_DIR && f->path)
+        return set_cwd(f->path, f);
     file_put(f);
-    return r;
+    return -ENOTDIR;
 }

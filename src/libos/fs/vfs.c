@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Opening and looking at things by path, over all mounts. */
 #include "libos/fs/vfs.h"
+#include "host/host.h"
 #include "libos/fs/dir.h"
 #include "libos/process.h"
 
@@ -49,9 +50,42 @@ static int open_once(const struct path *p, uint32_t flags, uint32_t mode, struct
     return 0;
 }
 
+/* The working directory as an object, when `p` names it: it may have lost its name. Counted. */
+static struct file *removed_cwd(const struct path *p)
+{
+    struct fs_state *fs = &current_process()->fs;
+    struct file *f = NULL;
+    lock(&fs->lock);
+    if (fs->cwd_file && fs->cwd_file->host_fd >= 0 && strcmp(fs->cwd, p->abs) == 0) {
+        f = fs->cwd_file;
+        file_get(f);
+    }
+    unlock(&fs->lock);
+    return f;
+}
+
+static int open_removed_cwd(const struct path *p, uint32_t flags, struct file **out)
+{
+    struct file *cwd = flags & O_CREAT ? NULL : removed_cwd(p);
+    char name[40];
+    if (!cwd)
+        return -ENOENT;
+    fmt(name, sizeof(name), "/proc/self/fd/%d", cwd->host_fd);
+    int fd = host_open(name, flags & ~(uint32_t)O_NOFOLLOW, 0);
+    file_put(cwd);
+    if (fd < 0)
+        return fd;
+    int err = file_from_host(fd, flags, out);
+    if (err)
+        host_close(fd);
+    return err;
+}
+
 int vfs_open(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
 {
     int err = open_once(p, flags, mode, out);
+    if (err == -ENOENT)
+        err = open_removed_cwd(p, flags, out);
     if (err != -ENOENT || flags & O_NOFOLLOW)
         return err;
     struct path *to = heap_alloc(sizeof(*to));
@@ -88,6 +122,11 @@ static int stat_once(const struct path *p, bool follow, kstat *st)
 int vfs_stat(const struct path *p, bool follow, kstat *st)
 {
     int err = stat_once(p, follow, st);
+    struct file *cwd = err == -ENOENT ? removed_cwd(p) : NULL;
+    if (cwd) {
+        err = host_fstat(cwd->host_fd, st);
+        file_put(cwd);
+    }
     if (err != -ENOENT || !follow)
         return err;
     struct path *to = heap_alloc(sizeof(*to));

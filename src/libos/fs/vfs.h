@@ -202,6 +202,7 @@ int mounts_setup(void);
 struct fs_state {
     struct lock lock;
     char *cwd;  /* absolute, normalised */
+    struct file *cwd_file; /* the directory itself: it outlives its name; may be NULL */
     char *root; /* chroot(2) directory, "/" */
     uint32_t umask;
 };

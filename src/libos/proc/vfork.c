@@ -18,6 +18,7 @@ struct vfork_saved {
     struct fdtable fds;
     struct sighand sighand;
     char *cwd, *root;
+    struct file *cwd_file;
     uint32_t umask;
 };
 
@@ -43,6 +44,9 @@ int vfork_begin(const struct clone_request *c)
         heap_free(s);
         return -ENOMEM;
     }
+    s->cwd_file = p->fs.cwd_file;
+    if (s->cwd_file)
+        file_get(s->cwd_file);
     world_stop();
     t->vfork = s;
     if (c->flags & CLONE_SETTLS)
@@ -84,6 +88,8 @@ __attribute__((noreturn)) static void parent_goes_on(struct vfork_saved *s, long
     restore_handlers(p, &s->sighand);
     heap_free(p->fs.cwd);
     heap_free(p->fs.root);
+    file_put(p->fs.cwd_file);
+    p->fs.cwd_file = s->cwd_file;
     p->fs.cwd = s->cwd;
     p->fs.root = s->root;
     p->fs.umask = s->umask;
@@ -128,6 +134,7 @@ void vfork_commit_with(void (*let_go)(void *arg), void *arg)
     s->request.flags &= ~(uint64_t)CLONE_SETTLS;
     clone_become_child(p, &s->request, parent);
     drop_table(&s->fds);
+    file_put(s->cwd_file);
     heap_free(s->cwd);
     heap_free(s->root);
     heap_free(s);

@@ -173,7 +173,6 @@ struct thread *thread_alloc(struct process *p)
     t->kstack_frame = ALIGN_DOWN(t->kstack_top - REGS_SIZE, 16UL);
     t->process = p;
     t->altstack.flags = SS_DISABLE;
-    t->vfork_fd = -1;
     list_init(&t->siblings);
     signal_queue_init(&t->pending);
     return t;
