@@ -170,7 +170,8 @@ static long status_flags(struct file *f, bool set, unsigned long value)
 {
     if (!set) {
         if (f->host_fd < 0)
-            return (f->flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)) | O_LARGEFILE;
+            return (f->flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)) |
+                   (f->path ? O_LARGEFILE : 0); /* open(2) sets it */
         return host_fcntl(f->host_fd, F_GETFL, 0);
     }
     long r = f->host_fd < 0 ? 0 : host_fcntl(f->host_fd, F_SETFL, value);

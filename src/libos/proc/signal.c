@@ -2,6 +2,7 @@
 /* Signal queues: what is pending for whom. Lock: process.sig_lock. */
 #include "libos/proc/signal.h"
 #include "libos/process.h"
+#include "libos/sync/signalfd.h"
 #include "libos/time/timer.h"
 
 #define FAULTS                                                                              \
@@ -56,6 +57,7 @@ static int queue_add(struct sigqueue *q, const siginfo_t *info)
     list_add_tail(&q->entries, &e->link);
     q->set |= SIGBIT(sig);
     q->count++;
+    signalfd_notify(sig);
     return 0;
 }
 
@@ -233,6 +235,8 @@ int signal_take(struct thread *t, sigmask want, siginfo_t *info)
     empty_box(t);
     lock(&p->sig_lock);
     bool found = take_from(&t->pending, want, info) || take_from(&p->pending, want, info);
+    if (found)
+        signalfd_taken(t->pending.set | p->pending.set);
     unlock(&p->sig_lock);
     return found ? info->si_signo : 0;
 }

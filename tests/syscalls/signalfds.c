@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Signals read from a descriptor. */
+#include "check.h"
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+static int fd;
+
+static void show(const char *name)
+{
+    struct signalfd_siginfo s[4];
+    ssize_t n = read(fd, s, sizeof(s));
+    if (n < 0) {
+        report(name, -1);
+        return;
+    }
+    for (size_t i = 0; i < (size_t)n / sizeof(s[0]); i++)
+        say(name, "signal %d code %d own %d int %d status %d", (int)s[i].ssi_signo,
+            (int)s[i].ssi_code, s[i].ssi_pid == (uint32_t)getpid(), (int)s[i].ssi_int,
+            (int)s[i].ssi_status);
+}
+
+static int ready(int timeout)
+{
+    struct pollfd p = {fd, POLLIN, 0};
+    return poll(&p, 1, timeout);
+}
+
+static void *later(void *arg)
+{
+    sleep_ms(30);
+    kill(getpid(), *(int *)arg);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    start(argc, argv);
+    sigset_t set, more;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGALRM);
+    sigaddset(&set, SIGRTMIN + 2);
+    NEED(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    kill(getpid(), SIGUSR2);
+    fd = (int)OK("signalfd", signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+    CHECK("flags", fcntl(fd, F_GETFD) == FD_CLOEXEC && fcntl(fd, F_GETFL) == (O_RDWR | O_NONBLOCK));
+    VALUE("pending before it was made", ready(0));
+    show("read");
+    VALUE("not ready", ready(0));
+    show("nothing there");
+    kill(getpid(), SIGUSR1);
+    VALUE("ready", ready(0));
+    VALUE("still ready", ready(0));
+    union sigval v = {.sival_int = 7};
+    sigqueue(getpid(), SIGRTMIN + 2, v);
+    v.sival_int = 8;
+    sigqueue(getpid(), SIGRTMIN + 2, v);
+    show("three");
+    VALUE("empty", ready(0));
+    raise(SIGUSR1);
+    show("to the thread");
+    int child = fork();
+    if (child == 0)
+        _exit(3);
+    VALUE("a child ends", ready(5000));
+    show("SIGCHLD");
+    waitpid(child, NULL, 0);
+    alarm(1);
+    VALUE("alarm", ready(5000));
+    show("SIGALRM");
+    int sig = SIGUSR2, ep = epoll_create1(0);
+    struct epoll_event e = {.events = EPOLLIN};
+    pthread_t t;
+    NEED(ep >= 0);
+    TRY("epoll", epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
+    NEED(pthread_create(&t, NULL, later, &sig) == 0);
+    TRY("epoll_wait", epoll_wait(ep, &e, 1, 5000));
+    pthread_join(t, NULL);
+    show("by epoll");
+    TRY("no longer", epoll_wait(ep, &e, 1, 0));
+    fcntl(fd, F_SETFL, 0);
+    NEED(pthread_create(&t, NULL, later, &sig) == 0);
+    show("read waits");
+    pthread_join(t, NULL);
+    sigemptyset(&more);
+    sigaddset(&more, SIGUSR1);
+    CHECK("change the mask", signalfd(fd, &more, 0) == fd);
+    kill(getpid(), SIGUSR2);
+    VALUE("not in the mask", ready(0));
+    CHECK("back again", signalfd(fd, &set, 0) == fd);
+    VALUE("pending all the while", ready(0));
+    struct timespec none = {0, 0};
+    TRY("taken another way", sigtimedwait(&set, NULL, &none));
+    VALUE("gone", ready(0));
+    TRY("too small", read(fd, &e, 8));
+    TRY("write", write(fd, &e, 8));
+    TRY("not one", signalfd(0, &set, 0));
+    TRY("closed", signalfd(999, &set, 0));
+    TRY("bad flags", signalfd(-1, &set, 1));
+    SYS("bad size", SYS_signalfd4, -1, &set, 4, 0);
+    SYS("nowhere", SYS_signalfd4, -1, BAD_LOW, 8, 0);
+    return 0;
+}
