@@ -81,6 +81,11 @@ bool user_range_ok(const void *addr, size_t len)
     return (a < 0x10000 && len <= 0x10000 - a) || mock_in_window(a, len);
 }
 
+bool libos_range(const void *addr, size_t len)
+{
+    return addr && !user_range_ok(addr, len);
+}
+
 /* ---- application memory ---- */
 
 int uaccess_copy(void *dst, const void *src, size_t n);
