@@ -172,9 +172,6 @@ void vfork_before_call(unsigned long nr)
     case __NR_rt_sigaction:
     case __NR_rt_sigprocmask:
     case __NR_sigaltstack:
-    case __NR_getpid:
-    case __NR_getppid:
-    case __NR_gettid:
     case __NR_getuid:
     case __NR_geteuid:
     case __NR_getgid:
