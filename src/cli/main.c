@@ -39,6 +39,8 @@ static int usage(FILE *out, int status)
           "  encrypt, decrypt        encrypted files\n"
           "  keygen                  make a key for encrypted files\n"
           "  pf-crypt                the three above in one (gramine-sgx-pf-crypt)\n"
+          "  sign-layout             measure and sign an enclave described by a layout file\n"
+          "  sgxemu PROGRAM          run a program on the software SGX device\n"
           "\n"
           "  --version               print the version\n"
           "  COMMAND --help          options of a command\n",

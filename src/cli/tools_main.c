@@ -22,6 +22,7 @@ static const struct {
     {"sgx-sigstruct-view", cmd_sgx_sigstruct_view},
     {"is-sgx-available", cmd_is_sgx_available},
     {"sign-layout", cmd_sgx_sign_layout},
+    {"sgxemu", cmd_sgxemu},
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * adyton sgxemu [--stats] [--fuses FILE] PROGRAM [ARGS...]: finds the program, makes sure of the
+ * fuse file and starts the resident device in this process.
+ */
+#include "cli/sgx_commands.h"
+#include "cli/paths.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FUSES_SIZE 64
+
+extern char **environ;
+
+static void usage(FILE *to, const char *name)
+{
+    fprintf(
+        to,
+        "Usage: %s [OPTIONS] PROGRAM [ARGS...]\n\n"
+        "Runs a program on the software SGX device: it finds /dev/sgx_enclave and ENCLU as on a\n"
+        "machine with SGX2. For development and tests: it protects nothing.\n\n"
+        "  --stats       count transitions and print the numbers at the end\n"
+        "  --fuses FILE  the platform's secret (default ~/.local/state/adyton/sgx-fuses)\n"
+        "  --quiet       do not print the notice that the device gives no confidentiality\n",
+        name);
+}
+
+static int default_fuses(char *path, size_t len)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int n;
+    if (state && *state)
+        n = snprintf(path, len, "%s/adyton/sgx-fuses", state);
+    else if (home && *home)
+        n = snprintf(path, len, "%s/.local/state/adyton/sgx-fuses", home);
+    else
+        return -ENOENT;
+    return n < 0 || (size_t)n >= len ? -ENAMETOOLONG : 0;
+}
+
+static void make_parents(const char *path)
+{
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof(dir), "%s", path);
+    for (char *at = strchr(dir + 1, '/'); at; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        mkdir(dir, 0700);
+        *at = '/';
+    }
+}
+
+/* Creates the file once; two starters at the same moment agree on one. */
+static int ensure_fuses(const char *path)
+{
+    char temporary[PATH_MAX + 32];
+    unsigned char secret[FUSES_SIZE];
+    struct stat st;
+    if (stat(path, &st) == 0)
+        return st.st_size == FUSES_SIZE ? 0 : -EINVAL;
+    make_parents(path);
+    snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());
+    if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+        return -errno;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = write(fd, secret, sizeof(secret)) == sizeof(secret) ? 0 : -EIO;
+    close(fd);
+    if (r == 0 && link(temporary, path) < 0 && errno != EEXIST)
+        r = -errno;
+    unlink(temporary);
+    explicit_bzero(secret, sizeof(secret));
+    return r;
+}
+
+/* As execvp() looks for it. */
+static int find_program(const char *name, char *path, size_t len)
+{
+    const char *dirs = getenv("PATH");
+    if (strchr(name, '/')) {
+        snprintf(path, len, "%s", name);
+        return access(path, X_OK) == 0 ? 0 : -errno;
+    }
+    if (!dirs)
+        dirs = "/bin:/usr/bin";
+    int error = -ENOENT;
+    while (*dirs) {
+        size_t n = strcspn(dirs, ":");
+        snprintf(path, len, "%.*s%s%s", (int)n, dirs, n ? "/" : "", name);
+        struct stat st;
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+            if (access(path, X_OK) == 0)
+                return 0;
+            error = -errno;
+        }
+        dirs += n + (dirs[n] == ':');
+    }
+    return error;
+}
+
+/* `#!`: the device loads programs; the interpreter is the program then. Returns the new argv. */
+static char **resolve_script(char *path, size_t len, char **argv)
+{
+    for (int depth = 0; depth < 5; depth++) {
+        char head[256] = "";
+        FILE *file = fopen(path, "re");
+        if (!file || !fgets(head, sizeof(head), file) || strncmp(head, "#!", 2) != 0) {
+            if (file)
+                fclose(file);
+            return argv;
+        }
+        fclose(file);
+        head[strcspn(head, "\n")] = '\0';
+        char *save = NULL, *interp = strtok_r(head + 2, " \t", &save);
+        char *arg = save ? save + strspn(save, " \t") : NULL;
+        if (!interp)
+            return argv;
+        size_t argc = 0, n = 0;
+        while (argv[argc])
+            argc++;
+        char **more = calloc(argc + 4, sizeof(*more));
+        if (!more)
+            return argv;
+        more[n++] = strdup(interp);
+        if (arg && *arg)
+            more[n++] = strdup(arg);
+        more[n++] = strdup(path);
+        for (size_t i = 1; i < argc; i++)
+            more[n++] = argv[i];
+        snprintf(path, len, "%s", more[0]);
+        argv = more;
+    }
+    return argv;
+}
+
+static int start(const char *name, const char *fuses, bool stats, char **argv)
+{
+    char path[PATH_MAX], device[PATH_MAX], absolute[PATH_MAX];
+    int r = find_program(argv[0], path, sizeof(path));
+    if (r < 0) {
+        fprintf(stderr, "%s: cannot execute %s: %s\n", name, argv[0], strerror(-r));
+        return r == -ENOENT ? 127 : 126;
+    }
+    argv = resolve_script(path, sizeof(path), argv);
+    if (!realpath(fuses, absolute)) {
+        fprintf(stderr, "%s: cannot find the fuse file %s: %s\n", name, fuses, strerror(errno));
+        return 1;
+    }
+    if (private_path(device, sizeof(device), "adyton-sgxemu") < 0) {
+        fprintf(stderr, "%s: cannot find lib/adyton/adyton-sgxemu beside the program\n", name);
+        return 1;
+    }
+    setenv("ADYTON_SGXEMU_EXE", path, 1);
+    setenv("ADYTON_SGXEMU_FUSES", absolute, 1);
+    setenv("ADYTON_SGXEMU_STATS", stats ? "1" : "0", 1);
+    execve(device, argv, environ);
+    fprintf(stderr, "%s: cannot start %s: %s\n", name, device, strerror(errno));
+    return 1;
+}
+
+int cmd_sgxemu(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"stats", no_argument, NULL, 's'},
+        {"fuses", required_argument, NULL, 'f'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    char path[PATH_MAX];
+    const char *fuses = NULL;
+    bool stats = false, quiet = false;
+    int c;
+    optind = 0;
+    while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        if (c == 'h') {
+            usage(stdout, argv[0]);
+            return 0;
+        }
+        if (c == 's') {
+            stats = true;
+        } else if (c == 'f') {
+            fuses = optarg;
+        } else if (c == 'q') {
+            quiet = true;
+        } else {
+            usage(stderr, argv[0]);
+            return 2;
+        }
+    }
+    if (optind == argc) {
+        usage(stderr, argv[0]);
+        return 2;
+    }
+    if (!fuses) {
+        if (default_fuses(path, sizeof(path)) < 0) {
+            fprintf(stderr, "%s: no place for the fuse file without HOME; use --fuses\n", argv[0]);
+            return 1;
+        }
+        fuses = path;
+    }
+    int r = ensure_fuses(fuses);
+    if (r < 0) {
+        fprintf(stderr, "%s: the fuse file %s is unusable: %s\n", argv[0], fuses, strerror(-r));
+        return 1;
+    }
+    if (!quiet)
+        fprintf(stderr, "adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for "
+                        "development and tests only\n");
+    return start(argv[0], fuses, stats, argv + optind);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Enclave records, the core's view of memory, active threads. */
+#include "sgxemu/driver/driver.h"
+#include <linux/mman.h>
+#include <linux/fcntl.h>
+
+#define MAX_ENCLAVES 64
+
+struct stat_head {
+    uint64_t dev, ino, nlink;
+    uint32_t mode, rest[29];
+};
+
+static emu_lock table_lock;
+static struct enclave table[MAX_ENCLAVES];
+
+static uint64_t magic_of(int fd)
+{
+    uint64_t magic = 0;
+    return sys(__NR_pread64, fd, &magic, 8, 0) == 8 ? magic : 0;
+}
+
+bool is_provision(int fd)
+{
+    return magic_of(fd) == PROVISION_MAGIC;
+}
+
+/* ------------------------------------------------------------ the core's view of memory */
+
+static struct enclave *self(struct sgx_memory *mem)
+{
+    return (struct enclave *)mem;
+}
+
+static uint32_t walk(struct sgx_memory *mem, uint64_t la, uint32_t access, bool user, bool *present,
+                     struct epc_page *page)
+{
+    struct enclave *e = self(mem);
+    const uint32_t error = (user ? PF_U : 0) | (access & ACCESS_W ? PF_W : 0);
+    *page = (struct epc_page){0};
+    *present = true;
+    if (!user && la == KERNEL_SECS) {
+        *page = (struct epc_page){&e->header->secs_epcm, e->meta + FILE_SECS, 1};
+        return 0;
+    }
+    if (!user && la >= KERNEL_ALIAS)
+        la -= KERNEL_ALIAS;
+    if (e->header->created && in_enclave_range(e, la)) {
+        struct epcm *entry = epcm_of(e, la);
+        if (user) {
+            struct vma v;
+            if (!vma_at(e, la, &v) || !entry->valid) {
+                *present = false;
+                return error;
+            }
+            if ((v.prot & access) != access) {
+                *present = false;
+                return error | PF_P;
+            }
+        }
+        *page =
+            (struct epc_page){entry, page_of(e, la), (uint32_t)((la - e->header->base) >> 12) + 2};
+        return 0;
+    }
+    *present = !user;
+    return *present ? 0 : error;
+}
+
+static uint8_t *direct(struct enclave *e, uint64_t la, size_t len)
+{
+    if (!e->header->created || !in_enclave_range(e, la) ||
+        e->header->base + e->header->size - la < len)
+        return NULL;
+    return page_of(e, la) + (la & 0xfff);
+}
+
+static int mem_read(struct sgx_memory *mem, uint64_t la, void *to, size_t len, uint64_t *fault)
+{
+    const uint8_t *p = direct(self(mem), la, len);
+    size_t left = p ? (memcpy(to, p, len), 0) : usercopy(to, (const void *)la, len);
+    *fault = la + len - left;
+    return left ? SGX_PF : 0;
+}
+
+static int mem_write(struct sgx_memory *mem, uint64_t la, const void *from, size_t len,
+                     uint64_t *fault)
+{
+    uint8_t *p = direct(self(mem), la, len);
+    size_t left = p ? (memcpy(p, from, len), 0) : usercopy((void *)la, from, len);
+    *fault = la + len - left;
+    return left ? SGX_PF : 0;
+}
+
+static void mem_secs(struct sgx_memory *mem, uint32_t handle, struct epc_page *page)
+{
+    struct enclave *e = self(mem);
+    *page = (struct epc_page){&e->header->secs_epcm, e->meta + FILE_SECS, 1};
+}
+
+static uint64_t new_eid(struct sgx_memory *mem)
+{
+    uint64_t id = 0;
+    sys(__NR_getrandom, &id, sizeof(id), 0);
+    return id;
+}
+
+struct sgx_memory *driver_memory(struct enclave *e)
+{
+    return &e->mem;
+}
+
+/* ------------------------------------------------------------ records */
+
+/* Maps a part of the file at an address of the device's own. */
+static uint8_t *map_file(int fd, uint64_t offset, uint64_t size)
+{
+    static volatile uint64_t next = EMU_HEAP + (1ULL << 40);
+    const uint64_t span = (size + 0x200000 + 0x1fffff) & ~0x1fffffULL;
+    for (unsigned tries = 0; tries < 64; tries++) {
+        uint64_t at = __sync_fetch_and_add(&next, span);
+        long r = sys(__NR_mmap, at, size, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, offset);
+        if (r != -EEXIST)
+            return sys_failed(r) ? NULL : (uint8_t *)r;
+    }
+    return NULL;
+}
+
+bool enclave_alias(struct enclave *e)
+{
+    if (e->pages)
+        return true;
+    e->pages = map_file(e->fd_dup, FILE_PAGES + e->header->base, e->header->size);
+    return e->pages != NULL;
+}
+
+static void forget(struct enclave *e)
+{
+    if (e->pages)
+        sys(__NR_munmap, e->pages, e->header->size);
+    sys(__NR_munmap, e->meta, FILE_META);
+    sys(__NR_close, e->fd_dup);
+    if (e->vmas)
+        sys(__NR_munmap, e->vmas, e->capacity * sizeof(struct vma));
+    memset(e, 0, sizeof(*e));
+}
+
+/* A free record; a record without mappings can be forgotten, the file keeps the state. */
+static struct enclave *free_record(void)
+{
+    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
+        if (!table[i].used)
+            return &table[i];
+    }
+    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
+        if (table[i].count == 0) {
+            forget(&table[i]);
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+static struct enclave *attach(int fd, const struct stat_head *st)
+{
+    struct enclave *e = free_record();
+    if (!e)
+        return NULL;
+    *e = (struct enclave){
+        .mem = {walk, mem_read, mem_write, mem_secs, new_eid}, .dev = st->dev, .ino = st->ino};
+    long dup = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 200);
+    if (sys_failed(dup))
+        dup = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+    if (sys_failed(dup))
+        return NULL;
+    e->fd_dup = (int)dup;
+    e->meta = map_file(e->fd_dup, 0, FILE_META);
+    e->header = (struct header *)e->meta;
+    if (!e->meta) {
+        sys(__NR_close, dup);
+        return NULL;
+    }
+    e->used = true;
+    return e;
+}
+
+struct enclave *enclave_of(int fd)
+{
+    struct stat_head st;
+    if (sys(__NR_fstat, fd, &st) || (st.mode & 0170000) != 0100000 || magic_of(fd) != ENCLAVE_MAGIC)
+        return NULL;
+    lock(&table_lock);
+    struct enclave *found = NULL;
+    for (unsigned i = 0; i < MAX_ENCLAVES && !found; i++) {
+        if (table[i].used && table[i].dev == st.dev && table[i].ino == st.ino)
+            found = &table[i];
+    }
+    if (!found)
+        found = attach(fd, &st);
+    if (found && found->header->created && !enclave_alias(found))
+        found = NULL;
+    unlock(&table_lock);
+    return found;
+}
+
+struct enclave *enclave_covering(uint64_t start, uint64_t end)
+{
+    struct vma v;
+    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
+        if (table[i].used && table[i].count && vma_first(&table[i], start, end, &v))
+            return &table[i];
+    }
+    return NULL;
+}
+
+struct enclave *driver_enclave_at(uint64_t la)
+{
+    return enclave_covering(la, la + 1);
+}
+
+bool driver_owns(uint64_t la)
+{
+    return driver_enclave_at(la) != NULL;
+}
+
+void driver_lock(struct enclave *e)
+{
+    lock(&e->header->lock);
+}
+
+void driver_unlock(struct enclave *e)
+{
+    unlock(&e->header->lock);
+}
+
+/* The locks of this process's own tables may have been held by a thread that is not in the child.
+ */
+void driver_after_fork(void)
+{
+    table_lock = 0;
+    vma_after_fork();
+}
+
+/* ------------------------------------------------------------ active threads */
+
+bool driver_enter(struct enclave *e, struct thread *t)
+{
+    const uint32_t tid = (uint32_t)sys(__NR_gettid);
+    for (uint32_t i = 0; i < MAX_ACTIVE; i++) {
+        if (e->header->active[i].tid)
+            continue;
+        e->header->active[i].tid = tid;
+        e->header->active[i].pid = (uint32_t)sys(__NR_getpid);
+        t->slot = i;
+        return true;
+    }
+    return false;
+}
+
+void driver_leave(struct enclave *e, struct thread *t)
+{
+    e->header->active[t->slot].tid = 0;
+}
+
+struct sgx_fault driver_encls(struct enclave *e, struct sgx_regs *regs)
+{
+    struct sgx_cpu cpu = {.mem = &e->mem, .platform = platform(), .xcr0 = settings.xcr0};
+    return sgx_encls(&cpu, regs);
+}
+
+/* "IPI": every active thread takes an AEX and resumes at its AEP. */
+static unsigned kick(struct enclave *e)
+{
+    unsigned alive = 0;
+    for (uint32_t i = 0; i < MAX_ACTIVE; i++) {
+        uint32_t tid = e->header->active[i].tid;
+        if (!tid)
+            continue;
+        siginfo_t info = {.si_signo = SIGILL, .si_code = SI_QUEUE};
+        info.si_ptr = KICK_VALUE;
+        if (sys(__NR_rt_tgsigqueueinfo, e->header->active[i].pid, tid, SIGILL, &info) == -ESRCH)
+            e->header->active[i].tid = 0; /* died inside: hardware would have seen it leave */
+        else
+            alive++;
+    }
+    return alive;
+}
+
+void track(struct enclave *e)
+{
+    struct secs_state *state = secs_state(e->meta + FILE_SECS);
+    struct sgx_regs regs = {.rax = SGX_ETRACK, .rcx = KERNEL_SECS};
+    driver_encls(e, &regs);
+    for (unsigned round = 0; state->active_previous; round++) {
+        if (kick(e) == 0) {
+            state->active_previous = 0;
+            break;
+        }
+        driver_unlock(e);
+        struct {
+            int64_t sec, nsec;
+        } wait = {0, round < 10 ? 20000 : 1000000};
+        sys(__NR_nanosleep, &wait, 0);
+        driver_lock(e);
+    }
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * The resident part of the software SGX device. Rooms: driver (enclaves, ioctls, mappings), trap
+ * (system calls and exceptions arrive), signal (the program's signals, virtualised), process (load,
+ * clone, exec), transition (ENCLU on a live context), platform (fuses, CPUID), vdso.
+ *
+ * Everything runs inside signal handlers on a per-thread stack, with all signals blocked but
+ * SIGSEGV and SIGBUS (which usercopy() may raise). Lock order: thread list, sighand, enclave,
+ * enclave table, mappings.
+ */
+#pragma once
+#include <linux/signal.h>
+#include <asm/sigcontext.h>
+#include <asm/siginfo.h>
+#include <asm/ucontext.h>
+#include <asm/errno.h>
+#include "sgxemu/core/core.h"
+#include "sgxemu/rt/rt.h"
+
+#define THREAD_REGION (256 * 1024ULL)
+#define NSIG_ALL      64
+
+/* Signals that the device keeps open and handled, whatever the program asks for. */
+#define SIGBIT(s) (1ULL << ((s)-1))
+#define RESERVED_SIGNALS                                                                    \
+    (SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) | SIGBIT(SIGSEGV) | \
+     SIGBIT(SIGSYS))
+
+struct action {
+    uint64_t handler; /* 0 default, 1 ignore */
+    uint64_t flags;
+    uint64_t restorer;
+    uint64_t mask;
+};
+
+/* Shared by the threads of a process, as in Linux. */
+struct sighand {
+    emu_lock lock;
+    struct action action[NSIG_ALL + 1];
+};
+
+struct altstack {
+    uint64_t sp;
+    uint32_t flags;
+    uint64_t size;
+};
+
+struct enclave;
+
+/* At the bottom of a region of THREAD_REGION bytes; the rest is the thread's handler stack. */
+struct thread {
+    struct sgx_cpu cpu;
+    struct enclave *enclave;   /* inside which the thread is */
+    volatile uint8_t selector; /* of Syscall User Dispatch */
+    bool dispatch_on;
+    volatile uint32_t tid; /* 0: the region is free */
+    uint32_t slot;         /* in the enclave's list of active threads */
+    struct sighand *sighand;
+    struct sighand own_sighand; /* of a process that shares memory but not handlers (vfork) */
+    uint64_t mask;              /* as the program sees it */
+    uint64_t pending;           /* reserved signals that wait because the program blocks them */
+    siginfo_t pending_info[32];
+    struct altstack altstack;
+    struct thread *next; /* all regions ever made */
+};
+
+struct thread *thread_self(void); /* by the stack pointer: valid in handlers only */
+struct thread *thread_new(void);
+void thread_after_fork(void);
+
+/* emu_start() fills it; read-only afterwards. */
+struct settings {
+    char exe[4096];   /* absolute path of the program */
+    char fuses[4096]; /* path of the fuse file */
+    bool stats;
+    bool cpuid_faults; /* CPUID traps, so that its SGX leaves can be shown */
+    uint64_t xcr0;
+    uint64_t vdso_enclu;   /* the ENCLU of __vdso_sgx_enter_enclave, 0: none */
+    uint64_t vdso_handler; /* where it continues after an exception */
+};
+extern struct settings settings;
+
+struct statistics {
+    volatile uint64_t eenter, eresume, eexit, aex, traps, signals;
+};
+extern struct statistics stats;
+
+/* trap/ */
+void trap_install_handlers(void);
+void trap_install_filter(void);
+void trap_install_mapping_filter(void); /* once device mappings exist */
+void trap_system_call(struct thread *t, struct ucontext *uc);
+void trap_pass(struct ucontext *uc); /* let the program's system call happen as it is */
+void trap_report_stats(void);
+
+/* signal/ */
+void signal_handler(int sig, siginfo_t *info, void *uc); /* the device's only handler */
+long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, uint64_t size);
+long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t set, uint64_t old,
+                     uint64_t size);
+long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old);
+void signal_return(struct thread *t, struct ucontext *uc);
+/* Delivers to the program in its host context `uc`. */
+void signal_deliver(struct thread *t, struct ucontext *uc, siginfo_t *info);
+/* The kernel's idea of a mask. */
+static inline uint64_t native_mask(uint64_t mask)
+{
+    return mask & ~RESERVED_SIGNALS;
+}
+static inline void set_uc_mask(struct ucontext *uc, uint64_t mask)
+{
+    mask = native_mask(mask);
+    memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+}
+
+/* process/ */
+uint64_t process_load(const char *path, uint64_t *auxv); /* entry point; dies on failure */
+long process_exec(struct thread *t, const char *path, uint64_t argv, uint64_t envp);
+long process_clone(struct thread *t, struct ucontext *uc, long nr, const uint64_t args[6]);
+
+/* transition/ */
+/* ENCLU at uc's RIP. Changes uc, or raises: in an enclave by an AEX, outside by a signal. */
+void transition_enclu(struct thread *t, struct ucontext *uc);
+/* AEX of the running enclave thread; `uc` becomes the synthetic state. */
+void transition_aex(struct thread *t, struct ucontext *uc, const struct sgx_event *event);
+/* Reports an exception to the program: by the vDSO's fixup or by a signal. */
+void transition_raise(struct thread *t, struct ucontext *uc, int vector, uint32_t error,
+                      uint64_t address, siginfo_t *info);
+void regs_from_uc(struct sgx_regs *r, const struct ucontext *uc);
+void regs_to_uc(struct ucontext *uc, const struct sgx_regs *r);
+
+#define KICK_VALUE ((void *)EMU_BASE) /* si_ptr of the driver's inter-processor interrupt */
+
+/* driver/ */
+enum { FAULT_SIGNAL, FAULT_RETRY, FAULT_BUS };
+/* A page fault (or an ENCLU's) at `la`: makes pages appear as the kernel would. */
+int driver_fault(uint64_t la, uint32_t access, bool in_enclave, uint32_t *error);
+bool driver_owns(uint64_t la); /* in a device mapping of this process? */
+long driver_open(const char *path, int flags, bool *ours);
+bool driver_is_path(const char *path);
+long driver_stat(const char *path, uint64_t buf, bool extended);
+long driver_ioctl(int fd, unsigned cmd, uint64_t arg);
+/* mmap, munmap, mprotect, mremap: true when done here (*result set), false to pass it on. */
+bool driver_mapping(long nr, const uint64_t args[6], long *result);
+struct enclave *driver_enclave_at(uint64_t la);
+struct sgx_memory *driver_memory(struct enclave *e);
+void driver_lock(struct enclave *e);
+void driver_unlock(struct enclave *e);
+bool driver_sync_page(struct enclave *e, uint64_t la);  /* page table from EPCM */
+bool driver_enter(struct enclave *e, struct thread *t); /* note an active thread */
+void driver_leave(struct enclave *e, struct thread *t);
+void driver_after_fork(void);
+
+/* platform/ */
+const struct sgx_platform *platform(void); /* reads the fuse file at first use */
+void platform_cpuid(struct ucontext *uc);
+void platform_start(void);
+
+/* vdso/ */
+uint64_t vdso_map(uint64_t kernels); /* address for AT_SYSINFO_EHDR */

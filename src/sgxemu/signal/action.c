@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * rt_sigaction, rt_sigprocmask and sigaltstack as the program sees them. The kernel has the
+ * device's handler for every signal that the program handles, never a mask that covers the
+ * reserved ones, and always the device's alternate stack.
+ */
+#include "sgxemu/emu.h"
+
+#define SA_KEEP (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT)
+/* While the device handles a signal only its own memory accesses may interrupt it. */
+#define HANDLER_MASK (~(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS)))
+
+void emu_restorer(void);
+
+static long install(int sig, uint64_t flags)
+{
+    struct action native = {
+        .handler = (uint64_t)signal_handler,
+        .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | (flags & SA_KEEP),
+        .restorer = (uint64_t)emu_restorer,
+        .mask = HANDLER_MASK,
+    };
+    return sys(__NR_rt_sigaction, sig, &native, 0, 8);
+}
+
+void trap_install_handlers(void)
+{
+    for (int sig = 1; sig <= NSIG_ALL; sig++) {
+        if (RESERVED_SIGNALS & SIGBIT(sig))
+            install(sig, 0);
+    }
+}
+
+long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, uint64_t size)
+{
+    struct action new, previous;
+    long r = 0;
+    if (size != 8 || sig < 1 || sig > NSIG_ALL || (act && (sig == SIGKILL || sig == SIGSTOP)))
+        return -EINVAL;
+    if (act && !user_read(&new, act, sizeof(new)))
+        return -EFAULT;
+    lock(&t->sighand->lock);
+    struct action *slot = &t->sighand->action[sig];
+    previous = *slot;
+    if (act) {
+        new.mask &= ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
+        if (RESERVED_SIGNALS & SIGBIT(sig)) {
+            *slot = new;
+        } else {
+            r = new.handler > 1 ? install(sig, new.flags) : sys(__NR_rt_sigaction, sig, &new, 0, 8);
+            if (r == 0)
+                *slot = new;
+        }
+    } else if (previous.handler == 0 && !(RESERVED_SIGNALS & SIGBIT(sig))) {
+        sys(__NR_rt_sigaction, sig, 0, &previous, 8); /* perhaps ignored since before exec */
+    }
+    unlock(&t->sighand->lock);
+    if (r == 0 && old && !user_write(old, &previous, sizeof(previous)))
+        return -EFAULT;
+    return r;
+}
+
+long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t set, uint64_t old,
+                     uint64_t size)
+{
+    uint64_t mask, before = t->mask;
+    if (size != 8)
+        return -EINVAL;
+    if (set) {
+        if (!user_read(&mask, set, 8))
+            return -EFAULT;
+        mask &= ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
+        if (how == SIG_BLOCK)
+            t->mask |= mask;
+        else if (how == SIG_UNBLOCK)
+            t->mask &= ~mask;
+        else if (how == SIG_SETMASK)
+            t->mask = mask;
+        else
+            return -EINVAL;
+        set_uc_mask(uc, t->mask);
+    }
+    if (old && !user_write(old, &before, 8))
+        return -EFAULT;
+    return 0;
+}
+
+static bool on_altstack(const struct thread *t, uint64_t sp)
+{
+    return !(t->altstack.flags & SS_DISABLE) && sp > t->altstack.sp &&
+           sp - t->altstack.sp <= t->altstack.size;
+}
+
+long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old)
+{
+    stack_t new, previous = {.ss_sp = (void *)t->altstack.sp,
+                             .ss_flags = (int)t->altstack.flags,
+                             .ss_size = t->altstack.size};
+    bool active = on_altstack(t, uc->uc_mcontext.rsp);
+    if (active)
+        previous.ss_flags |= SS_ONSTACK;
+    if (stack) {
+        if (!user_read(&new, stack, sizeof(new)))
+            return -EFAULT;
+        uint32_t mode = (uint32_t) new.ss_flags & ~SS_AUTODISARM;
+        if (active && !(t->altstack.flags & SS_AUTODISARM))
+            return -EPERM;
+        if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK)
+            return -EINVAL;
+        if (mode == SS_DISABLE) {
+            t->altstack = (struct altstack){.flags = SS_DISABLE};
+        } else {
+            if (new.ss_size < MINSIGSTKSZ)
+                return -ENOMEM;
+            t->altstack = (struct altstack){.sp = (uint64_t) new.ss_sp,
+                                            .size = new.ss_size,
+                                            .flags = (uint32_t) new.ss_flags &SS_AUTODISARM};
+        }
+    }
+    if (old && !user_write(old, &previous, sizeof(previous)))
+        return -EFAULT;
+    return 0;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* ENCLU on the live context of a trapped thread, AEX, and how an exception reaches the program. */
+#include "sgxemu/emu.h"
+#include <linux/prctl.h>
+
+#define EXCEPTION_DB 1
+#define EXCEPTION_BP 3
+#define EXCEPTION_AC 17
+
+void regs_from_uc(struct sgx_regs *r, const struct ucontext *uc)
+{
+    const struct sigcontext *m = &uc->uc_mcontext;
+    *r = (struct sgx_regs){
+        .rax = m->rax,
+        .rcx = m->rcx,
+        .rdx = m->rdx,
+        .rbx = m->rbx,
+        .rsp = m->rsp,
+        .rbp = m->rbp,
+        .rsi = m->rsi,
+        .rdi = m->rdi,
+        .r8 = m->r8,
+        .r9 = m->r9,
+        .r10 = m->r10,
+        .r11 = m->r11,
+        .r12 = m->r12,
+        .r13 = m->r13,
+        .r14 = m->r14,
+        .r15 = m->r15,
+        .rflags = m->eflags,
+        .rip = m->rip,
+    };
+    __asm__ volatile("rdfsbase %0" : "=r"(r->fsbase));
+    __asm__ volatile("rdgsbase %0" : "=r"(r->gsbase));
+    const struct _fpx_sw_bytes *sw = (const void *)((const char *)m->fpstate + 464);
+    if (m->fpstate && sw->magic1 == FP_XSTATE_MAGIC1)
+        r->xstate = (uint8_t *)m->fpstate;
+}
+
+void regs_to_uc(struct ucontext *uc, const struct sgx_regs *r)
+{
+    struct sigcontext *m = &uc->uc_mcontext;
+    m->rax = r->rax, m->rcx = r->rcx, m->rdx = r->rdx, m->rbx = r->rbx;
+    m->rsp = r->rsp, m->rbp = r->rbp, m->rsi = r->rsi, m->rdi = r->rdi;
+    m->r8 = r->r8, m->r9 = r->r9, m->r10 = r->r10, m->r11 = r->r11;
+    m->r12 = r->r12, m->r13 = r->r13, m->r14 = r->r14, m->r15 = r->r15;
+    m->eflags = r->rflags;
+    m->rip = r->rip;
+    __asm__ volatile("wrfsbase %0" : : "r"(r->fsbase));
+    __asm__ volatile("wrgsbase %0" : : "r"(r->gsbase));
+}
+
+static void dispatch_on(struct thread *t)
+{
+    if (t->dispatch_on)
+        return;
+    long r =
+        sys(__NR_prctl, 59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, EMU_BASE, EMU_SIZE, &t->selector);
+    if (r)
+        die("this kernel has no Syscall User Dispatch (Linux 5.11); enclaves cannot run here",
+            NULL);
+    t->dispatch_on = true;
+}
+
+/* After a leaf that changed an EPCM entry: the page table follows. */
+static void sync_after(struct enclave *e, uint32_t leaf, const struct sgx_regs *r)
+{
+    if (leaf == SGX_EACCEPT || leaf == SGX_EMODPE || leaf == SGX_EACCEPTCOPY)
+        driver_sync_page(e, r->rcx);
+}
+
+static struct sgx_fault run_leaf(struct thread *t, struct enclave *e, struct sgx_regs *r)
+{
+    const uint32_t leaf = (uint32_t)r->rax;
+    const uint64_t page = r->rcx;
+    for (;;) {
+        driver_lock(e);
+        t->cpu.mem = driver_memory(e);
+        t->cpu.platform = platform();
+        bool was_inside = t->cpu.in_enclave;
+        bool room = was_inside || leaf == SGX_EEXIT || driver_enter(e, t);
+        struct sgx_fault fault =
+            room ? sgx_enclu(&t->cpu, r) : (struct sgx_fault){.vector = SGX_GP};
+        if (!fault.vector && was_inside) {
+            struct sgx_regs operands = {.rcx = page};
+            sync_after(e, leaf, &operands);
+        }
+        if (room && !t->cpu.in_enclave)
+            driver_leave(e, t);
+        driver_unlock(e);
+        if (!fault.vector && !was_inside && t->cpu.in_enclave)
+            t->enclave = e;
+        if (fault.vector != SGX_PF || fault.error & (PF_P | SGX_PF_SGX) ||
+            !driver_owns(fault.address))
+            return fault;
+        /* The kernel would make an absent page appear and run the instruction again. */
+        uint32_t error = fault.error;
+        if (driver_fault(fault.address, fault.error & PF_W ? ACCESS_W : ACCESS_R, was_inside,
+                         &error) != FAULT_RETRY)
+            return fault;
+    }
+}
+
+static void count(uint32_t leaf)
+{
+    volatile uint64_t *counter = leaf == SGX_EENTER    ? &stats.eenter
+                                 : leaf == SGX_ERESUME ? &stats.eresume
+                                 : leaf == SGX_EEXIT   ? &stats.eexit
+                                                       : NULL;
+    if (counter)
+        __sync_fetch_and_add(counter, 1);
+}
+
+void transition_enclu(struct thread *t, struct ucontext *uc)
+{
+    struct sgx_regs r;
+    regs_from_uc(&r, uc);
+    const uint32_t leaf = (uint32_t)r.rax;
+    struct enclave *e = t->cpu.in_enclave ? t->enclave : driver_enclave_at(r.rbx);
+    struct sgx_fault fault = {.vector = SGX_GP};
+    if (e) {
+        fault = run_leaf(t, e, &r);
+    } else if ((leaf == SGX_EENTER || leaf == SGX_ERESUME) && !(r.rbx & 0xfff) &&
+               sgx_canonical(r.rbx)) {
+        fault = (struct sgx_fault){.vector = SGX_PF, .error = PF_U, .address = r.rbx};
+    }
+    if (!fault.vector) {
+        count(leaf);
+        if (t->cpu.in_enclave)
+            dispatch_on(t);
+        regs_to_uc(uc, &r);
+        return;
+    }
+    struct sgx_event event = {
+        .vector = (int)fault.vector, .error = fault.error, .address = fault.address & ~0xfffULL};
+    if (t->cpu.in_enclave)
+        transition_aex(t, uc, &event);
+    transition_raise(t, uc, event.vector, event.error, fault.address, NULL);
+}
+
+void transition_aex(struct thread *t, struct ucontext *uc, const struct sgx_event *event)
+{
+    struct sgx_regs r;
+    regs_from_uc(&r, uc);
+    __sync_fetch_and_add(&stats.aex, 1);
+    driver_lock(t->enclave);
+    bool ok = sgx_aex(&t->cpu, &r, event);
+    if (ok)
+        driver_leave(t->enclave, t);
+    driver_unlock(t->enclave);
+    if (!ok)
+        die("the SSA frame of a running enclave thread has disappeared", NULL);
+    regs_to_uc(uc, &r);
+}
+
+/* The vDSO's function reports exceptions in registers instead of a signal. */
+static bool fixup(struct ucontext *uc, int vector, uint32_t error, uint64_t address)
+{
+    struct sigcontext *m = &uc->uc_mcontext;
+    if (!settings.vdso_enclu || m->rip != settings.vdso_enclu || vector == EXCEPTION_DB ||
+        vector == EXCEPTION_BP)
+        return false;
+    m->rdi = (uint64_t)vector;
+    m->rsi = error;
+    m->rdx = address;
+    m->rip = settings.vdso_handler;
+    return true;
+}
+
+static void fill_info(siginfo_t *info, int vector, uint32_t error, uint64_t address, uint64_t rip)
+{
+    memset(info, 0, sizeof(*info));
+    switch (vector) {
+    case 0:
+        info->si_signo = SIGFPE, info->si_code = FPE_INTDIV, info->si_addr = (void *)rip;
+        return;
+    case EXCEPTION_DB:
+        info->si_signo = SIGTRAP, info->si_code = TRAP_TRACE, info->si_addr = (void *)rip;
+        return;
+    case SGX_UD:
+        info->si_signo = SIGILL, info->si_code = ILL_ILLOPN, info->si_addr = (void *)rip;
+        return;
+    case SGX_PF:
+        info->si_signo = SIGSEGV;
+        info->si_code = error & PF_P ? SEGV_ACCERR : SEGV_MAPERR;
+        info->si_addr = (void *)address;
+        return;
+    case 16:
+    case 19: /* the synthetic control words report no single cause */
+        info->si_signo = SIGFPE, info->si_code = FPE_FLTINV, info->si_addr = (void *)rip;
+        return;
+    case EXCEPTION_AC:
+        info->si_signo = SIGBUS, info->si_code = BUS_ADRALN;
+        return;
+    default:
+        info->si_signo = SIGSEGV, info->si_code = SI_KERNEL;
+        return;
+    }
+}
+
+void transition_raise(struct thread *t, struct ucontext *uc, int vector, uint32_t error,
+                      uint64_t address, siginfo_t *given)
+{
+    siginfo_t info;
+    if (fixup(uc, vector, error, address))
+        return;
+    fill_info(&info, vector, error, address, uc->uc_mcontext.rip);
+    uc->uc_mcontext.trapno = (uint64_t)vector;
+    uc->uc_mcontext.err = error;
+    if (vector == SGX_PF)
+        uc->uc_mcontext.cr2 = address;
+    signal_deliver(t, uc, given ? given : &info);
+}

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""The software SGX device: an SGX program on it, host programs under it, hostile programs."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import sgx_measure  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+ADYTON = BUILD / "bin/adyton"
+PROGRAMS = ROOT / "tests/unit/sgx/programs"
+LIBS = [BUILD / "src/sgx/libsgx_host.a", BUILD / "src/sgx/libsgx_arch.a",
+        BUILD / "src/crypto/libadyton_crypto.a", "-lcrypto", "-lpthread"]
+
+pytestmark = pytest.mark.skipif(not (BUILD / "lib/adyton/adyton-sgxemu").exists(),
+                                reason="the software SGX device is not built")
+
+
+def native(*args, cwd=None, timeout=60):
+    return subprocess.run(["timeout", "-k", "1", str(timeout), *map(str, args)], capture_output=True, text=True,
+                          cwd=cwd, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def fuses(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuses") / "deep" / "fuses"
+
+
+@pytest.fixture(scope="module")
+def device(fuses):
+    def run(*args, fuses=fuses, options=("--quiet",), **kw):
+        return native(ADYTON, "sgxemu", *options, "--fuses", fuses, *args, **kw)
+    return run
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """The example, built and signed, with the test programs beside it."""
+    where = tmp_path_factory.mktemp("sgx") / "sgx-hello"
+    shutil.copytree(ROOT / "examples/sgx-hello", where,
+                    ignore=shutil.ignore_patterns("*.bin", "*.elf", "*.sig", "key.pem", "hello", "hello-vdso", "bench"))
+    subprocess.run(["make", "-s", f"BUILD={BUILD}", f"ROOT={ROOT}"], cwd=where, check=True)
+    for name in ("storm", "fuzz"):
+        subprocess.run(["cc", "-std=gnu17", "-O2", "-w", f"-I{ROOT}/src", "-I.", "-o", name, PROGRAMS / f"{name}.c",
+                        "host.c", "enter.S", *LIBS], cwd=where, check=True)
+    subprocess.run(["cc", "-O2", "-w", "-o", "signals", PROGRAMS / "signals.c", "-lpthread"], cwd=where, check=True)
+    return where
+
+
+def test_notice_and_fuse_file(device, fuses):
+    r = device("/bin/true", options=())
+    assert r.returncode == 0 and "NO confidentiality" in r.stderr
+    assert fuses.stat().st_mode & 0o777 == 0o600 and fuses.stat().st_size == 64
+
+
+def test_hello(device, example):
+    (example / "sealed").unlink(missing_ok=True)
+    r = device("./hello", "sealed", cwd=example)
+    assert r.returncode == 0, r.stderr
+    lines = r.stdout.splitlines()
+    assert lines[0] == "mrenclave: " + sgx_measure.measure_layout(str(example / "hello.layout"))
+    assert lines[0] == "mrenclave: " + sgx_measure.Sigstruct((example / "hello.sig").read_bytes()).mrenclave
+    assert lines[1:] == [
+        "hello: hello from the enclave",
+        "page fault: signal 11 inside 1 address right, enclave saw -1",
+        "syscall inside: signal 4 inside 1, enclave saw -1",
+        "signals: arrived, inside the enclave: yes",
+        "growth: 100 pages",
+        "shrink: restrict 0 accept 0, trim 0, early removal -1, accept 0, removal 0 of 40960 bytes, grown again 10",
+        "threads: 200000",
+        "attestation: genuine accepted, not for its maker yes, forged refused",
+        "sealed",
+        "fork: child fine, parent sees +5",
+    ]
+    again = device("./hello", "sealed", cwd=example)
+    assert "unsealed: sealed secret" in again.stdout
+    other = device("./hello", "sealed", cwd=example, fuses=example / "other-fuses")
+    assert "unsealed: refused" in other.stdout
+
+
+def test_hello_through_the_vdso(device, example):
+    r = device("./hello-vdso", cwd=example)
+    assert r.stdout.splitlines() == [
+        "hello: hello from the enclave (0, function 4)",
+        "page fault: 0, function 3 vector 14 address right",
+        "resumed: 0, function 4, enclave saw -1",
+        "bad TCS: 0, function 2 vector 13",
+        "bad function: -22",
+        "reserved: -22",
+    ]
+
+
+@pytest.mark.parametrize("what", ["image", "signature", "signed field", "modulus", "q1"])
+def test_one_flipped_bit_is_refused(device, example, tmp_path, what):
+    where = tmp_path / "copy"
+    shutil.copytree(example, where)
+    name, at = {"image": ("enclave.bin", 4), "signature": ("hello.sig", 600), "signed field": ("hello.sig", 1026),
+                "modulus": ("hello.sig", 200), "q1": ("hello.sig", 1100)}[what]
+    raw = bytearray((where / name).read_bytes())
+    raw[at] ^= 1
+    (where / name).write_bytes(raw)
+    r = device("./hello", "sealed", cwd=where)
+    assert r.returncode == 1 and r.stderr == "SGX_IOC_ENCLAVE_INIT: Operation not permitted\n"
+
+
+def test_availability_on_the_device(device):
+    r = device(BUILD / "bin/is-sgx-available")
+    if r.returncode == 1:
+        pytest.skip("this machine cannot make CPUID fault, so its SGX leaves cannot be shown")
+    lines = dict(line.split(": ") for line in r.stdout.splitlines())
+    assert r.returncode == 3 and lines["SGX2 leaves"] == "true"
+    assert lines["SGX driver loaded (/dev/sgx_enclave)"] == "true"
+    assert lines["EPC size"] != "0x0"
+
+
+def test_storm(device, example):
+    r = device("./storm", "10000", cwd=example)
+    assert r.stdout == "errors 0, count right, signals many\n" and r.returncode == 0
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_hostile_program(device, example, seed):
+    r = device("./fuzz", seed, 10000, cwd=example)
+    assert r.stdout == "survived 10000 steps\n", r.stderr
+
+
+HOST_PROGRAMS = {
+    "echo": ["echo", "a", "b"],
+    "exit status": ["sh", "-c", "exit 42"],
+    "pipeline": ["bash", "-c", "seq 1000 | sort -rn | head -3 | tr '\\n' ' '; echo ${PIPESTATUS[@]}"],
+    "traps": ["bash", "-c", "trap 'echo got' USR1; kill -USR1 $$; trap 'echo bye' EXIT; (exit 3); echo $?"],
+    "jobs": ["bash", "-c", "for i in 1 2 3; do (sleep 0.$((3 * i)); echo $i) & done; wait; echo done"],
+    "script": ["bash", "-c", "printf '#!/bin/sh\\necho $0 $1\\n' > $0/s && chmod +x $0/s && cd $0 && ./s x", "TMP"],
+    "killed": ["sh", "-c", "kill -TERM $$"],
+    "not found": ["sh", "-c", "/nonexistent; echo $?"],
+    "python": ["/usr/bin/python3", "-c", "import sys,hashlib,json; print(sys.executable, hashlib.sha256(b'x').hexdigest())"],
+    "python threads": ["/usr/bin/python3", "-c", """
+import threading, queue
+q = queue.Queue()
+ts = [threading.Thread(target=lambda i=i: q.put(i)) for i in range(20)]
+[t.start() for t in ts]; [t.join() for t in ts]
+print(sorted(q.queue))"""],
+    "python subprocess": ["/usr/bin/python3", "-c", """
+import subprocess, os, signal
+print(subprocess.check_output(['sh', '-c', 'echo $((6*7))']))
+p = subprocess.Popen(['sleep', '10']); p.kill(); print(p.wait())
+pid = os.fork()
+if not pid: os.kill(os.getpid(), signal.SIGABRT)
+print(os.waitpid(pid, 0)[1] & 127)"""],
+    "python signals": ["/usr/bin/python3", "-c", """
+import signal, time, faulthandler
+faulthandler.enable()
+n = []
+signal.signal(signal.SIGALRM, lambda *a: n.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+while len(n) < 5: time.sleep(0.005)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSEGV]), signal.sigtimedwait([signal.SIGUSR1], 0.01))"""],
+    "python multiprocessing": ["/usr/bin/python3", "-c", """
+import multiprocessing
+if __name__ == '__main__':
+    with multiprocessing.Pool(2) as p: print(p.map(abs, [-1, -2, 3]))"""],
+    "node": ["node", "-e", "setTimeout(() => console.log(require('child_process').execSync('echo hi').toString()), 5)"],
+    "static": ["busybox", "sh", "-c", "busybox echo static; busybox true && echo ok"],
+    "own exe": ["readlink", "/proc/self/exe"],
+    "cmdline": ["cat", "/proc/self/cmdline"],
+    "environment": ["env", "-i", "A=b", "env"],
+}
+
+
+@pytest.mark.parametrize("name", HOST_PROGRAMS)
+def test_host_program_is_the_same(device, tmp_path, name):
+    args = [str(tmp_path) if a == "TMP" else a for a in HOST_PROGRAMS[name]]
+    if not shutil.which(args[0]):
+        pytest.skip(f"{args[0]} is not installed")
+    want, got = native(*args), device(*args)
+    assert (got.returncode, got.stdout, got.stderr) == (want.returncode, want.stdout, want.stderr)
+
+
+def test_signal_program_is_the_same(device, example):
+    want, got = native("./signals", cwd=example), device("./signals", cwd=example)
+    assert got.stdout == want.stdout and got.returncode == want.returncode
+
+
+GO = r"""
+package main
+import ("fmt"; "os"; "os/exec"; "os/signal"; "sync"; "syscall"; "time")
+func main() {
+    var wg sync.WaitGroup
+    var mu sync.Mutex
+    n := 0
+    for i := 0; i < 200; i++ { wg.Add(1); go func() { defer wg.Done(); s := 0; for j := 0; j < 200000; j++ { s += j }; mu.Lock(); n += s & 1 | 1; mu.Unlock() }() }
+    wg.Wait()
+    c := make(chan os.Signal, 1)
+    signal.Notify(c, syscall.SIGUSR1)
+    syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+    select { case s := <-c: fmt.Println(s); case <-time.After(5 * time.Second): fmt.Println("lost") }
+    out, err := exec.Command("echo", "child").Output()
+    fmt.Println(n, string(out), err)
+    func() { defer func() { fmt.Println(recover()) }(); var p *int; *p = 1 }()
+}
+"""
+
+
+def test_go_program_is_the_same(device, tmp_path):
+    if not shutil.which("go"):
+        pytest.skip("go is not installed")
+    (tmp_path / "main.go").write_text(GO)
+    env = {**os.environ, "GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
+    subprocess.run(["go", "build", "-o", "prog", "main.go"], cwd=tmp_path, env=env, check=True, timeout=300)
+    want, got = native("./prog", cwd=tmp_path), device("./prog", cwd=tmp_path)
+    assert (got.returncode, got.stdout, got.stderr) == (want.returncode, want.stdout, want.stderr)
+
+
+def test_as_an_ordinary_user(device, example):
+    if os.getuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root to become another user")
+    state = example / "user"
+    state.mkdir(mode=0o777, exist_ok=True)
+    os.chmod(state, 0o777)
+    for parent in (example, *example.parents):
+        if parent == pathlib.Path("/tmp"):
+            break
+        os.chmod(parent, parent.stat().st_mode | 0o755)
+    r = native("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ADYTON, "sgxemu", "--quiet", "--fuses",
+               state / "fuses", "./hello", state / "sealed", cwd=example)
+    if "Permission denied" in r.stderr and "adyton" in r.stderr:
+        pytest.skip("the build tree is not readable for other users")
+    assert r.returncode == 0 and "fork: child fine, parent sees +5" in r.stdout, r.stderr
+
+
+@pytest.mark.parametrize("args,status", [((), 2), (("--nonsense",), 2), (("/nonexistent",), 127), (("/etc/passwd",), 126)])
+def test_usage(args, status):
+    r = native(ADYTON, "sgxemu", "--quiet", *args)
+    assert r.returncode == status and r.stderr

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * Hostile use of the device: random ioctls, mappings and ENCLU with wild operands. Signals are
+ * survived by longjmp; the only failure is that the process dies or hangs.
+ * fuzz SEED COUNT
+ */
+#define _GNU_SOURCE
+#include <asm/sgx.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "host.h"
+
+static sigjmp_buf recover;
+static uint64_t state;
+static uint8_t *memory; /* 64 readable pages */
+static uint64_t base;   /* where enclaves are tried */
+static int fds[4];
+static struct loaded real; /* an initialised enclave */
+
+static uint64_t rnd(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static void on_signal(int sig)
+{
+    siglongjmp(recover, sig);
+}
+
+static uint64_t somewhere(void)
+{
+    return rnd() % 2 ? base + (rnd() % 64) * 4096 : real.base + (rnd() % 256) * 4096;
+}
+
+static uint64_t address(void)
+{
+    switch (rnd() % 8) {
+    case 0:
+        return rnd();
+    case 1:
+        return 0;
+    case 2:
+        return UINT64_MAX - rnd() % 8192;
+    case 3:
+    case 4:
+        return (uint64_t)memory + (rnd() % 64) * 4096 + (rnd() % 4 ? 0 : rnd() % 4096);
+    default:
+        return somewhere() + (rnd() % 8 ? 0 : rnd() % 4096);
+    }
+}
+
+static uint64_t small(void)
+{
+    return rnd() % 3 ? (rnd() % 40) * 4096 : rnd() >> rnd() % 64;
+}
+
+static void fill(void)
+{
+    struct sgx_secs *secs = (struct sgx_secs *)memory;
+    memset(secs, 0, sizeof(*secs));
+    secs->size = 1ULL << (12 + rnd() % 8);
+    secs->base = rnd() % 4 ? base : address();
+    secs->ssa_frame_size = (uint32_t)(rnd() % 3);
+    secs->attributes.flags = 4 | (rnd() % 4 ? 0 : rnd());
+    secs->attributes.xfrm = rnd() % 4 ? 3 : rnd() % 0x300;
+    struct sgx_secinfo *secinfo = (struct sgx_secinfo *)(memory + 4096);
+    memset(secinfo, 0, sizeof(*secinfo));
+    secinfo->flags = rnd() % 2 ? 0x203 : rnd() % 2 ? 0x100 : rnd() % 0x800;
+}
+
+static void one_ioctl(int fd)
+{
+    union {
+        struct sgx_enclave_create create;
+        struct sgx_enclave_add_pages add;
+        struct sgx_enclave_init init;
+        struct sgx_enclave_provision provision;
+        struct sgx_enclave_restrict_permissions restrict_;
+        struct sgx_enclave_modify_types types;
+        struct sgx_enclave_remove_pages remove;
+    } q;
+    memset(&q, 0, sizeof(q));
+    fill();
+    switch (rnd() % 9) {
+    case 0:
+        q.create.src = rnd() % 4 ? (uint64_t)memory : address();
+        ioctl(fd, SGX_IOC_ENCLAVE_CREATE, &q);
+        break;
+    case 1:
+    case 2:
+        q.add = (struct sgx_enclave_add_pages){
+            rnd() % 4 ? (uint64_t)memory + 8192 : address(), small(),   small(),
+            rnd() % 4 ? (uint64_t)memory + 4096 : address(), rnd() % 4, 0};
+        ioctl(fd, SGX_IOC_ENCLAVE_ADD_PAGES, &q);
+        break;
+    case 3:
+        q.init.sigstruct = address();
+        ioctl(fd, SGX_IOC_ENCLAVE_INIT, &q);
+        break;
+    case 4:
+        q.provision.fd = rnd() % 8;
+        ioctl(fd, SGX_IOC_ENCLAVE_PROVISION, &q);
+        break;
+    case 5:
+        q.restrict_ = (struct sgx_enclave_restrict_permissions){small(), small(), rnd() % 16, 0, 0};
+        ioctl(fd, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS, &q);
+        break;
+    case 6:
+        q.types = (struct sgx_enclave_modify_types){small(), small(), rnd() % 8, 0, 0};
+        ioctl(fd, SGX_IOC_ENCLAVE_MODIFY_TYPES, &q);
+        break;
+    case 7:
+        q.remove = (struct sgx_enclave_remove_pages){small(), small(), 0};
+        ioctl(fd, SGX_IOC_ENCLAVE_REMOVE_PAGES, &q);
+        break;
+    default:
+        ioctl(fd, 0xa400 | rnd() % 64 | (rnd() & 0xffff0000), address());
+        break;
+    }
+}
+
+static void one_mapping(int fd)
+{
+    const uint64_t at = somewhere(), len = (1 + rnd() % 32) * 4096;
+    switch (rnd() % 5) {
+    case 0:
+        mmap((void *)at, len, (int)(rnd() % 8), MAP_SHARED | MAP_FIXED, fd, 0);
+        break;
+    case 1:
+        mmap((void *)at, len, (int)(rnd() % 8), (rnd() % 2 ? MAP_PRIVATE : MAP_SHARED), fd, 0);
+        break;
+    case 2:
+        mprotect((void *)at, len, (int)(rnd() % 8));
+        break;
+    case 3:
+        munmap((void *)at, len);
+        break;
+    default:
+        mremap((void *)at, len, len * (1 + rnd() % 2), (int)(rnd() % 2));
+        break;
+    }
+}
+
+static void one_enclu(void)
+{
+    uint64_t a = rnd() % 12, b = address(), c = address(), d = address();
+    __asm__ volatile(".byte 0x0f, 0x01, 0xd7"
+                     : "+a"(a), "+b"(b), "+c"(c), "+d"(d)
+                     :
+                     : "memory", "cc");
+}
+
+static void reopen(int slot)
+{
+    if (fds[slot] >= 0)
+        close(fds[slot]);
+    fds[slot] = open(rnd() % 8 ? "/dev/sgx_enclave" : "/dev/sgx_provision", O_RDWR);
+}
+
+static void step(void)
+{
+    int fd = fds[rnd() % 4];
+    switch (rnd() % 8) {
+    case 0:
+        one_mapping(fd);
+        break;
+    case 1:
+    case 2:
+        one_enclu();
+        break;
+    case 3:
+        *(volatile uint8_t *)somewhere() += (uint8_t)(rnd() % 2);
+        break;
+    case 4:
+        if (rnd() % 64 == 0)
+            reopen(1 + (int)(rnd() % 3));
+        break;
+    default:
+        one_ioctl(fd);
+        break;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const int caught[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+    volatile long done = 0;
+    const long count = argc > 2 ? atol(argv[2]) : 10000;
+    state = argc > 1 ? strtoull(argv[1], NULL, 0) * 2654435761u + 88172645463325252ULL : 1;
+    memory = mmap(NULL, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    base = 0x200000000000ULL;
+    for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+        signal(caught[i], on_signal);
+    load_enclave(&real, "hello.layout", "hello.sig");
+    fds[0] = real.fd;
+    for (int i = 1; i < 4; i++) {
+        fds[i] = -1;
+        reopen(i);
+    }
+    sigsetjmp(recover, 1);
+    while (done < count) {
+        done++;
+        step();
+    }
+    printf("survived %ld steps\n", done);
+    return 0;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Signal behaviour of an ordinary program; its output must not depend on the device. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+extern char **environ;
+static volatile int count, on_stack, nested;
+static sigjmp_buf env;
+static char stack[65536];
+
+static void handler(int sig, siginfo_t *info, void *context)
+{
+    char here;
+    count++;
+    on_stack = &here >= stack && &here < stack + sizeof(stack);
+    if (info->si_value.sival_int == 77)
+        nested = 77;
+}
+
+static void fault(int sig, siginfo_t *info, void *context)
+{
+    char here;
+    on_stack = &here >= stack && &here < stack + sizeof(stack);
+    siglongjmp(env, sig);
+}
+
+static void skip(int sig, siginfo_t *info, void *context)
+{
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
+}
+
+static void set(int sig, void (*f)(int, siginfo_t *, void *), int flags)
+{
+    struct sigaction sa = {.sa_sigaction = f, .sa_flags = SA_SIGINFO | flags};
+    sigaction(sig, &sa, NULL);
+}
+
+static void masks(void)
+{
+    sigset_t all, old, now, pending;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old);
+    sigprocmask(SIG_SETMASK, NULL, &now);
+    printf("masked segv %d kill %d\n", sigismember(&now, SIGSEGV), sigismember(&now, SIGKILL));
+    count = 0;
+    raise(SIGUSR1);
+    raise(SIGUSR1);
+    sigpending(&pending);
+    printf("pending %d count %d\n", sigismember(&pending, SIGUSR1), count);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    printf("delivered %d\n", count);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_BLOCK, &all, &old);
+    raise(SIGUSR1);
+    int r = sigsuspend(&none);
+    printf("sigsuspend %d %d count %d\n", r, errno == EINTR, count);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+static void segv_blocked(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        sigset_t s;
+        sigemptyset(&s);
+        sigaddset(&s, SIGSEGV);
+        sigprocmask(SIG_BLOCK, &s, NULL);
+        raise(SIGSEGV); /* waits */
+        printf("segv waits\n");
+        fflush(stdout);
+        *(volatile int *)8 = 1; /* kills: a blocked fault */
+    }
+    int status;
+    waitpid(child, &status, 0);
+    printf("blocked fault: signal %d\n", WTERMSIG(status));
+}
+
+static void faults(void)
+{
+    stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)}, old;
+    sigaltstack(&ss, NULL);
+    sigaltstack(NULL, &old);
+    printf("altstack %d %zu\n", old.ss_sp == stack, old.ss_size);
+    set(SIGSEGV, fault, SA_ONSTACK);
+    set(SIGFPE, fault, SA_ONSTACK);
+    int sig = sigsetjmp(env, 1);
+    if (!sig)
+        *(volatile int *)8 = 1;
+    printf("fault %d onstack %d\n", sig, on_stack);
+    sig = sigsetjmp(env, 1);
+    if (!sig)
+        printf("%d\n", 1 / (count - count));
+    printf("fault %d onstack %d\n", sig, on_stack);
+    set(SIGILL, skip, 0);
+    __asm__ volatile("ud2");
+    printf("ud2 skipped\n");
+    set(SIGUSR2, handler, SA_ONSTACK);
+    raise(SIGUSR2);
+    printf("usr2 onstack %d\n", on_stack);
+    ss.ss_flags = SS_DISABLE;
+    sigaltstack(&ss, NULL);
+    raise(SIGUSR2);
+    printf("usr2 onstack %d\n", on_stack);
+    union sigval v = {.sival_int = 77};
+    sigqueue(getpid(), SIGUSR2, v);
+    printf("queued %d\n", nested);
+}
+
+static void vectors_survive(void)
+{
+    double x = 3.25;
+    set(SIGUSR1, handler, 0);
+    __asm__ volatile("movsd %0, %%xmm9\n\t" : : "m"(x) : "xmm9");
+    pid_t me = getpid();
+    long r;
+    __asm__ volatile("syscall"
+                     : "=a"(r)
+                     : "0"(62L), "D"((long)me), "S"((long)SIGUSR1)
+                     : "rcx", "r11", "memory");
+    double y;
+    __asm__ volatile("movsd %%xmm9, %0\n\t" : "=m"(y));
+    printf("xmm %s\n", x == y ? "kept" : "lost");
+}
+
+static void children(void)
+{
+    for (int i = 0; i < 20; i++) {
+        pid_t pid = vfork();
+        if (pid == 0)
+            execl("/bin/true", "true", NULL);
+        int status;
+        waitpid(pid, &status, 0);
+        if (status)
+            printf("vfork %d failed\n", i);
+    }
+    char *args[] = {"sh", "-c", "exit 5", NULL};
+    pid_t pid;
+    int status;
+    posix_spawn(&pid, "/bin/sh", NULL, NULL, args, environ);
+    waitpid(pid, &status, 0);
+    printf("spawn %d\n", WEXITSTATUS(status));
+    char *bad[] = {"none", NULL};
+    printf("enoent %d\n", posix_spawn(&pid, "/nonexistent", NULL, NULL, bad, environ) == ENOENT);
+    pid = fork();
+    if (pid == 0) {
+        signal(SIGTERM, SIG_DFL);
+        pause();
+    }
+    usleep(20000);
+    kill(pid, SIGTERM);
+    waitpid(pid, &status, 0);
+    printf("child killed by %d\n", WTERMSIG(status));
+}
+
+static void *thread(void *arg)
+{
+    for (int i = 0; i < 2000; i++)
+        pthread_kill(*(pthread_t *)arg, SIGUSR2);
+    return NULL;
+}
+
+static void threads(void)
+{
+    pthread_t self = pthread_self(), t[4];
+    count = 0;
+    for (int i = 0; i < 4; i++)
+        pthread_create(&t[i], NULL, thread, &self);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    printf("signals from threads: %s\n", count > 0 ? "some" : "none");
+    for (int i = 0; i < 200; i++) {
+        pthread_create(&t[0], NULL, thread, &self);
+        pthread_join(t[0], NULL);
+    }
+    printf("threads done\n");
+}
+
+int main(void)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    set(SIGUSR1, handler, 0);
+    masks();
+    segv_blocked();
+    faults();
+    vectors_survive();
+    children();
+    set(SIGUSR2, handler, 0);
+    threads();
+    raise(SIGKILL);
+}
