@@ -26,9 +26,8 @@ static int grow(struct fdtable *t, uint32_t want)
     if (!n)
         return -ENOMEM;
     memcpy(n, t->fds, t->size * sizeof(*n));
-    heap_free(t->fds);
-    t->fds = n;
-    t->size = size;
+    __atomic_store_n(&t->fds, n, __ATOMIC_RELEASE);
+    __atomic_store_n(&t->size, size, __ATOMIC_RELEASE);
     return 0;
 }
 
@@ -87,17 +86,38 @@ int fd_replace(int fd, struct file *f, bool cloexec)
     return err ? err : fd;
 }
 
+/* False when the description is being given back. */
+static bool get_unless_free(struct file *f)
+{
+    uint32_t refs = __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE);
+    while (refs)
+        if (__atomic_compare_exchange_n(&f->refs, &refs, refs + 1, true, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            return true;
+    return false;
+}
+
 struct file *fd_get(int fd)
 {
-    struct fdtable *t = &current_process()->fds;
-    struct file *f = NULL;
-    lock(&t->lock);
-    if (likely((uint32_t)fd < t->size && t->fds[fd].file)) {
-        f = t->fds[fd].file;
-        file_get(f);
+    struct process *p = current_process();
+    struct fdtable *t = &p->fds;
+    for (;;) {
+        uint32_t size = __atomic_load_n(&t->size, __ATOMIC_ACQUIRE);
+        struct fd_entry *fds = __atomic_load_n(&t->fds, __ATOMIC_ACQUIRE);
+        struct file *f =
+            (uint32_t)fd < size ? __atomic_load_n(&fds[fd].file, __ATOMIC_ACQUIRE) : NULL;
+        if (!f)
+            return NULL;
+        if (p->nthreads == 1) {
+            f->refs++;
+            return f;
+        }
+        if (get_unless_free(f)) {
+            if (likely(__atomic_load_n(&fds[fd].file, __ATOMIC_ACQUIRE) == f))
+                return f;
+            file_put(f);
+        }
     }
-    unlock(&t->lock);
-    return f;
 }
 
 struct file *fd_get_io(int fd)

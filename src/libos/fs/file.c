@@ -3,26 +3,61 @@
 #include "host/host.h"
 #include "libos/fs/vfs.h"
 #include "libos/sync/epoll.h"
-#include "libos/thread.h"
+#include "libos/process.h"
 
 uint32_t files_to_flush;
 
+/*
+ * Descriptions are only ever reused as descriptions: fd_get() may look at the count of one that is
+ * just being given back. Lock: leaf.
+ */
+static struct lock pool_lock;
+static struct file *pool; /* linked through `priv` */
+
+static struct file *take_from_pool(void)
+{
+    lock(&pool_lock);
+    struct file *f = pool;
+    if (f)
+        pool = f->priv;
+    unlock(&pool_lock);
+    return f ? f : heap_zalloc(sizeof(*f));
+}
+
+static void give_to_pool(struct file *f)
+{
+    lock(&pool_lock);
+    f->priv = pool;
+    pool = f;
+    unlock(&pool_lock);
+}
+
 struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_fd, uint32_t flags)
 {
-    struct file *f = heap_zalloc(sizeof(*f));
+    struct file *f = take_from_pool();
     if (!f)
         return NULL;
-    f->refs = 1;
+    memset((char *)f + sizeof(f->refs), 0, sizeof(*f) - sizeof(f->refs));
     f->ops = ops;
     f->kind = kind;
     f->host_fd = host_fd;
     f->flags = flags;
+    __atomic_store_n(&f->refs, 1, __ATOMIC_RELEASE);
     return f;
+}
+
+/* True when it was the last one. Without a second thread there is nobody to race with, and a locked
+ * instruction is a tenth of a small read(). */
+static bool drop_ref(struct file *f)
+{
+    if (current_process()->nthreads == 1)
+        return --f->refs == 0;
+    return ref_put(&f->refs);
 }
 
 void file_put(struct file *f)
 {
-    if (!f || !ref_put(&f->refs))
+    if (!f || !drop_ref(f))
         return;
     if (f->watches)
         epoll_forget_file(f);
@@ -31,7 +66,7 @@ void file_put(struct file *f)
     if (f->host_fd >= 0)
         host_close(f->host_fd);
     heap_free(f->path);
-    heap_free(f);
+    give_to_pool(f);
 }
 
 static bool may_read(const struct file *f)

@@ -76,7 +76,7 @@ enum file_kind {
 };
 
 struct file {
-    uint32_t refs;
+    uint32_t refs;  /* stays first: it outlives the rest (file.c) */
     uint32_t flags; /* O_ACCMODE and status flags; changed by F_SETFL */
     enum file_kind kind;
     int host_fd; /* -1: none */
@@ -122,11 +122,12 @@ struct fd_entry {
     struct file *file;
     bool cloexec;
 };
+/* Changed under the lock; looked up without it (fd_get). */
 struct fdtable {
     struct lock lock;
-    struct fd_entry *fds;
-    uint32_t size;       /* slots */
-    uint32_t first_free; /* no free slot below */
+    struct fd_entry *fds; /* an outgrown array is kept: somebody may be reading it */
+    uint32_t size;        /* slots; never more than `fds` has */
+    uint32_t first_free;  /* no free slot below */
 };
 
 int fdtable_init(struct fdtable *t);
@@ -201,9 +202,9 @@ int mounts_setup(void);
 
 struct fs_state {
     struct lock lock;
-    char *cwd;  /* absolute, normalised */
+    char *cwd;             /* absolute, normalised */
     struct file *cwd_file; /* the directory itself: it outlives its name; may be NULL */
-    char *root; /* chroot(2) directory, "/" */
+    char *root;            /* chroot(2) directory, "/" */
     uint32_t umask;
 };
 
