@@ -17,9 +17,10 @@ typedef uint64_t sigmask; /* bit n-1 stands for signal n */
 
 /* Results of a system call that a signal cut short: never seen by the application (see
  * proc/signal_deliver.c). The values are Linux's own. */
-#define ERESTARTSYS    512 /* restart if the handler has SA_RESTART, else EINTR */
-#define ERESTARTNOINTR 513 /* always restart */
-#define ERESTARTNOHAND 514 /* restart only if no handler runs, else EINTR */
+#define ERESTARTSYS           512 /* restart if the handler has SA_RESTART, else EINTR */
+#define ERESTARTNOINTR        513 /* always restart */
+#define ERESTARTNOHAND        514 /* restart only if no handler runs, else EINTR */
+#define ERESTART_RESTARTBLOCK 516 /* the same, by restart_syscall(2) with what time is left */
 
 #define likely(x)             __builtin_expect(!!(x), 1)
 #define unlikely(x)           __builtin_expect(!!(x), 0)

@@ -8,6 +8,7 @@
 #include "libos/lib/lock.h"
 #include "libos/entry/regs.h"
 #include "libos/proc/signal.h"
+#include <linux/time_types.h>
 
 struct process;
 struct vfork_saved;
@@ -18,6 +19,16 @@ struct vfork_saved;
 #define WORK_STOP    4u  /* the world is being stopped: park */
 #define WORK_KILL    8u  /* the thread is to end (exit_group, execve of another thread) */
 #define WORK_FAULT   16u /* fault describes a synchronous fault of the application */
+
+/* What restart_syscall(2) goes on with, after -ERESTART_RESTARTBLOCK. */
+struct restart {
+    long (*go_on)(struct restart *r); /* NULL: nothing */
+    int clock;
+    uint32_t count;
+    struct __kernel_timespec left; /* at `since`: time goes on while the process is stopped */
+    uint64_t since;                /* host CLOCK_MONOTONIC, ns */
+    void *user;
+};
 
 struct thread {
     struct thread *self;   /* 0: so that %gs:0 yields the pointer */
@@ -41,6 +52,7 @@ struct thread {
     void *robust_list;   /* application address */
     size_t robust_len;
 
+    struct restart restart;
     sigmask blocked;       /* changed by the thread itself only */
     sigmask waiting_for;   /* sigtimedwait: blocked, but wanted */
     sigmask saved_blocked; /* mask to restore after a sigsuspend-like call */
@@ -51,8 +63,8 @@ struct thread {
     struct fault_info fault;
     char comm[16];
     struct vfork_saved *vfork; /* the parent of the virtual child that runs here, or NULL */
-    uint32_t *set_tid[2];  /* where a new thread stores its id before it runs */
-    uint32_t vector_depth; /* platform: vector_begin() nesting */
+    uint32_t *set_tid[2];      /* where a new thread stores its id before it runs */
+    uint32_t vector_depth;     /* platform: vector_begin() nesting */
     char vector_area[4096 + 64];
 };
 

@@ -95,7 +95,7 @@ void syscall_dispatch(struct regs *r)
         vfork_before_call(nr);
     long ret = unlikely(log_level_now >= LOG_TRACE) ? traced(nr, r) : call(nr, r);
     r->rax = (uint64_t)ret;
-    if (unlikely(ret <= -ERESTARTSYS && ret >= -ERESTARTNOHAND))
+    if (unlikely(ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK))
         work_set(current(), WORK_SIGNAL);
 }
 

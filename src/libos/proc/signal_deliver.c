@@ -10,6 +10,7 @@
 #include "platform/platform.h"
 #include <asm/sigcontext.h>
 #include <asm/ucontext.h>
+#include <asm/unistd.h>
 
 struct frame {
     uint64_t pretcode;
@@ -129,11 +130,11 @@ static void settle_restart(struct regs *r, const struct ksigaction *a)
     if (r->orig_rax == (uint64_t)-1)
         return;
     long ret = (long)r->rax;
-    if (ret > -ERESTARTSYS || ret < -ERESTARTNOHAND)
+    if (ret > -ERESTARTSYS || ret < -ERESTART_RESTARTBLOCK)
         return;
     bool again = !a || ret == -ERESTARTNOINTR || (ret == -ERESTARTSYS && a->flags & SA_RESTART);
     if (again) {
-        r->rax = r->orig_rax;
+        r->rax = ret == -ERESTART_RESTARTBLOCK ? __NR_restart_syscall : r->orig_rax;
         r->rip -= 2; /* the `syscall` instruction stays in place when a site is rewritten */
     } else {
         r->rax = (uint64_t)-EINTR;

@@ -207,7 +207,7 @@ static long wait_on(int host_fd, void *uevents, int most, int64_t ns)
             return r;
         if (interrupted()) { /* what is ready counts more than the signal */
             r = host_pass(__NR_epoll_pwait, host_fd, (long)uevents, most, 0, 0, 0);
-            return r ? r : -ERESTARTNOHAND;
+            return r ? r : -EINTR; /* never restarted, by no flag (signal(7)) */
         }
         if (ns > 0) {
             uint64_t now = host_clock_ns(CLOCK_MONOTONIC);

@@ -37,7 +37,9 @@ int wait_mask_enter(const sigmask *uset, size_t size, bool *masked)
 long wait_mask_leave(bool masked, long r)
 {
     struct thread *t = current();
-    if (masked && r != -ERESTARTNOHAND) {
+    if (masked && (r == -ERESTARTNOHAND || r == -EINTR)) {
+        work_set(t, WORK_SIGNAL); /* delivery restores the mask, even if it finds nothing */
+    } else if (masked) {
         t->restore_blocked = false;
         signal_set_blocked(t, t->saved_blocked);
     }
@@ -138,11 +140,32 @@ static long poll_user(struct pollfd *ufds, uint32_t n, struct __kernel_timespec 
     return r;
 }
 
+static long poll_again(struct restart *r);
+
+/* The application sees no remaining time: a wait that goes on must know it itself. */
+static long poll_for(struct pollfd *ufds, uint32_t n, struct __kernel_timespec left)
+{
+    long r = poll_user(ufds, n, &left);
+    if (r != -ERESTARTNOHAND)
+        return r;
+    current()->restart = (struct restart){.go_on = poll_again,
+                                          .count = n,
+                                          .left = left,
+                                          .since = host_clock_ns(CLOCK_MONOTONIC),
+                                          .user = ufds};
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static long poll_again(struct restart *r)
+{
+    return poll_for(r->user, r->count, r->left);
+}
+
 SYSCALL3(poll, struct pollfd *, ufds, uint32_t, n, int, timeout_ms)
 {
     struct __kernel_timespec ts = {.tv_sec = timeout_ms / 1000,
                                    .tv_nsec = timeout_ms % 1000 * 1000000L};
-    return poll_user(ufds, n, timeout_ms < 0 ? NULL : &ts);
+    return timeout_ms < 0 ? poll_user(ufds, n, NULL) : poll_for(ufds, n, ts);
 }
 
 /* The remaining time goes back to the application; a place that cannot be written forbids a

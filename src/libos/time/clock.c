@@ -57,12 +57,12 @@ SYSCALL1(adjtimex, struct timex *, utx)
     return r >= 0 && put_user(utx, tx) ? -EFAULT : r;
 }
 
-static long sleep_on(int clock, int flags, const struct __kernel_timespec *ureq,
-                     struct __kernel_timespec *urem)
+static long sleep_again(struct restart *r);
+
+static long sleep_for(int clock, int flags, struct __kernel_timespec req,
+                      struct __kernel_timespec *urem)
 {
-    struct __kernel_timespec req, rem;
-    if (get_user(req, ureq))
-        return -EFAULT;
+    struct __kernel_timespec rem;
     for (;;) {
         rem = req;
         long r =
@@ -74,9 +74,41 @@ static long sleep_on(int clock, int flags, const struct __kernel_timespec *ureq,
         if (!(flags & TIMER_ABSTIME))
             req = rem;
     }
-    if (!(flags & TIMER_ABSTIME) && urem && put_user(urem, rem))
+    if (flags & TIMER_ABSTIME)
+        return -ERESTARTNOHAND;
+    if (urem && put_user(urem, rem))
         return -EFAULT;
-    return -ERESTARTNOHAND;
+    current()->restart = (struct restart){.go_on = sleep_again,
+                                          .clock = clock,
+                                          .left = rem,
+                                          .since = host_clock_ns(CLOCK_MONOTONIC),
+                                          .user = urem};
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static long sleep_again(struct restart *r)
+{
+    return sleep_for(r->clock, 0, r->left, r->user);
+}
+
+SYSCALL0(restart_syscall)
+{
+    struct restart r = current()->restart;
+    current()->restart.go_on = NULL;
+    uint64_t left = (uint64_t)MIN(r.left.tv_sec, (__kernel_time64_t)9000000000) * 1000000000 +
+                    (uint64_t)r.left.tv_nsec;
+    uint64_t gone = host_clock_ns(CLOCK_MONOTONIC) - r.since;
+    left = left > gone ? left - gone : 0;
+    r.left.tv_sec = (int64_t)(left / 1000000000);
+    r.left.tv_nsec = (int64_t)(left % 1000000000);
+    return r.go_on ? r.go_on(&r) : -EINTR;
+}
+
+static long sleep_on(int clock, int flags, const struct __kernel_timespec *ureq,
+                     struct __kernel_timespec *urem)
+{
+    struct __kernel_timespec req;
+    return get_user(req, ureq) ? -EFAULT : sleep_for(clock, flags, req, urem);
 }
 
 SYSCALL2(nanosleep, const struct __kernel_timespec *, ureq, struct __kernel_timespec *, urem)
