@@ -120,6 +120,8 @@ SYSCALL4(sendfile, int, out_fd, int, in_fd, int64_t *, uoff, size_t, n)
     long r = !in || !out ? -EBADF : check_ends(in, out);
     if (!r && uoff && !user_range_ok(uoff, 8))
         r = -EFAULT;
+    if (!r)
+        r = file_verify(in, 0, INT64_MAX);
     if (!r && host_to_host(in, out)) {
         r = pass(__NR_sendfile, out->host_fd, in->host_fd, (long)uoff, (long)n, 0, 0);
     } else if (!r) {
@@ -146,6 +148,8 @@ SYSCALL6(copy_file_range, int, in_fd, int64_t *, uin, int, out_fd, int64_t *, uo
         r = -EISDIR;
     if (!r && ((uin && !user_range_ok(uin, 8)) || (uout && !user_range_ok(uout, 8))))
         r = -EFAULT;
+    if (!r)
+        r = file_verify(in, 0, INT64_MAX);
     if (!r && host_to_host(in, out)) {
         r = pass(__NR_copy_file_range, in->host_fd, (long)uin, out->host_fd, (long)uout, (long)n,
                  0);
@@ -175,6 +179,8 @@ static long splice_like(long nr, int in_fd, int64_t *uin, int out_fd, int64_t *u
         r = -EFAULT;
     if (!r && !host_to_host(in, out))
         r = -EINVAL; /* callers fall back to read and write */
+    if (!r)
+        r = file_verify(in, 0, INT64_MAX);
     if (!r && nr == __NR_tee)
         r = pass(nr, in->host_fd, out->host_fd, (long)n, flags, 0, 0);
     else if (!r)

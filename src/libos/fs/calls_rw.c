@@ -91,6 +91,14 @@ static int take_iov(const struct iovec *uiov, unsigned long count, struct iovec 
     return 0;
 }
 
+static int verify_vector(struct file *f, const struct iovec *iov, unsigned long count, int64_t pos)
+{
+    size_t total = 0;
+    for (unsigned long i = 0; i < count; i++)
+        total += iov[i].iov_len;
+    return file_verify(f, MAX(pos, 0L), pos < 0 ? INT64_MAX : (int64_t)total);
+}
+
 /* One host call moves the whole vector, so that it stays atomic on pipes and sockets. */
 static ssize host_vector(struct file *f, const struct iovec *iov, unsigned long count, int64_t pos,
                          int flags, bool write)
@@ -102,6 +110,9 @@ static ssize host_vector(struct file *f, const struct iovec *iov, unsigned long 
         return -EBADF;
     if (f->host_fd < 0)
         return -EINVAL;
+    int err = write ? 0 : verify_vector(f, iov, count, pos);
+    if (err)
+        return err;
     for (;;) {
         ssize r = host_pass_blocking(nr, f->host_fd, (long)iov, (long)count, pos, 0, flags);
         if (r != -EINTR)

@@ -102,6 +102,37 @@ static ssize stream_write(struct file *f, const void *ubuf, size_t n)
     }
 }
 
+/*
+ * A read at the host's offset of a file that is not verified as a whole yet: what is verified must
+ * be what is read, even if another thread moves the offset in between.
+ */
+static ssize read_verified(struct file *f, void *ubuf, size_t n)
+{
+    lock(&f->pos_lock);
+    int64_t at = host_lseek(f->host_fd, 0, 1);
+    ssize r = at < 0 ? at : file_verify(f, at, (int64_t)n);
+    if (!r)
+        r = host_pread(f->host_fd, ubuf, n, at);
+    if (r > 0)
+        host_lseek(f->host_fd, at + r, 0);
+    unlock(&f->pos_lock);
+    return r;
+}
+
+static ssize read_host(struct file *f, void *ubuf, size_t n, int64_t pos)
+{
+    if (f->host_fd < 0)
+        return -EINVAL;
+    if (f->ops->verify) {
+        int whole = f->ops->verify(f, MAX(pos, 0L), pos >= 0 ? (int64_t)n : 0);
+        if (whole < 0)
+            return whole;
+        if (pos < 0 && !whole)
+            return read_verified(f, ubuf, n);
+    }
+    return pos >= 0 ? host_pread(f->host_fd, ubuf, n, pos) : stream_read(f, ubuf, n);
+}
+
 ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
 {
     if (!may_read(f))
@@ -111,11 +142,8 @@ ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
     if (unlikely(!user_range_ok(ubuf, n)))
         return -EFAULT;
     n = MIN(n, (size_t)0x7ffff000);
-    if (!f->ops->read) {
-        if (f->host_fd < 0)
-            return -EINVAL;
-        return pos >= 0 ? host_pread(f->host_fd, ubuf, n, pos) : stream_read(f, ubuf, n);
-    }
+    if (!f->ops->read)
+        return read_host(f, ubuf, n, pos);
     if (!f->seekable)
         return f->ops->read(f, ubuf, n, 0);
     if (pos >= 0)
@@ -163,6 +191,9 @@ ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
 ssize file_read_kernel(struct file *f, void *buf, size_t n, int64_t pos)
 {
     size_t done = 0;
+    int err = file_verify(f, pos, (int64_t)n);
+    if (err)
+        return err;
     while (done < n) {
         ssize r = f->ops->read
                       ? f->ops->read(f, (char *)buf + done, n - done, pos + (int64_t)done)

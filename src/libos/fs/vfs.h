@@ -54,8 +54,12 @@ struct file_ops {
      * by the memory manager, may be replaced with MAP_FIXED). NULL: host mapping of host_fd.
      */
     int (*mmap)(struct file *f, uintptr_t addr, size_t len, int prot, int flags, int64_t off);
-    /* Before a host mapping of host_fd is made (mmap is NULL): may refuse. */
-    int (*mmap_check)(struct file *f, size_t len, int64_t off);
+    /*
+     * Before the host's content of [off, off + n) is handed on as it is, mapped or copied (read,
+     * mmap are NULL): may refuse. Returns 1 when the whole file is good, 0 when this range is, or
+     * an errno. n = INT64_MAX: up to the end; n = 0 asks what is known.
+     */
+    int (*verify)(struct file *f, int64_t off, int64_t n);
     /* Shared mappings that are copies: write [addr, addr+len) back to `off`. */
     int (*mmap_sync)(struct file *f, uintptr_t addr, size_t len, int64_t off);
     /* The host descriptor to wait on for readiness; NULL with host_fd < 0: always ready. */
@@ -105,6 +109,13 @@ static inline void file_get(struct file *f)
     ref_get(&f->refs);
 }
 void file_put(struct file *f);
+
+/* ops->verify, where there is one. */
+static inline int file_verify(struct file *f, int64_t off, int64_t n)
+{
+    int r = f->ops->verify ? f->ops->verify(f, off, n) : 1;
+    return r < 0 ? r : 0;
+}
 
 /* Transfers at the file's own offset (read/write) or at `pos` (>= 0). */
 ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos);

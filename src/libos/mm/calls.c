@@ -102,6 +102,11 @@ static long remap(struct mm *mm, uintptr_t old, size_t old_len, size_t new_len, 
         return new_len <= old_len ? -EINVAL : -ENOMEM;
     if (flags & MREMAP_FIXED && !user_range_ok((void *)to, new_len))
         return -EINVAL;
+    if (v->file && new_len > old_len) {
+        int err = file_verify(v->file, v->offset + (int64_t)(old - v->start), (int64_t)new_len);
+        if (err)
+            return err;
+    }
     long p = host_mremap(old, old_len, new_len, flags, to);
     if (IS_ERR(p))
         return p;

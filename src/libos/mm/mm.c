@@ -41,7 +41,7 @@ static long map_host(uintptr_t addr, size_t len, int prot, int flags, struct fil
         return map_emulated(addr, len, prot, flags, f, off);
     if (f->host_fd < 0)
         return -ENODEV;
-    int err = f->ops->mmap_check ? f->ops->mmap_check(f, len, off) : 0;
+    int err = file_verify(f, off, (int64_t)len);
     return err ? err : host_mmap(addr, len, prot, flags, f->host_fd, off);
 }
 
