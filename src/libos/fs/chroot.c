@@ -5,6 +5,7 @@
 #include "libos/fs/policy.h"
 #include "libos/fs/vfs.h"
 #include <asm/unistd.h>
+#include <linux/fs.h>
 
 #define S_TYPE 0170000
 #define S_DIR  0040000
@@ -220,7 +221,7 @@ static int chroot_rename(struct mount *m, const char *from, const char *to, uint
     if (err)
         return err;
     if ((st.st_mode & S_TYPE) != S_DIR) {
-        err = changeable(m, from, true, "rename", host_from);
+        err = changeable(m, from, flags & RENAME_EXCHANGE, "rename", host_from);
         if (!err)
             err = changeable(m, to, true, "replace", host_to);
     }

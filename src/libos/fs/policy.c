@@ -14,8 +14,33 @@ enum file_class policy_classify(const char *host, const struct mf_trusted **entr
                                                                      : CLASS_DENIED;
 }
 
+/* What was said about which file, as hashes: a program that tries again and again floods no log. A
+ * collision costs a line; when the table is full every line is printed. */
+#define SAID_SLOTS 4096u
+enum saying { SAID_DENIED, SAID_UNKNOWN, SAID_TRUSTED };
+static uint64_t said[SAID_SLOTS]; /* 0: free; filled atomically */
+
+static bool first_time(const char *host, enum saying what)
+{
+    uint64_t hash = 0xcbf29ce484222325 + what; /* FNV-1a */
+    for (const char *p = host; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
+    hash |= 1;
+    for (uint32_t i = 0; i < 16; i++) {
+        uint64_t *slot = &said[((hash >> 32) + i) & (SAID_SLOTS - 1)], seen = 0;
+        if (__atomic_compare_exchange_n(slot, &seen, hash, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return true;
+        if (seen == hash)
+            return false;
+    }
+    return true;
+}
+
 void policy_log_denied(const char *host)
 {
+    if (log_level_now < LOG_WARNING || !first_time(host, SAID_DENIED))
+        return;
     log_warning("Disallowing access to file '%s': it is neither trusted nor allowed (add it to "
                 "sgx.trusted_files or sgx.allowed_files)",
                 host);
@@ -23,6 +48,8 @@ void policy_log_denied(const char *host)
 
 void policy_log_unknown(const char *host)
 {
+    if (log_level_now < LOG_WARNING || !first_time(host, SAID_UNKNOWN))
+        return;
     log_warning("Allowing access to unknown file '%s' (sgx.file_check_policy is "
                 "allow_all_but_log)",
                 host);
@@ -37,8 +64,9 @@ int policy_check_change(const char *host, bool writes, const char *what)
     case CLASS_TRUSTED:
         if (!writes)
             return 0;
-        log_error("Disallowing to %s trusted file '%s': its content is fixed by the manifest", what,
-                  host);
+        if (first_time(host, SAID_TRUSTED))
+            log_error("Disallowing to %s trusted file '%s': its content is fixed by the manifest",
+                      what, host);
         return -EACCES;
     case CLASS_UNKNOWN_OK:
         policy_log_unknown(host);
