@@ -64,7 +64,7 @@ struct trusted_file {
 
 /* ---- contents, by index of their manifest entry ---- */
 
-static struct lock contents_lock; /* above heap_lock and region_lock; guards what follows */
+static struct lock contents_lock; /* above heap_lock; guards what follows */
 static struct content **contents;
 static bool sidecar_tried;
 static void *sidecar_index; /* a copy of the sidecar's header and index; NULL: no sidecar */
@@ -86,15 +86,14 @@ static void load_sidecar(void)
          h.total_size != (uint64_t)st.st_size || h.count > run.manifest.image->trusted.count))
         err = -EBADMSG;
     size_t len = sizeof(h) + (err ? 0 : h.count) * sizeof(struct trees_entry);
-    void *index = err ? NULL : region_alloc(PAGE_UP(len));
+    void *index = err ? NULL : heap_alloc(len);
     if (index && host_pread(run.trees_fd, index, len, 0) == (ssize)len &&
         memcmp(index, &h, sizeof(h)) == 0) {
         sidecar_index = index;
         sidecar_size = (uint64_t)st.st_size;
         return;
     }
-    if (index)
-        region_free(index, PAGE_UP(len));
+    heap_free(index);
     log_warning("the Merkle trees beside the manifest ('%s.manifest.trees') are damaged: trusted "
                 "files are hashed as a whole instead; run gramine-manifest again",
                 run.name);
@@ -128,11 +127,11 @@ static struct content *content_make(const struct mf_trusted *entry)
 
 static struct content *content_of(const struct mf_trusted *entry)
 {
-    size_t bytes = PAGE_UP(run.manifest.image->trusted.count * sizeof(*contents));
+    size_t bytes = run.manifest.image->trusted.count * sizeof(*contents);
     struct content *c = NULL;
     lock(&contents_lock);
     if (!contents)
-        contents = region_alloc(bytes);
+        contents = heap_zalloc(bytes);
     if (contents) {
         struct content **slot = &contents[entry - mf_trusted_files(&run.manifest)];
         if (!*slot)
@@ -145,21 +144,19 @@ static struct content *content_of(const struct mf_trusted *entry)
 
 /* ---- scratch memory: one spare piece is kept ---- */
 
-#define SCRATCH_SIZE PAGE_UP(sizeof(struct verify_scratch))
-
 static struct verify_scratch *spare; /* exchanged atomically */
 
 static struct verify_scratch *scratch_get(void)
 {
     struct verify_scratch *w = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQUIRE);
-    return w ? w : region_alloc(SCRATCH_SIZE);
+    return w ? w : heap_alloc(sizeof(*w));
 }
 
 static void scratch_put(struct verify_scratch *w)
 {
     struct verify_scratch *none = NULL;
     if (!__atomic_compare_exchange_n(&spare, &none, w, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        region_free(w, SCRATCH_SIZE);
+        heap_free(w);
 }
 
 /* ---- verification, under content.lock ---- */
