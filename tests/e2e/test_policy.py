@@ -225,16 +225,15 @@ def test_changed_while_open(inside, name, options):
     """The program stops after its first read; the file changes; it reads again, and opens again."""
     inside.prepare(options=options)
     path = inside.path(name)
-    script = inside.folder / 'out' / 'go'
     program = PRELUDE + f'''
 fd = os.open({str(path)!r}, os.O_RDONLY)
 while os.read(fd, 1 << 20): pass
 print("ready", flush=True)
 input()
+time.sleep(0.05)  # a file's identity is believed for about a millisecond
 print(attempt(os.pread, fd, 4096, 0), attempt(os.open, {str(path)!r}, os.O_RDONLY) == "EPERM" or
       attempt(lambda: len(content({str(path)!r}))))
 '''
-    del script
     with subprocess.Popen([inside.build / 'bin' / 'gramine-direct', inside.folder / 'app', '-I', '-S', '-c', program],
                           cwd=inside.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as child:
