@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #define MOST_FDS     4096
-#define MOST_MAPPING (4UL << 30)
-#define LARGEST_FILE (64L << 20)
+#define MOST_MAPPING (64UL << 20)
+#define LARGEST_FILE (4L << 20)
 #define PAGE         4096UL
 #define MOCK_PID     4242
 #define PATTERN      0x5a
@@ -167,13 +167,16 @@ void mock_seed(uint64_t seed)
     random_state = seed * 2 + 1;
 }
 
-static long give_random(unsigned char *p, size_t n)
+static long give_random(void *to, size_t n)
 {
+    unsigned char buf[4096];
+    n = n < sizeof(buf) ? n : sizeof(buf);
     for (size_t i = 0; i < n; i++) {
         random_state = random_state * 6364136223846793005UL + 1442695040888963407UL;
-        p[i] = (unsigned char)(random_state >> 56);
+        buf[i] = (unsigned char)(random_state >> 56);
     }
-    return (long)n;
+    mock_memory(to, n, SYS_getrandom);
+    return mock_uaccess_copy(to, buf, n) ? -EFAULT : (long)n;
 }
 
 /* ---- descriptors ---- */
@@ -235,7 +238,7 @@ static long map(const long a[6])
 {
     uintptr_t at = (uintptr_t)a[0];
     size_t len = ((size_t)a[1] + PAGE - 1) & ~(PAGE - 1);
-    long flags = a[3];
+    long flags = (a[3] & ~(MAP_POPULATE | MAP_LOCKED)) | MAP_NORESERVE;
     if (!(flags & MAP_ANONYMOUS) && !holds(a[4], SYS_mmap))
         return -EBADF;
     if (!a[1] || (size_t)a[1] > MOST_MAPPING)
@@ -403,14 +406,16 @@ static long two_files(long nr, const long a[6])
     return mock_kernel(nr, a[0], a[1], a[2], a[3], n, a[5]);
 }
 
-static long futex(const long a[6])
+static long futex(const long a[6], bool blocking)
 {
     long cmd = a[1] & 127;
     if (cmd == 0 || cmd == 9) { /* FUTEX_WAIT, FUTEX_WAIT_BITSET: nobody is there to wake us */
         if (*(volatile uint32_t *)a[0] != (uint32_t)a[2])
             return -EAGAIN;
-        if (!a[3] && cmd == 0)
+        if (!blocking)
             mock_violation("a lock is taken twice", SYS_futex);
+        if (!a[3])
+            mock_leave(MOCK_STUCK, 0);
         return -ETIMEDOUT;
     }
     return 0;
@@ -420,9 +425,11 @@ static long wait_call(long nr, const long a[6])
 {
     struct timespec none = {0, 0};
     if (nr == SYS_ppoll) {
-        for (long i = 0; i < a[1]; i++)
-            if (((struct pollfd *)a[0])[i].fd >= 0)
-                holds(((struct pollfd *)a[0])[i].fd, nr);
+        for (long i = 0; i < a[1]; i++) {
+            struct pollfd p;
+            if (!mock_uaccess_copy(&p, (struct pollfd *)a[0] + i, sizeof(p)) && p.fd >= 0)
+                holds(p.fd, nr);
+        }
         return mock_kernel(nr, a[0], a[1], (long)&none, 0, 8, 0);
     }
     if (!holds(a[0], nr))
@@ -448,7 +455,7 @@ static long on_fd(long nr, const long a[6])
     return holds(a[0], nr) ? mock_kernel(nr, a[0], a[1], a[2], a[3], a[4], a[5]) : -EBADF;
 }
 
-static long perform(long nr, const long a[6])
+static long perform(long nr, const long a[6], bool blocking)
 {
     if (mock_is_path_call(nr)) {
         long r = mock_path_call(nr, a);
@@ -528,9 +535,9 @@ static long perform(long nr, const long a[6])
     case SYS_epoll_pwait2:
         return wait_call(nr, a);
     case SYS_futex:
-        return futex(a);
+        return futex(a, blocking);
     case SYS_getrandom:
-        return give_random((unsigned char *)a[0], (size_t)a[1] > 4096 ? 4096 : (size_t)a[1]);
+        return give_random((void *)a[0], (size_t)a[1]);
     case SYS_clock_gettime:
     case SYS_clock_getres:
         mock_memory((void *)a[1], 16, nr);
@@ -570,33 +577,32 @@ static long perform(long nr, const long a[6])
 
 long mock_call(long nr, const long a[6], bool blocking)
 {
-    (void)blocking;
     if (nr == SYS_write && a[0] == 2) /* log lines */
         return getenv("MOCK_LOG") ? write(2, (void *)a[1], (size_t)a[2]) : a[2];
     calls++;
     bool hit = fault_kind != MOCK_NONE &&
                (calls == fault_nth || (fault_onwards && calls > fault_nth)) && nr != SYS_exit_group;
     if (!hit)
-        return perform(nr, a);
+        return perform(nr, a, blocking);
     befell = nr;
     long args[6];
     memcpy(args, a, sizeof(args));
     switch (fault_kind) {
     case MOCK_ERRNO:
         if (nr == SYS_close)
-            perform(nr, a);
+            perform(nr, a, blocking);
         return -fault_value;
     case MOCK_SHORT:
         if (is_transfer(nr) && nr != SYS_getrandom && nr != SYS_getdents64 &&
             nr != SYS_readlinkat && args[2] > fault_value)
             args[2] = fault_value;
-        return perform(nr, args);
+        return perform(nr, args, blocking);
     case MOCK_LIE_MORE: {
-        long r = perform(nr, a);
+        long r = perform(nr, a, blocking);
         return is_transfer(nr) ? (long)(asked(nr, a) + (size_t)fault_value) : r;
     }
     case MOCK_LIE:
-        perform(nr, a);
+        perform(nr, a, blocking);
         return fault_value;
     case MOCK_NONE:
         break;

@@ -62,8 +62,15 @@ bool mock_in_window(uintptr_t p, size_t n);
 /* Deterministic randomness for the library OS; `seed` restarts it. */
 void mock_seed(uint64_t seed);
 
-/* What ended mock_enter(). */
-enum mock_end { MOCK_RETURNED, MOCK_RESUMED, MOCK_EXITED, MOCK_SIGNALLED, MOCK_THREAD_ENDED };
+/* What ended mock_enter(). MOCK_STUCK: the thread sleeps and nobody is there to wake it. */
+enum mock_end {
+    MOCK_RETURNED,
+    MOCK_RESUMED,
+    MOCK_EXITED,
+    MOCK_SIGNALLED,
+    MOCK_THREAD_ENDED,
+    MOCK_STUCK
+};
 /* Runs `fn(arg)`; a jump into the application or the end of the process comes back here. *value:
  * exit status or signal. */
 enum mock_end mock_enter(void (*fn)(void *), void *arg, int *value);
