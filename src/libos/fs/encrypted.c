@@ -211,9 +211,13 @@ static int create_node(const struct mount *m, const char *host, uint32_t mode, s
     if (fd < 0)
         return fd;
     err = host_fstat(fd, &st);
-    lock(&nodes_lock);
-    err = err ? err : new_node(fd, false, &st, m, host, true, out);
-    unlock(&nodes_lock);
+    if (err) {
+        host_close(fd);
+    } else {
+        lock(&nodes_lock);
+        err = new_node(fd, false, &st, m, host, true, out);
+        unlock(&nodes_lock);
+    }
     if (err)
         host_unlink(host, false);
     return err;

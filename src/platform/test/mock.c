@@ -575,6 +575,8 @@ static long perform(long nr, const long a[6], bool blocking)
     return -ENOSYS;
 }
 
+void __sanitizer_print_stack_trace(void);
+
 long mock_call(long nr, const long a[6], bool blocking)
 {
     if (nr == SYS_write && a[0] == 2) /* log lines */
@@ -585,6 +587,8 @@ long mock_call(long nr, const long a[6], bool blocking)
     if (!hit)
         return perform(nr, a, blocking);
     befell = nr;
+    if (getenv("MOCK_TRACE"))
+        __sanitizer_print_stack_trace();
     long args[6];
     memcpy(args, a, sizeof(args));
     switch (fault_kind) {

@@ -4,6 +4,7 @@
  * directory and to the application's window of addresses, and fails, shortens or falsifies what a
  * test asks for. What no host call of a correct library OS contains ends the program with a message
  * (a descriptor that is not the library OS's, memory outside the window, the guarded page run).
+ * MOCK_LOG in the environment shows log lines, MOCK_TRACE where a fault befell.
  * Includes neither libc's nor the kernel's headers, so that both sides can include it.
  */
 #pragma once
