@@ -2,6 +2,7 @@
 #include "platform/test/world.h"
 #include "libos/log.h"
 #include "libos/process.h"
+#include "libos/proc/vfork.h"
 #include "libos/entry/syscall.h"
 #include "libos/sync/futex.h"
 #include "crypto/crypto.h"
@@ -73,10 +74,20 @@ char *world_memory(size_t size)
     return IS_ERR(p) ? NULL : (char *)p;
 }
 
+/* A virtual child (vfork) ends: there is no process for it. */
+static void end_child(void *arg)
+{
+    (void)arg;
+    vfork_commit();
+}
+
 void world_reset(void)
 {
     struct process *p = first_process;
     struct thread *t = current();
+    int value;
+    if (t->vfork)
+        mock_enter(end_child, NULL, &value);
     fd_close_all(p);
     mm_clear(&p->mm);
     mock_clear_window();
