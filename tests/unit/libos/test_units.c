@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Pieces of the library OS against models: the set of mappings, formatted text, instruction
+ * lengths. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "libos/entry/insn.h"
+#include "libos/process.h"
+#include "platform/test/world.h"
+#include <linux/mman.h>
+
+int snprintf(char *buf, size_t size, const char *format, ...);
+void *popen(const char *command, const char *mode);
+int pclose(void *f);
+char *fgets(char *buf, int size, void *f);
+unsigned long strtoul(const char *s, char **end, int base);
+char *strstr(const char *s, const char *what);
+int printf(const char *format, ...);
+
+static uint64_t state_ = 88172645463325252UL;
+
+static uint64_t next(void)
+{
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    return state_ ^= state_ << 17;
+}
+
+/* ---- vma.c against one byte of protection per page ---- */
+
+#define PAGES 256
+#define BASE  0x10000000UL
+
+static const struct file_ops no_ops = {.name = "model"};
+
+static void compare_vmas(struct mm *mm, const uint8_t *prot, const int64_t *offset)
+{
+    size_t page = 0, total = 0;
+    for (size_t i = 0; i < mm->count; i++) {
+        struct vma *v = &mm->vmas[i];
+        size_t from = (v->start - BASE) / PAGE_SIZE, to = (v->end - BASE) / PAGE_SIZE;
+        assert_true(from < to && from >= page && to <= PAGES);
+        for (; page < from; page++)
+            assert_int_equal(prot[page], 0xff);
+        for (; page < to; page++, total += PAGE_SIZE) {
+            assert_int_equal(prot[page], v->prot);
+            if (v->file)
+                assert_int_equal(offset[page], v->offset + (int64_t)((page - from) * PAGE_SIZE));
+            else
+                assert_int_equal(offset[page], -1);
+        }
+        if (i && v[-1].end == v->start && v[-1].prot == v->prot && v[-1].file == v->file)
+            assert_true(v->file && v[-1].offset + (int64_t)(v[-1].end - v[-1].start) != v->offset);
+    }
+    for (; page < PAGES; page++)
+        assert_int_equal(prot[page], 0xff);
+    assert_int_equal(mm->total, total);
+}
+
+static void test_vmas(void **state)
+{
+    uint8_t prot[PAGES];
+    int64_t offset[PAGES];
+    struct mm mm;
+    (void)state;
+    struct file *f = file_new(&no_ops, FILE_REGULAR, -1, 0);
+    size_t heap = heap_in_use();
+    assert_int_equal(mm_init(&mm), 0);
+    memset(prot, 0xff, sizeof(prot));
+    for (int round = 0; round < 20000; round++) {
+        size_t a = next() % PAGES, n = 1 + next() % MIN(PAGES - a, (size_t)(next() % 8 ? 8 : 200));
+        uintptr_t start = BASE + a * PAGE_SIZE, end = start + n * PAGE_SIZE;
+        int p = (int)(next() % 8);
+        switch (next() % 4) {
+        case 0:
+            assert_int_equal(vma_remove(&mm, start, end), 0);
+            memset(prot + a, 0xff, n);
+            break;
+        case 1:
+            assert_int_equal(vma_set_prot(&mm, start, end, p), 0);
+            for (size_t i = a; i < a + n; i++)
+                prot[i] = prot[i] == 0xff ? 0xff : (uint8_t)p;
+            break;
+        default: {
+            bool file = next() % 2;
+            int64_t off =
+                next() % 2 ? (int64_t)(a * PAGE_SIZE) : (int64_t)(next() % 64 * PAGE_SIZE);
+            struct vma v = {.start = start,
+                            .end = end,
+                            .prot = p,
+                            .flags = MAP_PRIVATE,
+                            .file = file ? f : NULL,
+                            .offset = file ? off : 0};
+            assert_int_equal(vma_insert(&mm, &v), 0);
+            for (size_t i = 0; i < n; i++) {
+                prot[a + i] = (uint8_t)p;
+                offset[a + i] = file ? off + (int64_t)(i * PAGE_SIZE) : -1;
+            }
+        }
+        }
+        compare_vmas(&mm, prot, offset);
+    }
+    assert_int_equal(vma_remove(&mm, 0, UINTPTR_MAX & ~PAGE_MASK), 0);
+    assert_int_equal(mm.count, 0);
+    assert_int_equal(f->refs, 1); /* every reference that the mappings held came back */
+    heap_free(mm.vmas);
+    assert_int_equal(heap_in_use(), heap);
+    file_put(f);
+}
+
+/* ---- printf.c against libc ---- */
+
+#define SAME(...)                                                \
+    do {                                                         \
+        char ours[64], theirs[64];                               \
+        for (size_t size = 1; size <= sizeof(ours); size += 7) { \
+            int a = fmt(ours, size, __VA_ARGS__);                \
+            int b = snprintf(theirs, size, __VA_ARGS__);         \
+            assert_int_equal(a, b);                              \
+            assert_string_equal(ours, theirs);                   \
+        }                                                        \
+    } while (0)
+
+static void test_format(void **state)
+{
+    static const long values[] = {0, 1, -1, 9, 10, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, 255};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+        long v = values[i];
+        SAME("%ld|%lu|%lx|%lX", v, (unsigned long)v, (unsigned long)v, (unsigned long)v);
+        SAME("%d|%u|%x|%o", (int)v, (unsigned)v, (unsigned)v, (unsigned)v);
+        SAME("%8ld|%-8ld|%08ld", v, v, v);
+        SAME("%*d|%-*d|%05d", 7, (int)v, 7, (int)v, (int)v);
+        SAME("%.3d|%6.4d|%zu", (int)v, (int)v, (size_t)v);
+    }
+    SAME("%s|%5s|%-5s|%.2s|%.*s", "abc", "abc", "abc", "abc", 1, "abc");
+    SAME("%c%%%c|%p", 'x', 'y', (void *)0x1234);
+    assert_int_equal(fmt(NULL, 0, "%d", 12345), 5);
+}
+
+/* ---- insn.c against objdump ---- */
+
+/* Text of the C library, as objdump divides it: each length that we give must be objdump's. */
+static void test_instructions(void **state)
+{
+    (void)state;
+    void *f = popen("objdump -d -w -j .text "
+                    "/lib/x86_64-linux-gnu/libc.so.6 2>/dev/null | head -n 200000",
+                    "r");
+    char line[512];
+    unsigned long known = 0, unknown = 0;
+    if (!f)
+        skip();
+    while (fgets(line, sizeof(line), f)) {
+        uint8_t code[16];
+        size_t n = 0;
+        char *p = strchr(line, ':');
+        if (line[0] != ' ' || !p || p[1] != '\t')
+            continue;
+        for (p += 2; n < 15 && p[0] != ' ' && p[0] != '\t' && p[0] != '\n'; p += 3) {
+            char hex[3] = {p[0], p[1], 0};
+            code[n++] = (uint8_t)strtoul(hex, NULL, 16);
+        }
+        if (strstr(line, "(bad)"))
+            continue;
+        size_t length = insn_length(code, n);
+        if (length && length != n)
+            fail_msg("%zu bytes, not %zu: %s", n, length, line);
+        /* Never longer than what may be read, and no byte behind it is looked at. */
+        assert_int_equal(insn_length(code, n - 1), 0);
+        length ? known++ : unknown++;
+    }
+    pclose(f);
+    if (!known)
+        skip();
+    printf("%lu instructions, %lu not known\n", known, unknown);
+    assert_true(known > 20 * unknown);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vmas),
+        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_instructions),
+    };
+    world_start();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    world_finish();
+    return failed;
+}
