@@ -28,6 +28,8 @@ static void usage(FILE *to, const char *name)
         "Usage: %s [OPTIONS] PROGRAM [ARGS...]\n\n"
         "Runs a program on the software SGX device: it finds /dev/sgx_enclave and ENCLU as on a\n"
         "machine with SGX2. For development and tests: it protects nothing.\n\n"
+        "  --inject-aex MICROSECONDS\n"
+        "                interrupt enclaves at random times, this far apart on average\n"
         "  --stats       count transitions and print the numbers at the end\n"
         "  --fuses FILE  the platform's secret (default ~/.local/state/adyton/sgx-fuses)\n"
         "  --quiet       do not print the notice that the device gives no confidentiality\n",
@@ -167,17 +169,25 @@ static int start(const char *name, const char *fuses, bool stats, char **argv)
     return 1;
 }
 
+static bool valid_interval(const char *text)
+{
+    char *end;
+    unsigned long v = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && v >= 10 && v <= 1000000;
+}
+
 int cmd_sgxemu(int argc, char **argv)
 {
     static const struct option options[] = {
         {"stats", no_argument, NULL, 's'},
         {"fuses", required_argument, NULL, 'f'},
+        {"inject-aex", required_argument, NULL, 'i'},
         {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     char path[PATH_MAX];
-    const char *fuses = NULL;
+    const char *fuses = NULL, *inject = "0";
     bool stats = false, quiet = false;
     int c;
     optind = 0;
@@ -190,6 +200,8 @@ int cmd_sgxemu(int argc, char **argv)
             stats = true;
         } else if (c == 'f') {
             fuses = optarg;
+        } else if (c == 'i' && valid_interval(optarg)) {
+            inject = optarg;
         } else if (c == 'q') {
             quiet = true;
         } else {
@@ -216,5 +228,8 @@ int cmd_sgxemu(int argc, char **argv)
     if (!quiet)
         fprintf(stderr, "adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for "
                         "development and tests only\n");
+    char hex[20];
+    snprintf(hex, sizeof(hex), "%lx", strtoul(inject, NULL, 10));
+    setenv("ADYTON_SGXEMU_INJECT", hex, 1);
     return start(argv[0], fuses, stats, argv + optind);
 }

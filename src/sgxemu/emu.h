@@ -61,6 +61,7 @@ struct thread {
     uint64_t pending;           /* reserved signals that wait because the program blocks them */
     siginfo_t pending_info[32];
     struct altstack altstack;
+    int32_t timer;       /* of AEX injection; -1: none */
     struct thread *next; /* all regions ever made */
 };
 
@@ -73,6 +74,7 @@ struct settings {
     char exe[4096];   /* absolute path of the program */
     char fuses[4096]; /* path of the fuse file */
     bool stats;
+    uint32_t inject; /* mean microseconds between injected AEXs; 0: none */
     bool cpuid_faults; /* CPUID traps, so that its SGX leaves can be shown */
     uint64_t xcr0;
     uint64_t vdso_enclu;   /* the ENCLU of __vdso_sgx_enter_enclave, 0: none */
@@ -130,6 +132,9 @@ void regs_from_uc(struct sgx_regs *r, const struct ucontext *uc);
 void regs_to_uc(struct ucontext *uc, const struct sgx_regs *r);
 
 #define KICK_VALUE ((void *)EMU_BASE) /* si_ptr of the driver's inter-processor interrupt */
+
+/* Arms the thread's next injected AEX (--inject-aex). */
+void transition_arm(struct thread *t);
 
 /* driver/ */
 enum { FAULT_SIGNAL, FAULT_RETRY, FAULT_BUS };

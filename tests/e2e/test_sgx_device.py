@@ -46,7 +46,7 @@ def example(tmp_path_factory):
     shutil.copytree(ROOT / "examples/sgx-hello", where,
                     ignore=shutil.ignore_patterns("*.bin", "*.elf", "*.sig", "key.pem", "hello", "hello-vdso", "bench"))
     subprocess.run(["make", "-s", f"BUILD={BUILD}", f"ROOT={ROOT}"], cwd=where, check=True)
-    for name in ("storm", "fuzz"):
+    for name in ("storm", "fuzz", "driver"):
         subprocess.run(["cc", "-std=gnu17", "-O2", "-w", f"-I{ROOT}/src", "-I.", "-o", name, PROGRAMS / f"{name}.c",
                         "host.c", "enter.S", *LIBS], cwd=where, check=True)
     subprocess.run(["cc", "-O2", "-w", "-o", "signals", PROGRAMS / "signals.c", "-lpthread"], cwd=where, check=True)
@@ -82,6 +82,26 @@ def test_hello(device, example):
     assert "unsealed: sealed secret" in again.stdout
     other = device("./hello", "sealed", cwd=example, fuses=example / "other-fuses")
     assert "unsealed: refused" in other.stdout
+
+
+def test_driver_rules(device, example):
+    r = device("./driver", cwd=example)
+    assert r.stdout == "159 passed, 0 failed\n" and r.returncode == 0
+
+
+@pytest.mark.parametrize("interval", [20, 200])
+def test_random_interruption(device, example, interval):
+    options = ("--quiet", "--stats", "--inject-aex", str(interval))
+    (example / "sealed2").unlink(missing_ok=True)
+    want = device("./hello", "sealed2", cwd=example)
+    (example / "sealed2").unlink()
+    got = device("./hello", "sealed2", cwd=example, options=options)
+    assert got.stdout == want.stdout and got.returncode == 0
+    aexs = int(got.stderr.splitlines()[-1].split("AEX ")[1].split(",")[0])
+    assert aexs > 100
+    assert device("./hello-vdso", cwd=example, options=options).stdout == device("./hello-vdso", cwd=example).stdout
+    storm = device("./storm", "3000", cwd=example, options=options)
+    assert storm.returncode == 0 and storm.stdout.startswith("errors 0, count right")
 
 
 def test_hello_through_the_vdso(device, example):
@@ -235,7 +255,7 @@ def test_as_an_ordinary_user(device, example):
     assert r.returncode == 0 and "fork: child fine, parent sees +5" in r.stdout, r.stderr
 
 
-@pytest.mark.parametrize("args,status", [((), 2), (("--nonsense",), 2), (("/nonexistent",), 127), (("/etc/passwd",), 126)])
+@pytest.mark.parametrize("args,status", [((), 2), (("--inject-aex", "x", "true"), 2), (("--inject-aex", "1", "true"), 2), (("--nonsense",), 2), (("/nonexistent",), 127), (("/etc/passwd",), 126)])
 def test_usage(args, status):
     r = native(ADYTON, "sgxemu", "--quiet", *args)
     assert r.returncode == status and r.stderr

@@ -43,5 +43,6 @@ struct thread *thread_new(void)
     unlock(&list_lock);
     t->cpu.xcr0 = settings.xcr0;
     t->altstack.flags = SS_DISABLE;
+    t->timer = -1;
     return t;
 }

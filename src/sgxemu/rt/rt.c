@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-#include "sgxemu/rt/rt.h"
-#include <asm/errno.h>
+#include "sgxemu/emu.h"
 #include <linux/mman.h>
 #include <linux/futex.h>
 #include <stdarg.h>
@@ -150,34 +149,43 @@ void *emu_map(size_t size, size_t align)
     }
 }
 
+/* The thread's region knows it; before the first region exists, the kernel. */
 static uint32_t own_tid(void)
 {
+    if ((uint64_t)__builtin_frame_address(0) - EMU_HEAP < 1ULL << 43)
+        return thread_self()->tid;
     return (uint32_t)sys(__NR_gettid);
 }
 
 void lock(emu_lock *l)
 {
     const uint32_t me = own_tid();
+    uint32_t waiting = 0; /* who has slept must assume that others sleep, too */
     for (unsigned round = 0;; round++) {
-        uint32_t owner = __sync_val_compare_and_swap(l, 0, me);
+        uint32_t owner = __sync_val_compare_and_swap(l, 0, me | waiting);
         if (owner == 0)
             return;
         if (round < 64) {
             __builtin_ia32_pause();
             continue;
         }
+        if (!(owner & FUTEX_WAITERS) &&
+            !__sync_bool_compare_and_swap(l, owner, owner | FUTEX_WAITERS))
+            continue;
+        waiting = FUTEX_WAITERS;
+        owner |= FUTEX_WAITERS;
         /* Sleep a little; then see whether the owner still lives. */
         struct {
             int64_t sec, nsec;
         } wait = {0, 2000000};
         sys(__NR_futex, l, FUTEX_WAIT, owner, &wait, 0, 0);
-        if (*l == owner && sys(__NR_tkill, owner, 0) == -ESRCH)
+        if (*l == owner && sys(__NR_tkill, owner & FUTEX_TID_MASK, 0) == -ESRCH)
             __sync_bool_compare_and_swap(l, owner, 0);
     }
 }
 
 void unlock(emu_lock *l)
 {
-    __atomic_store_n(l, 0, __ATOMIC_RELEASE);
-    sys(__NR_futex, l, FUTEX_WAKE, 1, 0, 0, 0);
+    if (__atomic_exchange_n(l, 0, __ATOMIC_RELEASE) & FUTEX_WAITERS)
+        sys(__NR_futex, l, FUTEX_WAKE, 1, 0, 0, 0);
 }

@@ -111,6 +111,25 @@ static void count(uint32_t leaf)
         __sync_fetch_and_add(counter, 1);
 }
 
+/* A one-shot timer whose signal is an "interrupt" for the enclave, after a random time. */
+void transition_arm(struct thread *t)
+{
+    struct {
+        int64_t interval_sec, interval_nsec, sec, nsec;
+    } when = {0};
+    uint32_t random = 0;
+    if (t->timer < 0) {
+        struct sigevent event = {.sigev_signo = SIGILL, .sigev_notify = SIGEV_THREAD_ID};
+        event.sigev_value.sival_ptr = KICK_VALUE;
+        event.sigev_notify_thread_id = (int)t->tid;
+        if (sys(__NR_timer_create, 1 /* CLOCK_MONOTONIC */, &event, &t->timer))
+            die("no timer for AEX injection", NULL);
+    }
+    sys(__NR_getrandom, &random, sizeof(random), 0);
+    when.nsec = 1 + (int64_t)(random % (2 * settings.inject)) * 1000;
+    sys(__NR_timer_settime, t->timer, 0, &when, 0);
+}
+
 void transition_enclu(struct thread *t, struct ucontext *uc)
 {
     struct sgx_regs r;
@@ -126,8 +145,11 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
     }
     if (!fault.vector) {
         count(leaf);
-        if (t->cpu.in_enclave)
+        if (t->cpu.in_enclave) {
             dispatch_on(t);
+            if (settings.inject && (leaf == SGX_EENTER || leaf == SGX_ERESUME))
+                transition_arm(t);
+        }
         regs_to_uc(uc, &r);
         return;
     }

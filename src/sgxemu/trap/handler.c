@@ -183,7 +183,8 @@ static bool classify(struct thread *t, struct ucontext *uc, int sig, const sigin
 /* The driver's inter-processor interrupt: an AEX and nothing more (driver_kick). */
 static bool is_kick(int sig, const siginfo_t *info)
 {
-    return sig == SIGILL && info->si_code == SI_QUEUE && info->si_ptr == KICK_VALUE;
+    return sig == SIGILL && (info->si_code == SI_QUEUE || info->si_code == SI_TIMER) &&
+           info->si_ptr == KICK_VALUE;
 }
 
 static void in_enclave(struct thread *t, struct ucontext *uc, int sig, siginfo_t *info)
