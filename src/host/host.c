@@ -35,6 +35,12 @@ int host_open(const char *path, uint32_t flags, uint32_t mode)
     return descriptor(CALL4(__NR_openat, HOST_AT_FDCWD, path, flags | 02000000u, mode));
 }
 
+int host_open_blocking(const char *path, uint32_t flags, uint32_t mode)
+{
+    return descriptor(host_syscall_blocking(__NR_openat, HOST_AT_FDCWD, (long)path,
+                                            flags | 02000000u, mode, 0, 0));
+}
+
 int host_close(int fd)
 {
     return status(CALL1(__NR_close, fd));
@@ -107,8 +113,7 @@ int host_symlink(const char *target, const char *path)
 
 int host_link(const char *from, const char *to, bool follow)
 {
-    return status(
-        CALL5(__NR_linkat, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, follow ? 0x400 : 0));
+    return status(CALL5(__NR_linkat, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, follow ? 0x400 : 0));
 }
 
 int host_rename(const char *from, const char *to, uint32_t flags)

@@ -17,6 +17,8 @@
 
 /* ---- files ---- */
 int host_open(const char *path, uint32_t flags, uint32_t mode);
+/* The same, blocking: a FIFO waits for its other end. */
+int host_open_blocking(const char *path, uint32_t flags, uint32_t mode);
 int host_close(int fd);
 /* `buf` may be application memory: the host then reports -EFAULT. */
 ssize host_pread(int fd, void *buf, size_t n, int64_t off);

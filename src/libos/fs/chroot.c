@@ -4,11 +4,13 @@
 #include "libos/fs/dir.h"
 #include "libos/fs/policy.h"
 #include "libos/fs/vfs.h"
+#include "libos/thread.h"
 #include <asm/unistd.h>
 #include <linux/fs.h>
 
 #define S_TYPE 0170000
 #define S_DIR  0040000
+#define S_FIFO 0010000
 #define S_REG  0100000
 
 static int64_t regular_size(struct file *f)
@@ -43,9 +45,24 @@ int file_from_host(int fd, uint32_t flags, struct file **out)
     return 0;
 }
 
+/* Opening a FIFO waits and can be interrupted; opening anything else is done in any case. */
+static int open_waiting(const char *host, uint32_t flags, uint32_t mode)
+{
+    struct stat st;
+    for (;;) {
+        int fd = host_open_blocking(host, flags, mode);
+        if (fd != -EINTR)
+            return fd;
+        if (!interrupted())
+            continue;
+        bool fifo = host_stat(host, true, &st) == 0 && (st.st_mode & S_TYPE) == S_FIFO;
+        return fifo ? -ERESTARTSYS : host_open(host, flags, mode);
+    }
+}
+
 static int open_host(const char *host, uint32_t flags, uint32_t mode, struct file **out)
 {
-    int fd = host_open(host, flags, mode);
+    int fd = open_waiting(host, flags, mode);
     if (fd < 0)
         return fd;
     int err = file_from_host(fd, flags, out);

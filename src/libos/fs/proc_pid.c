@@ -203,7 +203,7 @@ static ssize write_oom(const struct pseudo_ref *r, const char *buf, size_t n)
     int fd = host_open("/proc/self/oom_score_adj", O_WRONLY, 0);
     if (fd < 0)
         return fd;
-    ssize w = host_write(fd, buf, n);
+    ssize w = host_pwrite(fd, buf, n, 0);
     host_close(fd);
     return w;
 }

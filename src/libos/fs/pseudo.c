@@ -64,9 +64,7 @@ int text_add_host(struct text *t, const char *host)
     ssize n = 0;
     size_t start = t->len;
     while (reserve(t, PAGE_SIZE) && t->len - start < HOST_TEXT_MOST) {
-        n = host_read(fd, t->data + t->len, t->capacity - t->len);
-        if (n == -EINTR)
-            continue;
+        n = host_pread(fd, t->data + t->len, t->capacity - t->len, (int64_t)(t->len - start));
         if (n <= 0)
             break;
         t->len += (size_t)n;

@@ -227,11 +227,12 @@ static int reopen(const struct tmp_inode *i, uint32_t flags)
     char path[32];
     fmt(path, sizeof(path), "/proc/self/fd/%d", i->memfd);
     flags &= ~(uint32_t)(O_CREAT | O_EXCL | O_NOFOLLOW | O_TMPFILE);
+    if (!S_ISFIFO(i->mode)) /* under the lock: not to be stopped in between */
+        return host_open(path, flags, 0);
     for (;;) { /* one end of a FIFO waits for the other */
-        long fd =
-            host_pass_blocking(__NR_openat, HOST_AT_FDCWD, (long)path, flags | O_CLOEXEC, 0, 0, 0);
+        int fd = host_open_blocking(path, flags, 0);
         if (fd != -EINTR)
-            return (int)fd;
+            return fd;
         if (interrupted())
             return -ERESTARTSYS;
     }
