@@ -3,6 +3,7 @@
 #include "check.h"
 #include <linux/futex.h>
 #include <pthread.h>
+#include <semaphore.h>
 
 static int word, other;
 static volatile int woken;
@@ -229,6 +230,89 @@ static void robustness(void)
     SYS("get_robust_list nowhere", SYS_get_robust_list, 0, BAD_LOW, &size);
 }
 
+static struct {
+    sem_t ask, answer;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    int count;
+} * common;
+
+static void in_child(void)
+{
+    for (int i = 0; i < 100; i++) {
+        sem_wait(&common->ask);
+        common->count++;
+        sem_post(&common->answer);
+    }
+    pthread_mutex_lock(&common->mutex);
+    common->count = 1000;
+    pthread_cond_broadcast(&common->cond);
+    pthread_mutex_unlock(&common->mutex);
+    sem_wait(&common->ask);
+    pthread_mutex_lock(&common->mutex);
+    _exit(0); /* with the mutex */
+}
+
+static void noted(int sig)
+{
+    woken = sig;
+}
+
+/* The words lie in memory that a child shares. */
+static void between_processes(void)
+{
+    common = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    NEED(common != MAP_FAILED);
+    pthread_mutexattr_t a;
+    pthread_condattr_t c;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&common->mutex, &a);
+    pthread_condattr_init(&c);
+    pthread_condattr_setpshared(&c, PTHREAD_PROCESS_SHARED);
+    pthread_cond_init(&common->cond, &c);
+    sem_init(&common->ask, 1, 0);
+    sem_init(&common->answer, 1, 0);
+    pid_t pid = fork();
+    if (!pid)
+        in_child();
+    for (int i = 0; i < 100; i++) {
+        sem_post(&common->ask);
+        struct timespec limit = in_ms(CLOCK_REALTIME, 20000);
+        NEED(sem_timedwait(&common->answer, &limit) == 0);
+    }
+    VALUE("semaphores", common->count >= 100);
+    pthread_mutex_lock(&common->mutex);
+    struct timespec limit = in_ms(CLOCK_REALTIME, 20000);
+    int err = 0;
+    while (common->count < 1000 && !err)
+        err = pthread_cond_timedwait(&common->cond, &common->mutex, &limit);
+    pthread_mutex_unlock(&common->mutex);
+    VALUE("condition", err);
+    sem_post(&common->ask);
+    waitpid(pid, NULL, 0);
+    say("the mutex's owner died", "%s", errno_name(pthread_mutex_lock(&common->mutex)));
+
+    limit = in_ms(CLOCK_REALTIME, 30);
+    TRY("semaphore, time out", sem_timedwait(&common->answer, &limit));
+    struct timespec relative = {0, 30000000};
+    int *shared = &common->count;
+    *shared = 5;
+    TRY("shared, time out", futex(shared, FUTEX_WAIT, 5, &relative, NULL, 0));
+    TRY("shared, other value", futex(shared, FUTEX_WAIT, 4, NULL, NULL, 0));
+    TRY("shared, no bits", futex(shared, FUTEX_WAIT_BITSET, 5, NULL, NULL, 0));
+    TRY("shared, nobody to wake", futex(shared, FUTEX_WAKE, 1, NULL, NULL, 0));
+    TRY("shared, requeue to nowhere", futex(shared, FUTEX_REQUEUE, 1, (void *)1, (int *)8, 0));
+    struct sigaction act = {.sa_handler = noted};
+    sigaction(SIGALRM, &act, NULL);
+    ualarm(30000, 0);
+    TRY("shared, interrupted", futex(shared, FUTEX_WAIT_BITSET, 5, NULL, NULL, -1));
+    VALUE("handler ran", woken == SIGALRM);
+    munmap(common, PAGE);
+    TRY("shared, unmapped", futex(shared, FUTEX_WAIT, 5, NULL, NULL, 0));
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -237,5 +321,6 @@ int main(int argc, char **argv)
     requeueing();
     operations();
     robustness();
+    between_processes();
     return 0;
 }

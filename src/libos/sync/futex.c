@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * Futexes (futex(2)) of one process: wait queues of our own, keyed by address. Waiters sleep in
- * park(); the word is only ever read through uaccess.
+ * Futexes (futex(2)). Those of one process are wait queues of our own, keyed by address: waiters
+ * sleep in park(), and the word is only ever read through uaccess. A word in a shared mapping that
+ * is not declared FUTEX_PRIVATE_FLAG may have waiters in other processes: the host's futex, as the
+ * mapping is the host's.
  * Lock order: bucket locks in ascending address, above heap_lock; never together with process.lock.
  */
 #include "libos/sync/futex.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/process.h"
+#include <asm/unistd.h>
 #include <linux/futex.h>
+#include <linux/mman.h>
 #include <linux/time.h>
 
 #define BUCKETS 256
@@ -152,8 +156,35 @@ static long futex_wake(uint32_t *uaddr, int n, uint32_t bitset)
     return woken;
 }
 
+static bool in_shared_mapping(uint32_t *uaddr)
+{
+    struct mm *mm = &current()->process->mm;
+    lock(&mm->lock);
+    struct vma *v = vma_find(mm, (uintptr_t)uaddr);
+    bool shared = v && v->start <= (uintptr_t)uaddr && v->flags & MAP_SHARED;
+    unlock(&mm->lock);
+    return shared;
+}
+
+static long shared_wait(uint32_t *uaddr, uint32_t val, uint64_t deadline, uint32_t bitset)
+{
+    struct __kernel_timespec ts = {.tv_sec = (long long)(deadline / 1000000000),
+                                   .tv_nsec = (long long)(deadline % 1000000000)};
+    long until = deadline == HOST_NO_DEADLINE ? 0 : (long)&ts;
+    for (;;) {
+        long r =
+            host_pass_blocking(__NR_futex, (long)uaddr, FUTEX_WAIT_BITSET, val, until, 0, bitset);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
 int futex_wake_address(uint32_t *uaddr, int n)
 {
+    if (in_shared_mapping(uaddr))
+        return (int)host_pass(__NR_futex, (long)uaddr, FUTEX_WAKE, n, 0, 0, 0);
     return (int)futex_wake(uaddr, n, FUTEX_BITSET_MATCH_ANY);
 }
 
@@ -285,6 +316,27 @@ static int take_timeout(const struct __kernel_timespec *uts, int op, uint64_t *d
     return 0;
 }
 
+static long shared_futex(uint32_t *uaddr, int cmd, uint32_t val, unsigned long val2,
+                         uint32_t *uaddr2, uint32_t val3, uint64_t deadline)
+{
+    switch (cmd) {
+    case FUTEX_WAIT:
+        return shared_wait(uaddr, val, deadline, FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAIT_BITSET:
+        return shared_wait(uaddr, val, deadline, val3);
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET:
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+    case FUTEX_WAKE_OP:
+        if (libos_range(uaddr2, 4))
+            return -EFAULT;
+        return host_pass(__NR_futex, (long)uaddr, cmd, val, (long)val2, (long)uaddr2, val3);
+    default:
+        return -ENOSYS;
+    }
+}
+
 SYSCALL6(futex, uint32_t *, uaddr, int, op, uint32_t, val, unsigned long, arg4, uint32_t *, uaddr2,
          uint32_t, val3)
 {
@@ -299,6 +351,8 @@ SYSCALL6(futex, uint32_t *, uaddr, int, op, uint32_t, val, unsigned long, arg4, 
         if (err)
             return err;
     }
+    if (!(op & FUTEX_PRIVATE_FLAG) && in_shared_mapping(uaddr))
+        return shared_futex(uaddr, cmd, val, arg4, uaddr2, val3, deadline);
     switch (cmd) {
     case FUTEX_WAIT:
         return futex_wait(uaddr, val, deadline, FUTEX_BITSET_MATCH_ANY);
@@ -319,12 +373,20 @@ SYSCALL6(futex, uint32_t *, uaddr, int, op, uint32_t, val, unsigned long, arg4, 
     }
 }
 
+/* What exit_group and SIGKILL leave held is the host's to mark: no code of ours runs then, and only
+ * other processes, waiting in the host, can care. */
+static void host_robust_list(const void *head)
+{
+    host_pass(__NR_set_robust_list, (long)head, sizeof(struct robust_list_head), 0, 0, 0, 0);
+}
+
 SYSCALL2(set_robust_list, void *, head, size_t, len)
 {
     if (len != sizeof(struct robust_list_head))
         return -EINVAL;
     current()->robust_list = head;
     current()->robust_len = len;
+    host_robust_list(libos_range(head, len) ? NULL : head);
     return 0;
 }
 
@@ -364,7 +426,10 @@ static void owner_died(struct thread *t, uintptr_t entry, long offset, bool pend
 void futex_robust_exit(struct thread *t)
 {
     struct robust_list_head head;
-    if (!t->robust_list || copy_from_user(&head, t->robust_list, sizeof(head)))
+    if (!t->robust_list)
+        return;
+    host_robust_list(NULL);
+    if (copy_from_user(&head, t->robust_list, sizeof(head)))
         return;
     uintptr_t end = (uintptr_t)t->robust_list, at = (uintptr_t)head.list.next & ~1UL;
     uintptr_t pending = (uintptr_t)head.list_op_pending & ~1UL;
