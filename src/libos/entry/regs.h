@@ -10,5 +10,16 @@ struct regs {
     uint64_t rip, rflags, rsp;
 };
 _Static_assert(sizeof(struct regs) == 152, "entry.S");
+_Static_assert(offsetof(struct regs, rbp) == 32, "entry.S");
+_Static_assert(offsetof(struct regs, r10) == 56, "entry.S");
+_Static_assert(offsetof(struct regs, r9) == 64, "entry.S");
+_Static_assert(offsetof(struct regs, r8) == 72, "entry.S");
+_Static_assert(offsetof(struct regs, rax) == 80, "entry.S");
+_Static_assert(offsetof(struct regs, rdx) == 96, "entry.S");
+_Static_assert(offsetof(struct regs, rsi) == 104, "entry.S");
+_Static_assert(offsetof(struct regs, rdi) == 112, "entry.S");
+_Static_assert(offsetof(struct regs, rip) == 128, "entry.S");
+_Static_assert(offsetof(struct regs, rflags) == 136, "entry.S");
+_Static_assert(offsetof(struct regs, rsp) == 144, "entry.S");
 
 #define REGS_SIZE 152

@@ -279,5 +279,6 @@ long signal_return(struct thread *t, struct regs *r)
         t->altstack = (struct sigaltstack_state){(uint64_t)uc.uc_stack.ss_sp, uc.uc_stack.ss_size,
                                                  (uint32_t)uc.uc_stack.ss_flags};
     signal_set_blocked(t, mask);
+    work_set(t, WORK_SIGNAL); /* all registers changed: not the quick way back */
     return (long)r->rax;
 }

@@ -5,6 +5,7 @@
 #include "libos/thread.h"
 
 extern const char libos_syscall_entry[], libos_trap_entry[], libos_async_entry[];
+extern const char libos_quick_exit[], libos_quick_exit_end[];
 extern const char libos_exit[], libos_exit_flags[], libos_exit_end[];
 extern const char host_blocking_check[], host_blocking_insn[], host_blocking_eintr[];
 extern const char uaccess_begin[], uaccess_end[], uaccess_fixup[];

@@ -10,6 +10,20 @@
 #define T_WORK 32
 #define T_FRAME 40
 
+#define R_RBP 32
+#define R_R10 56
+#define R_R9 64
+#define R_R8 72
+#define R_RAX 80
+#define R_RDX 96
+#define R_RSI 104
+#define R_RDI 112
+#define R_RIP 128
+#define R_RFLAGS 136
+#define R_RSP 144
+/* What sahf cannot restore: TF DF NT RF AC ID. */
+#define FLAGS_ODD 0x254500
+
 	.text
 
 /* Kernel entry point of the program: hand the initial stack to C. */
@@ -60,13 +74,46 @@ _start:
 libos_syscall_entry:
 	SAVE_REGS
 	call syscall_dispatch
-	/* fall through */
+
+/*
+ * The quick way back. C has kept the callee-saved registers but %rbp, %rcx and %r11 are the call's, so seven
+ * registers, the flags and the stack pointer are all there is to restore. What changes the frame
+ * beyond %rax (signals, execve) sets a work bit. The same rule as for libos_exit below: a host
+ * signal in here sends us to libos_exit.
+ */
+	.globl libos_quick_exit, libos_quick_exit_end
+libos_quick_exit:
+	cmpl $0, %gs:T_WORK
+	jne libos_exit
+	movq R_RFLAGS(%rsp), %r11
+	testl $FLAGS_ODD, %r11d
+	jnz libos_exit
+	movl %r11d, %eax
+	shrl $11, %eax
+	andl $1, %eax
+	movl %r11d, %ecx
+	movb %cl, %ah
+	addb $127, %al               /* OF */
+	sahf                         /* SF ZF AF PF CF */
+	movq R_RAX(%rsp), %rax
+	movq R_RDI(%rsp), %rdi
+	movq R_RSI(%rsp), %rsi
+	movq R_RDX(%rsp), %rdx
+	movq R_RBP(%rsp), %rbp       /* cleared on the way in: end of the backtrace */
+	movq R_R10(%rsp), %r10
+	movq R_R8(%rsp), %r8
+	movq R_R9(%rsp), %r9
+	movq R_RIP(%rsp), %rcx
+	movq R_RSP(%rsp), %rsp
+	jmp *%rcx
+libos_quick_exit_end:
 
 /*
  * Back to the application with the registers at %rsp. Until the final jump nothing of the frame is
  * changed, so that a host signal in here can send us back to libos_exit (trap.c).
  */
 	.globl libos_exit, libos_exit_end
+	.p2align 4
 libos_exit:
 	cmpl $0, %gs:T_WORK
 	jne 1f

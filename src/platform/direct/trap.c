@@ -122,7 +122,8 @@ static void redirect(struct thread *t, struct sigcontext *c)
 {
     if (within(c->rip, host_blocking_check, host_blocking_insn + 1)) {
         c->rip = (uintptr_t)host_blocking_eintr;
-    } else if (within(c->rip, libos_exit, libos_exit_end)) {
+    } else if (within(c->rip, libos_exit, libos_exit_end) ||
+               within(c->rip, libos_quick_exit, libos_quick_exit_end)) {
         c->rsp = t->kstack_frame;
         c->rip = (uintptr_t)libos_exit;
     } else if (!within(c->rip, libos_text_start, libos_text_end) && !patch_is_stub(c->rip)) {
