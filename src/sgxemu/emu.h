@@ -74,7 +74,7 @@ struct settings {
     char exe[4096];   /* absolute path of the program */
     char fuses[4096]; /* path of the fuse file */
     bool stats;
-    uint32_t inject; /* mean microseconds between injected AEXs; 0: none */
+    uint32_t inject;   /* mean microseconds between injected AEXs; 0: none */
     bool cpuid_faults; /* CPUID traps, so that its SGX leaves can be shown */
     uint64_t xcr0;
     uint64_t vdso_enclu;   /* the ENCLU of __vdso_sgx_enter_enclave, 0: none */

@@ -18,8 +18,9 @@ struct vma {
     const char *name;     /* static "[heap]", "[stack]", "[vdso]" or NULL */
 };
 
-#define VMA_INTERNAL 0x40000000 /* stubs of the system-call patcher: the application's, but ours \
-                                 */
+#define VMA_INTERNAL                                                            \
+    0x40000000 /* stubs of the system-call patcher: the application's, but ours \
+                */
 
 struct mm {
     struct lock lock; /* held over each change, host call included */

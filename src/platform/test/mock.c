@@ -32,6 +32,7 @@ static char scratch[64];
 static enum mock_fault fault_kind;
 static long fault_value, fault_nth, calls, befell = -1;
 static bool fault_onwards;
+static unsigned interruptions; /* of one injection */
 
 void mock_violation(const char *what, long nr)
 {
@@ -123,6 +124,7 @@ void mock_finish(void)
 
 void mock_inject(enum mock_fault kind, long value, long nth, bool onwards)
 {
+    interruptions = 0;
     fault_kind = kind;
     fault_value = value;
     fault_nth = nth;
@@ -595,6 +597,9 @@ long mock_call(long nr, const long a[6], bool blocking)
     case MOCK_ERRNO:
         if (nr == SYS_close)
             perform(nr, a, blocking);
+        /* A host that fails every wait keeps its caller waiting for ever. */
+        if (blocking && fault_onwards && ++interruptions > 1000)
+            mock_leave(MOCK_STUCK, 0);
         return -fault_value;
     case MOCK_SHORT:
         if (is_transfer(nr) && nr != SYS_getrandom && nr != SYS_getdents64 &&
