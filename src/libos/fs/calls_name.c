@@ -479,11 +479,12 @@ static int resolve_dir(const char *upath, struct path *p)
         err = vfs_stat(p, true, &st);
     if (!err && (st.st_mode & 0170000) != 0040000)
         err = -ENOTDIR;
-    if (!err && p->mount->ops->access)
-        err = p->mount->ops->access(p->mount, p->rel, 1, 0);
-    if (err == -ENOENT && mounts_imply(p->abs))
-        err = 0;
-    return err ? err : path_physical(p);
+    if (err)
+        return err;
+    err = p->mount->ops->access ? p->mount->ops->access(p->mount, p->rel, 1, 0) : 0;
+    if (err && !(err == -ENOENT && mounts_imply(p->abs)))
+        return err;
+    return path_physical(p);
 }
 
 SYSCALL1(chdir, const char *, upath)
