@@ -89,6 +89,12 @@ static void arguments(void)
     for (int i = 1; i < 99; i++)
         many[i] = long_argument;
     run("arguments too long together", me, many, environ);
+    char **short_ones = calloc(400001, sizeof(*short_ones));
+    NEED(short_ones);
+    for (int i = 0; i < 400000; i++)
+        short_ones[i] = "";
+    run("too many arguments", me, short_ones, environ);
+    free(short_ones);
 }
 
 static void write_file(const char *path, const void *data, size_t n, mode_t mode)

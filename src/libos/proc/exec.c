@@ -307,6 +307,18 @@ static int copy_strings(struct strings *out, char *const *uptr)
     return err;
 }
 
+/* Strings and their pointers: what execve(2) holds against its limit. */
+static size_t argument_bytes(const struct strings *argv, const struct strings *envp)
+{
+    return argv->len + envp->len + (argv->count + envp->count) * sizeof(char *);
+}
+
+/* A quarter of the stack, at least 32 pages, at most MOST_ARG_BYTES. */
+static size_t argument_limit(struct process *p)
+{
+    return MAX(MIN(p->limits[RLIMIT_STACK].rlim_cur / 4, MOST_ARG_BYTES), 32 * PAGE_SIZE);
+}
+
 static long execve_at(int dirfd, const char *upath, char *const *uargv, char *const *uenvp,
                       int flags)
 {
@@ -333,6 +345,8 @@ static long execve_at(int dirfd, const char *upath, char *const *uargv, char *co
         err = strings_add(&argv, "");
     if (!err)
         err = copy_strings(&envp, uenvp);
+    if (!err && argument_bytes(&argv, &envp) > argument_limit(current_process()))
+        err = -E2BIG;
     if (!err)
         err = exec_program(p->abs, name, &argv, &envp, p);
     strings_free(&argv);
