@@ -353,3 +353,70 @@ commit; select count(*), sum(b) from t; pragma journal_mode = wal; update t set 
 select sum(b) from t; .mode csv
 select * from t where a between 98 and 102; select * from missing;
 ''')
+
+
+# --- a database on mounts that are not the host's files ------------------------------------------
+
+DATABASE = r'''
+import fcntl, os, sqlite3, struct, sys
+folder = sys.argv[1]
+for mode in ('delete', 'truncate', 'persist', 'wal'):
+    base = sqlite3.connect(f'{folder}/{mode}.db')
+    print(base.execute(f'pragma journal_mode={mode}').fetchone())
+    base.execute('create table t(a, b)')
+    with base:
+        base.executemany('insert into t values (?, ?)', ((n, 'v' * 50) for n in range(2000)))
+    try:
+        with base:
+            base.execute('update t set a = a + 1')
+            raise KeyError
+    except KeyError:
+        pass
+    print(base.execute('select sum(a), count(*) from t').fetchone(),
+          base.execute('pragma integrity_check').fetchone())
+    base.close()
+name = f'{folder}/locked'
+with open(name, 'w+') as file, open(name) as reader:
+    file.write('x' * 100)
+    file.flush()
+    def lock(of, command, kind, whence=0, start=0, length=0, pid=0):
+        try:
+            got = fcntl.fcntl(of, command, struct.pack('hhqqi4x', kind, whence, start, length, pid))
+            print(struct.unpack('hhqqi4x', got)[:4])
+        except OSError as error:
+            print(error)
+    R, W, U = fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK
+    lock(file, fcntl.F_GETLK, W)
+    lock(file, fcntl.F_SETLK, W, 0, 10, 20)
+    lock(file, fcntl.F_SETLKW, U, 0, 10, 20)
+    lock(file, fcntl.F_SETLK, R, 2, -10, 5)
+    lock(file, fcntl.F_SETLK, R, 1, -200, 5)
+    lock(file, fcntl.F_SETLK, R, 3)
+    lock(file, fcntl.F_SETLK, 9)
+    lock(reader, fcntl.F_SETLK, W)
+    lock(reader, fcntl.F_SETLK, R)
+    lock(file, fcntl.F_GETLK, U)
+    lock(file, fcntl.F_OFD_SETLK, W, pid=5)
+    for how in (fcntl.LOCK_EX, fcntl.LOCK_UN, fcntl.LOCK_SH | fcntl.LOCK_NB, 0):
+        try:
+            fcntl.flock(file, how)
+            print('flock')
+        except OSError as error:
+            print(error)
+'''
+
+
+@pytest.mark.parametrize('kind', ['encrypted', 'tmpfs'])
+def test_database_and_locks_on_mount(kind, tmp_path, run_native, run_inside):
+    for name in ('native', 'host'):
+        (tmp_path / name).mkdir()
+    mount = {'type': kind, 'path': '/data'}
+    extras = {'fs.mounts': [mount]}
+    if kind == 'encrypted':
+        mount.update(uri=f'file:{tmp_path}/host', key_name='key')
+        extras['fs.insecure__keys.key'] = '00112233445566778899aabbccddeeff'
+    native = run_native([PYTHON, '-c', DATABASE, tmp_path / 'native'])
+    inside = run_inside([PYTHON, '-c', DATABASE, '/data'], extras=extras)
+    assert native.status == 0, str(native)
+    assert (inside.out, inside.status) == (native.out, native.status), \
+        f'native: {native}\ninside: {inside}'

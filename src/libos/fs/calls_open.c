@@ -180,25 +180,14 @@ static long status_flags(struct file *f, bool set, unsigned long value)
     return r;
 }
 
-static bool takes_pointer(int cmd)
-{
-    return cmd == F_GETLK || cmd == F_SETLK || cmd == F_SETLKW || cmd == F_OFD_GETLK ||
-           cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW || cmd == F_SETOWN_EX || cmd == F_GETOWN_EX;
-}
-
 static long pass(struct file *f, int cmd, unsigned long arg)
 {
     if (f->host_fd < 0)
         return -EINVAL;
-    if (takes_pointer(cmd) && !user_range_ok((void *)arg, sizeof(struct flock)))
+    if ((cmd == F_SETOWN_EX || cmd == F_GETOWN_EX) &&
+        !user_range_ok((void *)arg, sizeof(struct f_owner_ex)))
         return -EFAULT;
-    for (;;) {
-        long r = host_pass_blocking(__NR_fcntl, f->host_fd, cmd, (long)arg, 0, 0, 0);
-        if (r != -EINTR)
-            return r;
-        if (interrupted())
-            return -ERESTARTSYS;
-    }
+    return host_pass(__NR_fcntl, f->host_fd, cmd, (long)arg, 0, 0, 0);
 }
 
 SYSCALL3(fcntl, int, fd, int, cmd, unsigned long, arg)
@@ -220,23 +209,16 @@ SYSCALL3(fcntl, int, fd, int, cmd, unsigned long, arg)
     case F_SETFL:
         r = status_flags(f, cmd == F_SETFL, arg);
         break;
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+        r = f->flags & O_PATH ? -EBADF : file_lock(f, cmd, (void *)arg);
+        break;
     default:
         r = f->flags & O_PATH ? -EBADF : pass(f, cmd, arg);
-    }
-    file_put(f);
-    return r;
-}
-
-SYSCALL2(flock, int, fd, int, op)
-{
-    struct file *f = fd_get_io(fd);
-    if (!f)
-        return -EBADF;
-    long r = f->host_fd < 0 ? -EINVAL : -EINTR;
-    while (r == -EINTR) {
-        r = host_pass_blocking(__NR_flock, f->host_fd, op, 0, 0, 0, 0);
-        if (r == -EINTR && interrupted())
-            r = -ERESTARTSYS;
     }
     file_put(f);
     return r;

@@ -416,6 +416,11 @@ static int enc_mmap_sync(struct file *f, uintptr_t addr, size_t len, int64_t off
     return r < 0 ? (int)io_result(r) : 0;
 }
 
+static int enc_lock_fd(struct file *f)
+{
+    return ((struct node *)f->priv)->host_fd;
+}
+
 static void enc_release(struct file *f)
 {
     put_node(f->priv);
@@ -435,6 +440,7 @@ static const struct file_ops encrypted_ops = {.name = "encrypted",
                                               .utimens = enc_futimens,
                                               .mmap = enc_mmap,
                                               .mmap_sync = enc_mmap_sync,
+                                              .lock_fd = enc_lock_fd,
                                               .release = enc_release};
 
 static int wrap(struct node *n, uint32_t flags, struct file **out)

@@ -64,6 +64,8 @@ struct file_ops {
     int (*mmap_sync)(struct file *f, uintptr_t addr, size_t len, int64_t off);
     /* The host descriptor to wait on for readiness; NULL with host_fd < 0: always ready. */
     int (*poll_fd)(struct file *f);
+    /* The host descriptor that carries the file's locks; NULL with host_fd < 0: calls_lock.c. */
+    int (*lock_fd)(struct file *f);
     /* Last reference gone. The host descriptor is closed by the caller afterwards. */
     int (*flush)(struct file *f); /* each close(): its result is close's result */
     void (*release)(struct file *f);
@@ -104,6 +106,8 @@ struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_
 /* A description for an object that the host opened, by its type; takes `host_fd` over on success.
  */
 int file_from_host(int host_fd, uint32_t flags, struct file **out);
+/* fcntl(2) with F_GETLK, F_SETLK, F_SETLKW or their F_OFD_ forms: fs/calls_lock.c. */
+long file_lock(struct file *f, int cmd, struct flock *ulock);
 static inline void file_get(struct file *f)
 {
     ref_get(&f->refs);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * File locks: fcntl(2)'s and flock(2). The host keeps them where it has the file. A file that lives
+ * in this process alone (lock_fd NULL, no host_fd) has nobody else to lock out: every valid request
+ * succeeds, also between two descriptions of the process.
+ */
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/fs/vfs.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+#include <linux/fs.h>
+
+static long pass(long nr, int fd, long a, long b)
+{
+    for (;;) {
+        long r = host_pass_blocking(nr, fd, a, b, 0, 0, 0);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+static int lock_fd(struct file *f)
+{
+    return f->host_fd >= 0 ? f->host_fd : f->ops && f->ops->lock_fd ? f->ops->lock_fd(f) : -1;
+}
+
+/* The host's description knows neither our offset nor our size: counts from the start instead. */
+static int from_start(struct file *f, struct flock *l)
+{
+    int64_t base = 0;
+    if (l->l_whence == SEEK_CUR)
+        base = __atomic_load_n(&f->pos, __ATOMIC_RELAXED);
+    else if (l->l_whence == SEEK_END)
+        base = f->ops && f->ops->size ? f->ops->size(f) : 0;
+    else if (l->l_whence != SEEK_SET)
+        return -EINVAL;
+    if (base < 0)
+        return (int)base;
+    if (__builtin_add_overflow(l->l_start, base, &l->l_start))
+        return -EOVERFLOW;
+    l->l_whence = SEEK_SET;
+    return l->l_start < 0 || (l->l_len < 0 && l->l_start + l->l_len < 0) ? -EINVAL : 0;
+}
+
+static int check_access(struct file *f, int cmd, short type)
+{
+    uint32_t access = f->flags & O_ACCMODE;
+    if (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK)
+        return -EINVAL;
+    if (cmd == F_GETLK || cmd == F_OFD_GETLK)
+        return type == F_UNLCK ? -EINVAL : 0;
+    bool denied =
+        (type == F_RDLCK && access == O_WRONLY) || (type == F_WRLCK && access == O_RDONLY);
+    return denied ? -EBADF : 0;
+}
+
+static long lock_by_hand(struct file *f, int cmd, struct flock *ulock)
+{
+    struct flock l;
+    if (copy_from_user(&l, ulock, sizeof(l)))
+        return -EFAULT;
+    bool query = cmd == F_GETLK || cmd == F_OFD_GETLK;
+    bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
+    int fd = lock_fd(f);
+    long r = ofd && l.l_pid ? -EINVAL : from_start(f, &l);
+    if (!r)
+        r = check_access(f, cmd, l.l_type);
+    if (!r && fd >= 0)
+        r = pass(__NR_fcntl, fd, cmd, (long)&l);
+    else if (!r && query)
+        l.l_type = F_UNLCK;
+    return !r && query && copy_to_user(ulock, &l, sizeof(l)) ? -EFAULT : r;
+}
+
+long file_lock(struct file *f, int cmd, struct flock *ulock)
+{
+    if (!user_range_ok(ulock, sizeof(*ulock)))
+        return -EFAULT;
+    if (f->host_fd >= 0)
+        return pass(__NR_fcntl, f->host_fd, cmd, (long)ulock);
+    return lock_by_hand(f, cmd, ulock);
+}
+
+SYSCALL2(flock, int, fd, int, op)
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    int host_fd = lock_fd(f), what = op & ~LOCK_NB;
+    long r = 0;
+    if (host_fd >= 0)
+        r = pass(__NR_flock, host_fd, op, 0);
+    else if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
+        r = -EINVAL;
+    file_put(f);
+    return r;
+}
