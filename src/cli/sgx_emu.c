@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/limits.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ static void usage(FILE *to, const char *name)
         "machine with SGX2. For development and tests: it protects nothing.\n\n"
         "  --inject-aex MICROSECONDS\n"
         "                interrupt enclaves at random times, this far apart on average\n"
+        "  --no-rewrite  leave every ENCLU trapping (slow; the program text is not changed)\n"
         "  --stats       count transitions and print the numbers at the end\n"
         "  --fuses FILE  the platform's secret (default ~/.local/state/adyton/sgx-fuses)\n"
         "  --quiet       do not print the notice that the device gives no confidentiality\n",
@@ -183,6 +185,7 @@ int cmd_sgxemu(int argc, char **argv)
         {"fuses", required_argument, NULL, 'f'},
         {"inject-aex", required_argument, NULL, 'i'},
         {"quiet", no_argument, NULL, 'q'},
+        {"no-rewrite", no_argument, NULL, 'R'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -191,6 +194,7 @@ int cmd_sgxemu(int argc, char **argv)
     bool stats = false, quiet = false;
     int c;
     optind = 0;
+    setenv("ADYTON_SGXEMU_REWRITE", "1", 1);
     while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (c == 'h') {
             usage(stdout, argv[0]);
@@ -202,6 +206,8 @@ int cmd_sgxemu(int argc, char **argv)
             fuses = optarg;
         } else if (c == 'i' && valid_interval(optarg)) {
             inject = optarg;
+        } else if (c == 'R') {
+            setenv("ADYTON_SGXEMU_REWRITE", "0", 1);
         } else if (c == 'q') {
             quiet = true;
         } else {

@@ -16,6 +16,7 @@
 #include <asm/errno.h>
 #include "sgxemu/core/core.h"
 #include "sgxemu/rt/rt.h"
+#include "sgxemu/transition/fast.h"
 
 #define THREAD_REGION (256 * 1024ULL)
 #define NSIG_ALL      64
@@ -47,8 +48,29 @@ struct altstack {
 
 struct enclave;
 
+/* What a fast entry needs of the TCS that this thread entered last. */
+struct fast_entry {
+    uint64_t tcs_address; /* 0: nothing is known */
+    uint64_t generation;
+    const volatile uint64_t *generation_now;
+    volatile uint32_t *inside;
+    struct sgx_tcs *tcs;
+    struct secs_state *state;
+    struct sgx_gpr *gpr;
+    uint64_t target, fsbase, gsbase, landing;
+};
+
 /* At the bottom of a region of THREAD_REGION bytes; the rest is the thread's handler stack. */
 struct thread {
+    struct fast_record fast; /* first: the trampoline's */
+    struct fast_entry entry;
+    bool fast_ok; /* the thread's descriptor names this region */
+    uint64_t fast_enters;
+    uint64_t kept_reserved; /* signals that arrived during a fast transition */
+    siginfo_t kept_info[32];
+    int kept_signal;
+    siginfo_t kept;
+    struct enclave *slot_enclave;
     struct sgx_cpu cpu;
     struct enclave *enclave;   /* inside which the thread is */
     volatile uint8_t selector; /* of Syscall User Dispatch */
@@ -68,12 +90,14 @@ struct thread {
 struct thread *thread_self(void); /* by the stack pointer: valid in handlers only */
 struct thread *thread_new(void);
 void thread_after_fork(void);
+uint64_t thread_fast_enters(void);
 
 /* emu_start() fills it; read-only afterwards. */
 struct settings {
     char exe[4096];   /* absolute path of the program */
     char fuses[4096]; /* path of the fuse file */
     bool stats;
+    bool rewrite;      /* fast transitions */
     uint32_t inject;   /* mean microseconds between injected AEXs; 0: none */
     bool cpuid_faults; /* CPUID traps, so that its SGX leaves can be shown */
     uint64_t xcr0;
@@ -133,6 +157,16 @@ void regs_to_uc(struct ucontext *uc, const struct sgx_regs *r);
 
 #define KICK_VALUE ((void *)EMU_BASE) /* si_ptr of the driver's inter-processor interrupt */
 
+/* Fast transitions (fast.c). */
+enum fast_outcome { FAST_NONE, FAST_DONE, FAST_DEFER, FAST_COMPLETED };
+void fast_thread_start(struct thread *t);
+void fast_after_fork(void);
+uint64_t fast_landing(uint64_t target);
+void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf);
+enum fast_outcome fast_interrupted(struct thread *t, struct ucontext *uc, int sig,
+                                   const siginfo_t *info);
+void driver_fast_entry(struct enclave *e, struct thread *t, struct fast_entry *f);
+uint8_t *driver_alias(uint64_t la); /* enclave code, writable; NULL: not a page of an enclave */
 /* Arms the thread's next injected AEX (--inject-aex). */
 void transition_arm(struct thread *t);
 

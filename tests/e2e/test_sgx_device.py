@@ -59,9 +59,17 @@ def test_notice_and_fuse_file(device, fuses):
     assert fuses.stat().st_mode & 0o777 == 0o600 and fuses.stat().st_size == 64
 
 
-def test_hello(device, example):
+MODES = pytest.mark.parametrize("mode", ["rewritten", "trapping"])
+
+
+def options(mode, *more):
+    return ("--quiet", *(("--no-rewrite",) if mode == "trapping" else ()), *more)
+
+
+@MODES
+def test_hello(device, example, mode):
     (example / "sealed").unlink(missing_ok=True)
-    r = device("./hello", "sealed", cwd=example)
+    r = device("./hello", "sealed", cwd=example, options=options(mode))
     assert r.returncode == 0, r.stderr
     lines = r.stdout.splitlines()
     assert lines[0] == "mrenclave: " + sgx_measure.measure_layout(str(example / "hello.layout"))
@@ -84,23 +92,25 @@ def test_hello(device, example):
     assert "unsealed: refused" in other.stdout
 
 
-def test_driver_rules(device, example):
-    r = device("./driver", cwd=example)
+@MODES
+def test_driver_rules(device, example, mode):
+    r = device("./driver", cwd=example, options=options(mode))
     assert r.stdout == "159 passed, 0 failed\n" and r.returncode == 0
 
 
+@MODES
 @pytest.mark.parametrize("interval", [20, 200])
-def test_random_interruption(device, example, interval):
-    options = ("--quiet", "--stats", "--inject-aex", str(interval))
+def test_random_interruption(device, example, interval, mode):
+    opts = options(mode, "--stats", "--inject-aex", str(interval))
     (example / "sealed2").unlink(missing_ok=True)
     want = device("./hello", "sealed2", cwd=example)
     (example / "sealed2").unlink()
-    got = device("./hello", "sealed2", cwd=example, options=options)
+    got = device("./hello", "sealed2", cwd=example, options=opts)
     assert got.stdout == want.stdout and got.returncode == 0
     aexs = int(got.stderr.splitlines()[-1].split("AEX ")[1].split(",")[0])
-    assert aexs > 100
-    assert device("./hello-vdso", cwd=example, options=options).stdout == device("./hello-vdso", cwd=example).stdout
-    storm = device("./storm", "3000", cwd=example, options=options)
+    assert aexs > 1000 // interval
+    assert device("./hello-vdso", cwd=example, options=opts).stdout == device("./hello-vdso", cwd=example).stdout
+    storm = device("./storm", "3000" if mode == "trapping" else "300000", cwd=example, options=opts)
     assert storm.returncode == 0 and storm.stdout.startswith("errors 0, count right")
 
 
@@ -139,14 +149,18 @@ def test_availability_on_the_device(device):
     assert lines["EPC size"] != "0x0"
 
 
-def test_storm(device, example):
-    r = device("./storm", "10000", cwd=example)
+@pytest.mark.parametrize("mode,rounds", [("trapping", 10000), ("rewritten", 1000000)])
+def test_storm(device, example, mode, rounds):
+    r = device("./storm", rounds, cwd=example, options=options(mode, "--stats"))
     assert r.stdout == "errors 0, count right, signals many\n" and r.returncode == 0
+    fast = int(r.stderr.split(" and ")[1].split(" fast")[0])
+    assert fast == (0 if mode == "trapping" else 4 * rounds - 1)
 
 
+@MODES
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_hostile_program(device, example, seed):
-    r = device("./fuzz", seed, 10000, cwd=example)
+def test_hostile_program(device, example, seed, mode):
+    r = device("./fuzz", seed, 10000, cwd=example, options=options(mode))
     assert r.stdout == "survived 10000 steps\n", r.stderr
 
 

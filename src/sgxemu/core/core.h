@@ -60,10 +60,16 @@ struct epc_page {
 struct secs_state {
     uint64_t eid;
     uint32_t initialized;
-    uint32_t epoch;           /* of ETRACK, starts at 1 */
-    uint32_t active_current;  /* threads inside that entered in this epoch */
-    uint32_t active_previous; /* threads inside that entered in an earlier one */
-    uint64_t children;        /* EPC pages of the enclave, without the SECS */
+    /* The low half changes without the enclave's lock, together with a check of the high half. */
+    union {
+        volatile uint64_t track;
+        struct {
+            uint32_t active_current; /* threads inside that entered in this epoch */
+            uint32_t epoch;          /* of ETRACK, starts at 1 */
+        };
+    };
+    volatile uint32_t active_previous; /* threads inside that entered in an earlier one */
+    uint64_t children;                 /* EPC pages of the enclave, without the SECS */
     uint8_t isv_family_id[16];
     uint8_t isv_ext_prod_id[16];
     struct sgx_measure measure;
@@ -177,6 +183,36 @@ struct sgx_secs *sgx_secs_of(struct sgx_cpu *cpu, uint32_t handle, struct secs_s
 static inline struct secs_state *secs_state(void *secs_page)
 {
     return (struct secs_state *)((uint8_t *)secs_page + SECS_STATE_OFFSET);
+}
+
+/* Counts a thread in, and returns its entry epoch; counts it out. */
+static inline uint32_t sgx_track_enter(struct secs_state *state)
+{
+    return (uint32_t)(__atomic_fetch_add(&state->track, 1, __ATOMIC_SEQ_CST) >> 32);
+}
+
+static inline void sgx_track_leave(struct secs_state *state, uint32_t entry_epoch)
+{
+    uint64_t old = state->track;
+    while (old >> 32 == entry_epoch) {
+        if (__atomic_compare_exchange_n(&state->track, &old, old - 1, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
+            return;
+    }
+    __atomic_fetch_sub(&state->active_previous, 1, __ATOMIC_SEQ_CST);
+}
+
+/* STATE of a TCS: only one thread gets it from inactive to active. */
+static inline bool sgx_tcs_claim(struct sgx_tcs *tcs)
+{
+    uint64_t inactive = 0;
+    return __atomic_compare_exchange_n(&tcs->state, &inactive, 1, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+static inline void sgx_tcs_release(struct sgx_tcs *tcs)
+{
+    __atomic_store_n(&tcs->state, 0, __ATOMIC_RELEASE);
 }
 
 static inline bool sgx_canonical(uint64_t address)

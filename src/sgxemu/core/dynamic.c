@@ -246,9 +246,13 @@ struct sgx_fault leaf_etrack(struct sgx_cpu *cpu, struct sgx_regs *regs)
     struct secs_state *state = secs_state(page.data);
     if (state->active_previous)
         return finish(regs, SGX_PREV_TRK_INCMPL);
-    state->epoch++;
-    state->active_previous = state->active_current;
-    state->active_current = 0;
+    uint64_t old = state->track, new;
+    do {
+        new = ((old >> 32) + 1) << 32;
+        /* Counted before the threads can leave as threads of the previous epoch. */
+        state->active_previous = (uint32_t)old;
+    } while (!__atomic_compare_exchange_n(&state->track, &old, new, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST));
     return finish(regs, SGX_SUCCESS);
 }
 

@@ -12,7 +12,6 @@
 #define MXCSR_SYNTHETIC 0x1fb0U
 #define MXCSR_AFTER_XM  0x1f01U
 #define MXCSR_MASK      0xffffU
-#define TCS_ACTIVE      1
 #define RESUMABLE_FLAGS (RFLAGS_ARITH | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID | RFLAGS_RF)
 
 static struct sgx_fault check_tcs(struct sgx_cpu *cpu, const struct sgx_regs *regs,
@@ -56,12 +55,10 @@ static bool entry_legal(const struct sgx_cpu *cpu, const struct sgx_tcs *tcs,
 static void set_active(struct sgx_cpu *cpu, struct sgx_tcs *tcs, const struct sgx_secs *secs,
                        struct secs_state *state, uint32_t handle, const struct sgx_regs *regs)
 {
-    tcs->state = TCS_ACTIVE;
     tcs->aep = regs->rcx;
-    state->active_current++;
     cpu->in_enclave = true;
     cpu->secs = handle;
-    cpu->entry_epoch = state->epoch;
+    cpu->entry_epoch = sgx_track_enter(state);
     cpu->tcs = regs->rbx;
     cpu->base = secs->base;
     cpu->size = secs->size;
@@ -72,12 +69,9 @@ static void set_active(struct sgx_cpu *cpu, struct sgx_tcs *tcs, const struct sg
 
 static void set_inactive(struct sgx_cpu *cpu, struct sgx_tcs *tcs, struct secs_state *state)
 {
-    tcs->state = 0;
-    if (cpu->entry_epoch == state->epoch)
-        state->active_current--;
-    else
-        state->active_previous--;
     cpu->in_enclave = false;
+    sgx_track_leave(state, cpu->entry_epoch);
+    sgx_tcs_release(tcs);
 }
 
 /* Entry at TCS.OENTRY with the frame CSSA: EENTER, and ERESUME that delivers an AEX notification.
@@ -122,7 +116,7 @@ struct sgx_fault leaf_eenter(struct sgx_cpu *cpu, struct sgx_regs *regs)
         return gp();
     if ((f = check_ssa(cpu, secs, page.epcm->secs, tcs, tcs->cssa, &frame)).vector)
         return f;
-    if (!entry_addresses_canonical(tcs, secs) || tcs->state == TCS_ACTIVE)
+    if (!entry_addresses_canonical(tcs, secs) || !sgx_tcs_claim(tcs))
         return gp();
     set_active(cpu, tcs, secs, state, page.epcm->secs, regs);
     write_ursp(cpu, &frame, regs);
@@ -213,7 +207,7 @@ static struct sgx_fault resume_notified(struct sgx_cpu *cpu, struct sgx_regs *re
     struct sgx_fault f = check_ssa(cpu, secs, page->epcm->secs, tcs, tcs->cssa, &next);
     if (f.vector)
         return f;
-    if (!entry_addresses_canonical(tcs, secs) || tcs->state == TCS_ACTIVE)
+    if (!entry_addresses_canonical(tcs, secs) || !sgx_tcs_claim(tcs))
         return gp();
     set_active(cpu, tcs, secs, state, page->epcm->secs, regs);
     write_ursp(cpu, &next, regs);
@@ -242,10 +236,12 @@ struct sgx_fault leaf_eresume(struct sgx_cpu *cpu, struct sgx_regs *regs)
     if (tcs->flags & SGX_TCS_AEXNOTIFY && gpr.aexnotify & 1)
         return resume_notified(cpu, regs, &page, tcs, secs, state);
     if (!sgx_canonical(gpr.rip) || !sgx_canonical(gpr.fsbase) || !sgx_canonical(gpr.gsbase) ||
-        tcs->state == TCS_ACTIVE)
+        !sgx_tcs_claim(tcs))
         return gp();
-    if ((f = restore_xstate(cpu, secs, &frame, regs)).vector)
+    if ((f = restore_xstate(cpu, secs, &frame, regs)).vector) {
+        sgx_tcs_release(tcs);
         return f;
+    }
     set_active(cpu, tcs, secs, state, page.epcm->secs, regs);
     tcs->cssa--;
     /* URSP and URBP belong to this entry, whatever the interrupted one had. */

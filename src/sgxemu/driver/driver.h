@@ -32,11 +32,13 @@ struct header {
     emu_lock ioctl; /* held during an ioctl; contention is EBUSY */
     uint32_t created, initialized;
     uint64_t base, size;
+    volatile uint64_t generation; /* changes with EPCM and mappings: fast entries look again */
     uint64_t provision_allowed;
     struct epcm secs_epcm;
     struct {
         volatile uint32_t tid; /* 0: free */
         uint32_t pid;
+        volatile uint32_t inside;
         uint64_t tcs;
     } active[MAX_ACTIVE];
 };

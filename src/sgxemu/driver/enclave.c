@@ -136,9 +136,11 @@ bool enclave_alias(struct enclave *e)
 
 static void forget(struct enclave *e)
 {
-    if (e->pages)
-        sys(__NR_munmap, e->pages, e->header->size);
-    sys(__NR_munmap, e->meta, FILE_META);
+    if (!settings.rewrite) { /* fast entries may still look */
+        if (e->pages)
+            sys(__NR_munmap, e->pages, e->header->size);
+        sys(__NR_munmap, e->meta, FILE_META);
+    }
     sys(__NR_close, e->fd_dup);
     if (e->vmas)
         sys(__NR_munmap, e->vmas, e->capacity * sizeof(struct vma));
@@ -243,23 +245,71 @@ void driver_after_fork(void)
 
 /* ------------------------------------------------------------ active threads */
 
+static uint32_t free_slot(struct header *h)
+{
+    for (uint32_t i = 0; i < MAX_ACTIVE; i++) {
+        if (!h->active[i].tid)
+            return i;
+    }
+    for (uint32_t i = 0; i < MAX_ACTIVE; i++) {
+        if (!h->active[i].inside && sys(__NR_tkill, h->active[i].tid, 0) == -ESRCH)
+            return i;
+    }
+    return MAX_ACTIVE;
+}
+
+/* A thread keeps its slot until it enters another enclave. */
 bool driver_enter(struct enclave *e, struct thread *t)
 {
-    const uint32_t tid = (uint32_t)sys(__NR_gettid);
-    for (uint32_t i = 0; i < MAX_ACTIVE; i++) {
-        if (e->header->active[i].tid)
-            continue;
-        e->header->active[i].tid = tid;
-        e->header->active[i].pid = (uint32_t)sys(__NR_getpid);
+    struct header *h = e->header;
+    if (t->slot_enclave != e) {
+        if (t->slot_enclave && t->slot_enclave->used)
+            t->slot_enclave->header->active[t->slot].tid = 0;
+        t->slot_enclave = NULL;
+        t->entry.tcs_address = 0;
+        uint32_t i = free_slot(h);
+        if (i == MAX_ACTIVE)
+            return false;
+        h->active[i].tid = t->tid;
+        h->active[i].pid = (uint32_t)sys(__NR_getpid);
         t->slot = i;
-        return true;
+        t->slot_enclave = e;
     }
-    return false;
+    h->active[t->slot].inside = 1;
+    return true;
 }
 
 void driver_leave(struct enclave *e, struct thread *t)
 {
-    e->header->active[t->slot].tid = 0;
+    e->header->active[t->slot].inside = 0;
+}
+
+void driver_fast_entry(struct enclave *e, struct thread *t, struct fast_entry *f)
+{
+    const struct sgx_secs *secs = (const struct sgx_secs *)(e->meta + FILE_SECS);
+    struct sgx_tcs *tcs = (struct sgx_tcs *)page_of(e, t->cpu.tcs);
+    const uint64_t frame = SGX_PAGE_SIZE * secs->ssa_frame_size;
+    f->generation_now = &e->header->generation;
+    f->generation = e->header->generation;
+    f->inside = &e->header->active[t->slot].inside;
+    f->tcs = tcs;
+    f->state = secs_state(e->meta + FILE_SECS);
+    f->gpr =
+        (struct sgx_gpr *)(page_of(e, secs->base + tcs->ossa) + frame - sizeof(struct sgx_gpr));
+    f->target = secs->base + tcs->oentry;
+    f->fsbase = secs->base + tcs->ofsbase;
+    f->gsbase = secs->base + tcs->ogsbase;
+    f->landing = fast_landing(f->target);
+    f->tcs_address = tcs->flags & SGX_TCS_DBGOPTIN || !f->landing ? 0 : t->cpu.tcs;
+}
+
+uint8_t *driver_alias(uint64_t la)
+{
+    struct enclave *e = driver_enclave_at(la);
+    if (!e || !e->pages || !in_enclave_range(e, la))
+        return NULL;
+    const struct epcm *p = epcm_of(e, la);
+    return p->valid && p->type == SGX_PT_REG ? page_of(e, la) + (la & 0xfff) : NULL;
 }
 
 struct sgx_fault driver_encls(struct enclave *e, struct sgx_regs *regs)
@@ -274,12 +324,13 @@ static unsigned kick(struct enclave *e)
     unsigned alive = 0;
     for (uint32_t i = 0; i < MAX_ACTIVE; i++) {
         uint32_t tid = e->header->active[i].tid;
-        if (!tid)
+        if (!tid || !e->header->active[i].inside)
             continue;
         siginfo_t info = {.si_signo = SIGILL, .si_code = SI_QUEUE};
         info.si_ptr = KICK_VALUE;
         if (sys(__NR_rt_tgsigqueueinfo, e->header->active[i].pid, tid, SIGILL, &info) == -ESRCH)
-            e->header->active[i].tid = 0; /* died inside: hardware would have seen it leave */
+            e->header->active[i].tid = e->header->active[i].inside =
+                0; /* died inside: hardware would have seen it leave */
         else
             alive++;
     }

@@ -226,6 +226,7 @@ static long modify_leaf(struct enclave *e, uint32_t leaf, uint64_t la, uint64_t 
     struct sgx_secinfo secinfo __attribute__((aligned(64))) = {.flags = flags};
     struct sgx_regs regs = {.rax = leaf, .rbx = (uint64_t)&secinfo, .rcx = KERNEL_ALIAS + la};
     struct sgx_fault fault = driver_encls(e, &regs);
+    e->header->generation++;
     if (fault.vector || regs.rax) {
         *result = fault.vector ? 0x40000000 | fault.vector : regs.rax;
         return -EFAULT;
@@ -338,6 +339,7 @@ static long remove_pages(struct enclave *e, uint64_t arg)
 
 static long run(struct enclave *e, unsigned cmd, uint64_t arg)
 {
+    e->header->generation++;
     switch (cmd) {
     case SGX_IOC_ENCLAVE_CREATE:
         return create(e, arg);

@@ -74,6 +74,7 @@ static void remove_locked(struct enclave *e, uint64_t start, uint64_t end)
 void vma_remove(struct enclave *e, uint64_t start, uint64_t end)
 {
     lock(&vma_lock);
+    e->header->generation++;
     remove_locked(e, start, end);
     unlock(&vma_lock);
 }
@@ -81,6 +82,7 @@ void vma_remove(struct enclave *e, uint64_t start, uint64_t end)
 void vma_insert(struct enclave *e, uint64_t start, uint64_t end, uint32_t prot)
 {
     lock(&vma_lock);
+    e->header->generation++;
     remove_locked(e, start, end);
     for (uint32_t i = 0; i < e->count; i++) { /* grow a neighbour */
         struct vma *v = &e->vmas[i];

@@ -16,6 +16,7 @@ struct start {
     struct start *self;
     struct thread *thread;
     struct ucontext *uc;
+    bool identify; /* the maker's descriptor is inherited */
 };
 
 static uint32_t xsave_size(const struct ucontext *uc)
@@ -30,6 +31,8 @@ static void child_start(struct start *s)
 {
     struct thread *t = s->thread;
     t->tid = (uint32_t)sys(__NR_gettid);
+    if (s->identify)
+        fast_thread_start(t);
     emu_resume(s->uc); /* installs mask and handler stack from the frame */
 }
 
@@ -51,7 +54,8 @@ static struct start *prepare(struct thread *t, struct thread *from, const struct
     copy->uc_stack =
         (stack_t){.ss_sp = (char *)t + sizeof(*t), .ss_size = THREAD_REGION - sizeof(*t)};
     struct start *s = (struct start *)((frame - sizeof(struct start)) & ~15ULL);
-    *s = (struct start){.function = child_start, .self = s, .thread = t, .uc = copy};
+    *s = (struct start){
+        .function = child_start, .self = s, .thread = t, .uc = copy, .identify = from->fast_ok};
     t->mask = from->mask;
     t->sighand = from->sighand;
     if (!share_sighand) {
@@ -100,6 +104,9 @@ static long clone_copying_memory(struct thread *t, struct ucontext *uc, long nr,
         t->dispatch_on = false;
         t->timer = -1; /* timers are not inherited */
         t->sighand->lock = 0;
+        t->slot_enclave = NULL;
+        t->entry.tcs_address = 0;
+        fast_after_fork();
         thread_after_fork();
         driver_after_fork();
         if (stack)

@@ -102,7 +102,7 @@ struct plan {
     struct script scripts[MAX_SCRIPTS];
     char script_path[MAX_SCRIPTS][4096];
     long depth;
-    char exe[4096 + 32], fuses[4096 + 32], mask[64], stats[32], inject[64];
+    char exe[4096 + 32], fuses[4096 + 32], mask[64], stats[32], inject[64], rewrite[32];
 };
 
 static long resolve(struct plan *p, const char *path)
@@ -163,6 +163,7 @@ static long build_envp(struct plan *p, struct thread *t, const char **out, uint6
     out[n++] = join(p->fuses, "ADYTON_SGXEMU_FUSES=", settings.fuses);
     out[n++] = join(p->mask, "ADYTON_SGXEMU_MASK=", format_hex(digits, t->mask) + 2);
     out[n++] = join(p->stats, "ADYTON_SGXEMU_STATS=", settings.stats ? "1" : "0");
+    out[n++] = join(p->rewrite, "ADYTON_SGXEMU_REWRITE=", settings.rewrite ? "1" : "0");
     out[n++] = join(p->inject, "ADYTON_SGXEMU_INJECT=", format_hex(digits, settings.inject) + 2);
     out[n] = NULL;
     return n;

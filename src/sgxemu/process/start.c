@@ -43,6 +43,8 @@ static void take_setting(const char *text)
         copy_setting(settings.fuses, text + 6, sizeof(settings.fuses));
     else if (strncmp(text, "STATS=", 6) == 0)
         settings.stats = text[6] == '1';
+    else if (strncmp(text, "REWRITE=", 8) == 0)
+        settings.rewrite = text[8] == '1';
     else if (strncmp(text, "INJECT=", 7) == 0)
         settings.inject = (uint32_t)parse_hex(text + 7);
     else if (strncmp(text, "MASK=", 5) == 0)

@@ -27,7 +27,7 @@ void trap_install_handlers(void)
 {
     for (int sig = 1; sig <= NSIG_ALL; sig++) {
         if (RESERVED_SIGNALS & SIGBIT(sig))
-            install(sig, 0);
+            install(sig, SA_RESTART);
     }
 }
 

@@ -135,6 +135,7 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
     struct sgx_regs r;
     regs_from_uc(&r, uc);
     const uint32_t leaf = (uint32_t)r.rax;
+    const uint64_t rip = r.rip;
     struct enclave *e = t->cpu.in_enclave ? t->enclave : driver_enclave_at(r.rbx);
     struct sgx_fault fault = {.vector = SGX_GP};
     if (e) {
@@ -145,6 +146,10 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
     }
     if (!fault.vector) {
         count(leaf);
+        if (leaf == SGX_EENTER)
+            driver_fast_entry(e, t, &t->entry);
+        if (leaf == SGX_EENTER || leaf == SGX_EEXIT)
+            fast_consider(t, rip, leaf);
         if (t->cpu.in_enclave) {
             dispatch_on(t);
             if (settings.inject && (leaf == SGX_EENTER || leaf == SGX_ERESUME))

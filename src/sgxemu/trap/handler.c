@@ -242,16 +242,12 @@ static void in_host(struct thread *t, struct ucontext *uc, int sig, siginfo_t *i
     }
     if (!is_kick(sig, info))
         signal_deliver(t, uc, info);
+    else
+        t->entry.tcs_address = 0; /* the next entry is a slow one, which arms the timer again */
 }
 
-void signal_handler(int sig, siginfo_t *info, void *context)
+static void dispatch(struct thread *t, struct ucontext *uc, int sig, siginfo_t *info)
 {
-    struct ucontext *uc = context;
-    if (in_device(uc->uc_mcontext.rip)) {
-        own_fault(sig, info, uc);
-        return;
-    }
-    struct thread *t = thread_self();
     if (t->cpu.in_enclave)
         in_enclave(t, uc, sig, info);
     else
@@ -260,13 +256,54 @@ void signal_handler(int sig, siginfo_t *info, void *context)
     set_uc_mask(uc, t->mask);
 }
 
+/* Signals that a fast transition has kept. */
+static void dispatch_kept(struct thread *t, struct ucontext *uc)
+{
+    while (t->kept_reserved) {
+        int sig = __builtin_ctzll(t->kept_reserved) + 1;
+        t->kept_reserved &= ~SIGBIT(sig);
+        dispatch(t, uc, sig, &t->kept_info[sig]);
+    }
+    if (t->kept_signal) {
+        int sig = t->kept_signal;
+        t->kept_signal = 0;
+        dispatch(t, uc, sig, &t->kept);
+    }
+    set_uc_mask(uc, t->mask);
+}
+
+void signal_handler(int sig, siginfo_t *info, void *context)
+{
+    struct ucontext *uc = context;
+    struct thread *t = thread_self();
+    enum fast_outcome fast = fast_interrupted(t, uc, sig, info);
+    if (fast == FAST_DEFER) {
+        set_uc_mask(uc, ~0ULL);
+        return;
+    }
+    if (fast == FAST_DONE)
+        return;
+    if (fast == FAST_COMPLETED) {
+        dispatch_kept(t, uc);
+        return;
+    }
+    if (in_device(uc->uc_mcontext.rip)) {
+        own_fault(sig, info, uc);
+        return;
+    }
+    dispatch(t, uc, sig, info);
+    dispatch_kept(t, uc);
+}
+
 void trap_report_stats(void)
 {
     char a[24], b[24], c[24], d[24], e[24], f[24];
     if (!settings.stats)
         return;
-    complain("EENTER ", format_dec(a, stats.eenter), ", ERESUME ", format_dec(b, stats.eresume),
-             ", EEXIT ", format_dec(c, stats.eexit), ", AEX ", format_dec(d, stats.aex),
+    char g[24];
+    complain("EENTER ", format_dec(a, stats.eenter), " and ", format_dec(g, thread_fast_enters()),
+             " fast, ERESUME ", format_dec(b, stats.eresume), ", EEXIT ",
+             format_dec(c, stats.eexit), ", AEX ", format_dec(d, stats.aex),
              ", trapped system calls ", format_dec(e, stats.traps), ", signals ",
              format_dec(f, stats.signals), NULL);
 }
