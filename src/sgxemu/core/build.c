@@ -122,7 +122,6 @@ struct sgx_fault leaf_eadd(struct sgx_cpu *cpu, struct sgx_regs *regs)
     struct sgx_pageinfo info;
     struct sgx_secinfo secinfo;
     struct epc_page page, parent;
-    uint8_t content[SGX_PAGE_SIZE] __attribute__((aligned(16)));
     struct sgx_fault f = eadd_operands(cpu, regs, &info, &secinfo, &page, &parent);
     if (f.vector)
         return f;
@@ -132,10 +131,11 @@ struct sgx_fault leaf_eadd(struct sgx_cpu *cpu, struct sgx_regs *regs)
         return gp();
     if (page.epcm->valid)
         return pf(regs->rcx, PF_P | SGX_PF_SGX);
-    if ((f = read_operand(cpu, info.srcpge, SGX_PAGE_SIZE, content, sizeof(content))).vector)
+    /* The page is free, so a fault from here on leaves nothing that anybody can see. */
+    if ((f = read_operand(cpu, info.srcpge, SGX_PAGE_SIZE, page.data, SGX_PAGE_SIZE)).vector)
         return f;
     if (type == SGX_PT_TCS) {
-        if (!tcs_legal((struct sgx_tcs *)content))
+        if (!tcs_legal((struct sgx_tcs *)page.data))
             return gp();
         secinfo.flags &= ~SGX_SECINFO_RWX;
     } else if ((secinfo.flags & SGX_SECINFO_W) && !(secinfo.flags & SGX_SECINFO_R)) {
@@ -146,7 +146,6 @@ struct sgx_fault leaf_eadd(struct sgx_cpu *cpu, struct sgx_regs *regs)
     if (info.linaddr < secs->base || info.linaddr - secs->base >= secs->size || state->initialized)
         return gp();
 
-    copy(page.data, content, sizeof(content));
     sgx_measure_add(&state->measure, info.linaddr - secs->base, &secinfo);
     state->children++;
     *page.epcm = (struct epcm){.valid = 1,

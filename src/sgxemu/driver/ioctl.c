@@ -125,16 +125,16 @@ static bool secinfo_valid(const struct sgx_secinfo *s)
 static long add_page(struct enclave *e, uint64_t src, uint64_t la,
                      const struct sgx_secinfo *secinfo, bool measure)
 {
-    uint8_t page[PAGE] __attribute__((aligned(4096)));
     struct epcm *entry = epcm_of(e, la);
-    if (!user_read(page, src, PAGE))
-        return -EFAULT;
     if (entry->valid)
         return -EBUSY;
     struct sgx_pageinfo info = {
-        .linaddr = la, .srcpge = (uint64_t)page, .secinfo = (uint64_t)secinfo, .secs = KERNEL_SECS};
+        .linaddr = la, .srcpge = src, .secinfo = (uint64_t)secinfo, .secs = KERNEL_SECS};
     struct sgx_regs regs = {.rax = SGX_EADD, .rbx = (uint64_t)&info, .rcx = KERNEL_ALIAS + la};
-    if (driver_encls(e, &regs).vector)
+    struct sgx_fault fault = driver_encls(e, &regs);
+    if (fault.vector == SGX_PF && fault.address - src < PAGE)
+        return -EFAULT; /* the kernel would not have found the source page */
+    if (fault.vector)
         return -EIO;
     MAX_PROT(entry) = SGX_SECINFO_TYPE(secinfo->flags) == SGX_PT_TCS
                           ? ACCESS_R | ACCESS_W
