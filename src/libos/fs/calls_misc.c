@@ -2,6 +2,7 @@
 /* ioctl(2), memfd_create(2), extended attributes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/policy.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
 #include <asm/ioctls.h>
@@ -82,11 +83,32 @@ static long xattr_path(const char *upath, bool follow, char host[PATH_LIMIT])
     return err ? err : mount_host_path(p.mount, p.rel, host);
 }
 
+static bool changes(long nr)
+{
+    return nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_removexattr ||
+           nr == __NR_lremovexattr;
+}
+
 static long on_path(long nr, const char *upath, bool follow, long a, long b, long c, long d)
 {
     char host[PATH_LIMIT];
     long err = xattr_path(upath, follow, host);
+    if (!err && changes(nr))
+        err = policy_check_change(host, true, "change an attribute of");
     return err ? err : host_pass(nr, (long)host, a, b, c, d, 0);
+}
+
+/* Changing through a descriptor: one opened for reading may belong to a trusted file. */
+static long change_on_fd(long nr, int fd, long a, long b, long c, long d)
+{
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    long r = f->host_fd < 0                       ? -EOPNOTSUPP
+             : (f->flags & O_ACCMODE) == O_RDONLY ? -EACCES
+                                                  : host_pass(nr, f->host_fd, a, b, c, d, 0);
+    file_put(f);
+    return r;
 }
 
 static long on_fd(long nr, int fd, long a, long b, long c, long d)
@@ -155,7 +177,7 @@ SYSCALL5(fsetxattr, int, fd, const char *, name, const void *, value, size_t, si
 {
     if (!USER_OK(name, 256) || !USER_OK(value, size))
         return -EFAULT;
-    return on_fd(__NR_fsetxattr, fd, (long)name, (long)value, (long)size, flags);
+    return change_on_fd(__NR_fsetxattr, fd, (long)name, (long)value, (long)size, flags);
 }
 SYSCALL2(removexattr, const char *, path, const char *, name)
 {
@@ -169,5 +191,5 @@ SYSCALL2(lremovexattr, const char *, path, const char *, name)
 }
 SYSCALL2(fremovexattr, int, fd, const char *, name)
 {
-    return USER_OK(name, 256) ? on_fd(__NR_fremovexattr, fd, (long)name, 0, 0, 0) : -EFAULT;
+    return USER_OK(name, 256) ? change_on_fd(__NR_fremovexattr, fd, (long)name, 0, 0, 0) : -EFAULT;
 }

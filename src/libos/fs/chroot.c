@@ -200,10 +200,26 @@ static int chroot_mknod(struct mount *m, const char *rel, uint32_t mode, uint64_
     return err ? err : host_mknod(host, mode, dev);
 }
 
+/* The host follows links: one must not lead from an allowed place to a file that is not. */
+static int check_target(const char *target, const char *host)
+{
+    char dir[PATH_LIMIT], real[PATH_LIMIT];
+    const struct mf_trusted *entry;
+    const char *slash = strrchr(host, '/');
+    fmt(dir, sizeof(dir), "%.*s", slash ? (int)(slash - host) + 1 : 1, slash ? host : ".");
+    int err = target[0] == '/' ? path_normalise(target, real) : path_join(dir, target, real);
+    if (err || policy_classify(real, &entry) != CLASS_DENIED)
+        return err;
+    policy_log_denied(real);
+    return -EACCES;
+}
+
 static int chroot_symlink(struct mount *m, const char *target, const char *rel)
 {
     char host[PATH_LIMIT];
     int err = creatable(m, rel, "create", host);
+    if (!err && !m->device)
+        err = check_target(target, host);
     return err ? err : host_symlink(target, host);
 }
 

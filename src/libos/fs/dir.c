@@ -13,8 +13,9 @@ struct dirent64_k { /* struct linux_dirent64 */
 };
 
 #define DT_DIR_K 4
-/* Cookies of mount points that the host does not list follow all cookies of the host. */
-#define MOUNT_COOKIE 0x7fff000000000000L
+/* Cookies of mount points that the host does not list follow all cookies of the host; ext4 marks
+ * its end with 2^63-1 and uses no other hash with these upper bits. */
+#define MOUNT_COOKIE 0x7fffffff00000000L
 
 uint64_t path_inode(const char *abs)
 {
@@ -115,7 +116,7 @@ static int host_readdir(struct file *f, struct dir_sink *sink)
             if (d->reclen < 24 || d->reclen > n - at)
                 return -EIO;
             size_t len = strnlen(d->name, d->reclen - offsetof(struct dirent64_k, name));
-            if (!sink->emit(sink, d->name, len, d->ino, d->type, d->off))
+            if (!sink->emit(sink, d->name, len, d->ino, d->type, MIN(d->off, MOUNT_COOKIE)))
                 return 0;
             at += d->reclen;
         }
