@@ -28,6 +28,7 @@ struct node {
     bool readonly;    /* the host does not let us write */
     struct lock lock; /* over every use of `pfs`; above heap_lock */
     struct pfs *pfs;
+    char *bounce; /* BOUNCE bytes of plain text on their way, or NULL; wiped at the end */
 };
 
 /* Lock order: nodes_lock above node.lock. */
@@ -236,6 +237,9 @@ static int put_node(struct node *n)
     if (err)
         log_error("closing an encrypted file failed: error %d; its last changes may be lost", -err);
     host_close(n->host_fd);
+    if (n->bounce)
+        crypto_wipe(n->bounce, BOUNCE);
+    heap_free(n->bounce);
     heap_free(n);
     __atomic_fetch_sub(&files_to_flush, 1, __ATOMIC_RELEASE);
     return err;
@@ -254,15 +258,22 @@ static ssize io_result(int64_t r)
     return r;
 }
 
+/* Under node.lock. Application memory may vanish while it is used, so cryptography never sees it.
+ */
+static char *bounce_of(struct node *n)
+{
+    if (!n->bounce)
+        n->bounce = heap_alloc(BOUNCE);
+    return n->bounce;
+}
+
 static ssize enc_read(struct file *f, void *buf, size_t n, int64_t pos)
 {
     struct node *node = f->priv;
-    char *bounce = heap_alloc(MIN(n, BOUNCE) + 1);
     ssize done = 0, r = 0;
-    if (!bounce)
-        return -ENOMEM;
     lock(&node->lock);
-    while ((size_t)done < n) {
+    char *bounce = bounce_of(node);
+    while (bounce && (size_t)done < n) {
         size_t want = MIN(n - (size_t)done, BOUNCE);
         r = io_result(pfs_read(node->pfs, (uint64_t)(pos + done), bounce, want));
         if (r <= 0)
@@ -276,20 +287,16 @@ static ssize enc_read(struct file *f, void *buf, size_t n, int64_t pos)
             break;
     }
     unlock(&node->lock);
-    crypto_wipe(bounce, MIN(n, BOUNCE));
-    heap_free(bounce);
-    return done ? done : r;
+    return done ? done : bounce ? r : -ENOMEM;
 }
 
 static ssize enc_write(struct file *f, const void *buf, size_t n, int64_t pos)
 {
     struct node *node = f->priv;
-    char *bounce = heap_alloc(MIN(n, BOUNCE) + 1);
     ssize done = 0, r = 0;
-    if (!bounce)
-        return -ENOMEM;
     lock(&node->lock);
-    while ((size_t)done < n) {
+    char *bounce = bounce_of(node);
+    while (bounce && (size_t)done < n) {
         size_t want = MIN(n - (size_t)done, BOUNCE);
         if (copy_checked(bounce, (const char *)buf + done, want)) {
             r = -EFAULT;
@@ -303,9 +310,7 @@ static ssize enc_write(struct file *f, const void *buf, size_t n, int64_t pos)
             break;
     }
     unlock(&node->lock);
-    crypto_wipe(bounce, MIN(n, BOUNCE));
-    heap_free(bounce);
-    return done ? done : r;
+    return done ? done : bounce ? r : -ENOMEM;
 }
 
 static int64_t enc_size(struct file *f)
