@@ -166,6 +166,10 @@ void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf);
 enum fast_outcome fast_interrupted(struct thread *t, struct ucontext *uc, int sig,
                                    const siginfo_t *info);
 void driver_fast_entry(struct enclave *e, struct thread *t, struct fast_entry *f);
+/* An EEXIT site of an enclave jumps to a stub that other processes of the enclave do not have:
+ * they look up where it came from. note: false when there is no room. */
+bool driver_note_stub(uint64_t site, uint64_t stub);
+uint64_t driver_site_of_stub(struct enclave *e, uint64_t stub); /* 0: none */
 uint8_t *driver_alias(uint64_t la); /* enclave code, writable; NULL: not a page of an enclave */
 /* Arms the thread's next injected AEX (--inject-aex). */
 void transition_arm(struct thread *t);

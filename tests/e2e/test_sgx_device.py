@@ -46,7 +46,7 @@ def example(tmp_path_factory):
     shutil.copytree(ROOT / "examples/sgx-hello", where,
                     ignore=shutil.ignore_patterns("*.bin", "*.elf", "*.sig", "key.pem", "hello", "hello-vdso", "bench"))
     subprocess.run(["make", "-s", f"BUILD={BUILD}", f"ROOT={ROOT}"], cwd=where, check=True)
-    for name in ("storm", "fuzz", "driver"):
+    for name in ("storm", "fuzz", "driver", "churn"):
         subprocess.run(["cc", "-std=gnu17", "-O2", "-w", f"-I{ROOT}/src", "-I.", "-o", name, PROGRAMS / f"{name}.c",
                         "host.c", "enter.S", *LIBS], cwd=where, check=True)
     subprocess.run(["cc", "-O2", "-w", "-o", "signals", PROGRAMS / "signals.c", "-lpthread"], cwd=where, check=True)
@@ -155,6 +155,12 @@ def test_storm(device, example, mode, rounds):
     assert r.stdout == "errors 0, count right, signals many\n" and r.returncode == 0
     fast = int(r.stderr.split(" and ")[1].split(" fast")[0])
     assert fast == (0 if mode == "trapping" else 4 * rounds - 1)
+
+
+@MODES
+def test_churn(device, example, mode):
+    r = device("./churn", cwd=example, options=options(mode))
+    assert r.stdout == "threads: fine\nchildren: fine\nenclaves: fine\nearlier child: fine\n"
 
 
 @MODES

@@ -13,6 +13,7 @@
 #define MAX_ENCLAVE     (1ULL << 40)
 #define CHUNK_PAGES     512
 #define MAX_ACTIVE      1000
+#define MAX_STUBS       64
 
 /* File layout. */
 #define FILE_SECS   0x10000ULL
@@ -34,6 +35,10 @@ struct header {
     uint64_t base, size;
     volatile uint64_t generation; /* changes with EPCM and mappings: fast entries look again */
     uint64_t provision_allowed;
+    struct {
+        uint64_t site, stub;
+    } stubs[MAX_STUBS];
+    volatile uint32_t stub_count;
     struct epcm secs_epcm;
     struct {
         volatile uint32_t tid; /* 0: free */

@@ -303,6 +303,32 @@ void driver_fast_entry(struct enclave *e, struct thread *t, struct fast_entry *f
     f->tcs_address = tcs->flags & SGX_TCS_DBGOPTIN || !f->landing ? 0 : t->cpu.tcs;
 }
 
+bool driver_note_stub(uint64_t site, uint64_t stub)
+{
+    struct enclave *e = driver_enclave_at(site);
+    if (!e)
+        return false;
+    driver_lock(e);
+    struct header *h = e->header;
+    bool room = h->stub_count < MAX_STUBS;
+    if (room) {
+        h->stubs[h->stub_count].site = site;
+        h->stubs[h->stub_count].stub = stub;
+        h->stub_count++;
+    }
+    driver_unlock(e);
+    return room;
+}
+
+uint64_t driver_site_of_stub(struct enclave *e, uint64_t stub)
+{
+    for (uint32_t i = 0; i < e->header->stub_count && i < MAX_STUBS; i++) {
+        if (e->header->stubs[i].stub == stub)
+            return e->header->stubs[i].site;
+    }
+    return 0;
+}
+
 uint8_t *driver_alias(uint64_t la)
 {
     struct enclave *e = driver_enclave_at(la);

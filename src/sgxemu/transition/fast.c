@@ -229,38 +229,42 @@ static bool near(uint64_t a, uint64_t b)
     return d < NEAR && d > -NEAR;
 }
 
-/* Room for a stub that the site's jump can reach. */
-static uint8_t *stub_room(uint64_t site)
+/* A page that a jump at `site` can reach. */
+static uint8_t *page_near(uint64_t site, int sharing)
 {
-    static struct {
-        uint8_t *page;
-        uint32_t used;
-    } pages[32];
-    for (unsigned i = 0; i < 32; i++) {
-        if (pages[i].page && near((uint64_t)pages[i].page, site) &&
-            pages[i].used + STUB_SIZE <= STUBS_PAGE) {
-            pages[i].used += STUB_SIZE;
-            return pages[i].page + pages[i].used - STUB_SIZE;
+    for (int64_t d = 0x1000000; d < NEAR; d += 0x4000000) {
+        for (int sign = -1; sign <= 1; sign += 2) {
+            uint64_t hint = (site & ~0xfffULL) + (uint64_t)(sign * d);
+            if (hint >> 47 || driver_owns(hint))
+                continue;
+            long at = sys(__NR_mmap, hint, STUBS_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                          sharing | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+            if (!sys_failed(at))
+                return (uint8_t *)at;
         }
     }
+    return NULL;
+}
+
+/* Room for a stub. An enclave's text is shared with processes that may have been forked before: its
+ * stub has a page of its own, which they either share or do not have at all. */
+static uint8_t *stub_room(uint64_t site, uint32_t leaf)
+{
+    static uint8_t *pages[32];
+    static uint32_t used[32];
+    if (leaf == SGX_EEXIT)
+        return page_near(site, MAP_SHARED);
     for (unsigned i = 0; i < 32; i++) {
-        if (pages[i].page)
-            continue;
-        for (int64_t d = 0x1000000; d < NEAR; d += 0x4000000) {
-            for (int sign = -1; sign <= 1; sign += 2) {
-                uint64_t hint = (site & ~0xfffULL) + (uint64_t)(sign * d);
-                if (hint >> 47 || driver_owns(hint))
-                    continue;
-                long at = sys(__NR_mmap, hint, STUBS_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-                if (sys_failed(at))
-                    continue;
-                pages[i].page = (uint8_t *)at;
-                pages[i].used = STUB_SIZE;
-                return pages[i].page;
-            }
+        if (!pages[i]) {
+            pages[i] = page_near(site, MAP_PRIVATE);
+            used[i] = 0;
         }
-        return NULL;
+        if (!pages[i])
+            return NULL;
+        if (near((uint64_t)pages[i], site) && used[i] + STUB_SIZE <= STUBS_PAGE) {
+            used[i] += STUB_SIZE;
+            return pages[i] + used[i] - STUB_SIZE;
+        }
     }
     return NULL;
 }
@@ -319,6 +323,31 @@ static const struct site *site_at(uint64_t address)
     return NULL;
 }
 
+/* The record of a site, old (its text has come back as it was) or new. */
+static const struct site *site_for(uint64_t address, uint32_t leaf)
+{
+    const struct site *known = site_at(address);
+    uint8_t *room;
+    if (known)
+        return known->leaf == leaf ? known : NULL;
+    if (site_count == MAX_SITES || !(room = stub_room(address, leaf)))
+        return NULL;
+    struct site *s = &sites[site_count];
+    build_stub(room, address, leaf);
+    *s = (struct site){.address = address, .stub = (uint64_t)room, .leaf = leaf};
+    __atomic_store_n(&site_count, site_count + 1, __ATOMIC_SEQ_CST);
+    return s;
+}
+
+/* Is the jump that patch() wrote still there? */
+static bool is_patched(const struct site *s)
+{
+    uint8_t code[5];
+    int32_t rel = (int32_t)((int64_t)s->stub - (int64_t)(s->address + 5));
+    return user_read(code, s->address, sizeof(code)) && code[0] == 0xe9 &&
+           memcmp(code + 1, &rel, 4) == 0;
+}
+
 /* Back to slow sites, for good. */
 static void disable(void)
 {
@@ -326,7 +355,7 @@ static void disable(void)
     disabled = true;
     for (uint32_t i = 0; i < site_count; i++) {
         uint8_t *alias = sites[i].leaf == SGX_EEXIT ? driver_alias(sites[i].address) : NULL;
-        if (sites[i].leaf == SGX_EENTER || alias)
+        if ((sites[i].leaf == SGX_EENTER || alias) && is_patched(&sites[i]))
             patch(&sites[i], alias, false);
     }
     unlock(&sites_lock);
@@ -337,17 +366,13 @@ void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf)
     if (!ready(t) || !is_site(rip, leaf) || (leaf == SGX_EENTER) == driver_owns(rip))
         return;
     lock(&sites_lock);
-    uint8_t *room;
-    if (site_count < MAX_SITES && !site_at(rip - 5) && (room = stub_room(rip - 5))) {
-        struct site *s = &sites[site_count];
-        build_stub(room, rip - 5, leaf);
-        *s = (struct site){.address = rip - 5, .stub = (uint64_t)room, .leaf = leaf};
-        __atomic_store_n(&site_count, site_count + 1, __ATOMIC_SEQ_CST);
-        uint8_t *alias = NULL;
-        bool same_page = ((rip - 5) & 0xfff) <= 0xff8;
-        if (leaf == SGX_EEXIT)
-            alias = same_page ? driver_alias(rip - 5) : NULL;
-        if (same_page && (leaf == SGX_EENTER || alias))
+    const struct site *s = site_for(rip - 5, leaf);
+    bool same_page = ((rip - 5) & 0xfff) <= 0xff8;
+    if (s && same_page && leaf == SGX_EENTER) {
+        patch(s, NULL, true);
+    } else if (s && same_page) {
+        uint8_t *alias = driver_alias(s->address);
+        if (alias && driver_note_stub(s->address, s->stub))
             patch(s, alias, true);
     }
     unlock(&sites_lock);

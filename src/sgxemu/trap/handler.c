@@ -122,6 +122,12 @@ static bool enclave_page_fault(struct thread *t, struct ucontext *uc, struct sgx
     uint32_t access = error & PF_I ? ACCESS_X : error & PF_W ? ACCESS_W : ACCESS_R;
     *outcome = FAULT_SIGNAL;
     if (error & PF_I && la - t->cpu.base >= t->cpu.size) {
+        uint64_t site = driver_site_of_stub(t->enclave, la);
+        if (site) { /* another process rewrote this EEXIT: on to its ENCLU */
+            m->rip = site + 5;
+            m->rax = SGX_EEXIT;
+            return true;
+        }
         event->vector = SGX_GP; /* execution left ELRANGE without EEXIT */
         return false;
     }
