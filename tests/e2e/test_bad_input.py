@@ -305,7 +305,7 @@ def test_changed_program(render, start, tmp_path):
     assert done.status == 0, str(done)
     with open(program, 'ab') as f:
         f.write(b'x')
-    refused(start((tmp_path / 'app.manifest').read_bytes()), program)
+    refused(start((tmp_path / 'app.manifest').read_bytes()), 'not the content that was trusted')
 
 
 # --- the host fails ------------------------------------------------------------------------------

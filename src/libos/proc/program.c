@@ -115,6 +115,7 @@ void program_explain(const struct program *g, const char *path, int err)
     log_error("libos.entrypoint: cannot start '%s': %s: error %d (%s)", path, g->culprit, -err,
               err == -ENOENT    ? "no such file inside: is it mounted?"
               : err == -EACCES  ? "not executable, or neither trusted nor allowed"
+              : err == -EPERM   ? "not the content that was trusted: run gramine-manifest again"
               : err == -ENOEXEC ? "not a complete x86-64 ELF program, and no #! script"
               : err == -ELIBBAD ? "not a complete x86-64 ELF interpreter"
                                 : "see errno(3)");
