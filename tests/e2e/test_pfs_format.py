@@ -51,6 +51,8 @@ def pattern(off, n):
 
 
 def ids(entry):
+    if not isinstance(entry, dict):  # no vectors here: pytest asks for the name of its own mark
+        return None
     return entry['file'] if 'file' in entry else entry['case']
 
 
