@@ -17,6 +17,9 @@ __attribute__((noreturn)) void platform_thread_end(struct thread *self);
 long platform_fork(void);
 /* Ends the process as if by the signal. */
 __attribute__((noreturn)) void platform_die_of_signal(int sig);
+/* Stops the process as the signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) does by default, until it is
+ * continued. */
+void platform_stop_by_signal(int sig);
 /* Resumes the application with *r; never returns. */
 __attribute__((noreturn)) void platform_resume(struct regs *r);
 

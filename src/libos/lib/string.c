@@ -15,6 +15,12 @@ void *memmove(void *dst, const void *src, size_t n)
     const char *s = src;
     if ((uintptr_t)d - (uintptr_t)s >= n)
         return memcpy(dst, src, n);
+    while (n >= 32) { /* four words at a time: loads before stores */
+        n -= 32;
+        uint64_t w[4];
+        __builtin_memcpy(w, s + n, 32);
+        __builtin_memcpy(d + n, w, 32);
+    }
     while (n >= 8) {
         n -= 8;
         uint64_t word;

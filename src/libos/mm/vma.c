@@ -118,8 +118,33 @@ int vma_remove(struct mm *mm, uintptr_t start, uintptr_t end)
     return 0;
 }
 
+/* The usual cases, a growing heap and anonymous mappings laid downwards: free space directly beside
+ * a mapping of the same kind. */
+static bool extend(struct mm *mm, const struct vma *v)
+{
+    size_t i = index_of(mm, v->start ? v->start - 1 : 0);
+    struct vma *left = i < mm->count && mm->vmas[i].end == v->start ? &mm->vmas[i] : NULL;
+    struct vma *right = left ? left + 1 : &mm->vmas[i];
+    if (right >= mm->vmas + mm->count)
+        right = NULL;
+    bool joins_left = left && mergeable(left, v);
+    bool joins_right = right && mergeable(v, right);
+    if ((right && right->start < v->end) || joins_left == joins_right)
+        return false; /* overlaps, stands alone, or closes a gap */
+    if (joins_left) {
+        left->end = v->end;
+    } else {
+        right->start = v->start;
+        right->offset = v->offset;
+    }
+    mm->total += v->end - v->start;
+    return true;
+}
+
 int vma_insert(struct mm *mm, const struct vma *v)
 {
+    if (extend(mm, v))
+        return 0;
     int err = reserve(mm, 3);
     if (!err)
         err = vma_remove(mm, v->start, v->end);

@@ -152,7 +152,7 @@ static void default_action(struct thread *t, int sig)
     if (sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT)
         return;
     if (stops_by_default(sig)) {
-        host_kill(t->process->pid, SIGSTOP);
+        platform_stop_by_signal(sig);
         return;
     }
     process_exit(sig);

@@ -199,6 +199,16 @@ void direct_signals_setup(void)
     current()->blocked = old & ~SIG_UNBLOCKABLE;
 }
 
+void platform_stop_by_signal(int sig)
+{
+    struct ksigaction dfl = {0};
+    if (sig != SIGSTOP)
+        host_syscall(__NR_rt_sigaction, sig, (long)&dfl, 0, 8, 0, 0);
+    host_kill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), sig);
+    if (sig != SIGSTOP)
+        signal_host_disposition(current_process(), sig);
+}
+
 void platform_die_of_signal(int sig)
 {
     struct ksigaction dfl = {0};
