@@ -18,7 +18,7 @@ static const char rich_manifest[] =
     "loader.gid = 4294967295\n"
     "loader.insecure__disable_aslr = true\n"
     "fs.root = { uri = \"file:root/../here\" }\n"
-    "fs.start_dir = \"/work/\"\n"
+    "fs.start_dir = \"/job/\"\n"
     "fs.mounts = [\n"
     "  { path = \"/lib/\", uri = \"file:/usr/lib\" },\n"
     "  { path = \"/dev/x\", uri = \"dev:/dev/x\" },\n"

@@ -80,7 +80,7 @@ static void test_scalars(void **state)
     assert_int_equal(im->sigterm_injection, 1);
     assert_int_equal(im->flock, 0);
     assert_int_equal(im->policy, MF_POLICY_ALLOW_ALL_BUT_LOG);
-    assert_text(&m, im->start_dir, "/work");
+    assert_text(&m, im->start_dir, "/job");
     assert_int_equal(im->sgx.enclave_size, 4ull << 30);
     assert_int_equal(im->sgx.seal_misc_mask, 0xffff);
     assert_true(im->sgx.seal_xfrm_mask == 0xfffffffffff9ff1b);
