@@ -26,7 +26,7 @@ struct credentials {
 
 /*
  * Who our parent is, known without asking the host each time: the host tells the main thread when
- * the parent is gone (PR_SET_PDEATHSIG, with SIGSYS). See proc/ids.c.
+ * the parent is gone (PR_SET_PDEATHSIG, with NOTICE_SIGNAL). See proc/ids.c.
  */
 struct parent_watch {
     int armed_by;  /* pid of the process that asked to be told; another one: inherited by fork */
@@ -73,8 +73,8 @@ static inline struct process *current_process(void)
     return current()->process;
 }
 
-/* For the platform's signal handler, lock-free: `sender` sent SIGSYS. -1 when that is not the news
- * that the parent is gone, else the signal that the application wants for it, or 0. */
+/* For the platform's signal handler, lock-free: `sender` sent NOTICE_SIGNAL. -1 when that is not
+ * the news that the parent is gone, else the signal that the application wants for it, or 0. */
 int parent_lost(struct process *p, int sender);
 
 /* One run of the program: the manifest and what was made of it at start; read-only afterwards. */

@@ -95,6 +95,13 @@ struct thread *thread_alloc(struct process *p);
 /* Gives it back; must not be the running thread (thread_exit hands itself to a reaper slot). */
 void thread_free(struct thread *t);
 
+/*
+ * The host signal by which we speak to ourselves (thread_kick, news of the parent's end). Not
+ * SIGSYS: Linux drops the trap of a system call when a SIGSYS is pending already, and the call with
+ * it.
+ */
+#define NOTICE_SIGNAL SIGSTKFLT
+
 /* Makes `t` notice its work bits soon: interrupts its application code or blocking host call. */
 void thread_kick(struct thread *t);
 

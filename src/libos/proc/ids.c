@@ -38,7 +38,7 @@ bool parent_watch_arm(void)
         return false;
     w->signal = 0;
     __atomic_store_n(&w->word, next_loss(w->word), __ATOMIC_SEQ_CST);
-    if (host_pass(__NR_prctl, PR_SET_PDEATHSIG, SIGSYS, 0, 0, 0, 0))
+    if (host_pass(__NR_prctl, PR_SET_PDEATHSIG, NOTICE_SIGNAL, 0, 0, 0, 0))
         return false;
     w->armed_by = p->pid;
     return true;

@@ -155,6 +155,9 @@ static void default_action(struct thread *t, int sig)
         platform_stop_by_signal(sig);
         return;
     }
+    const struct regs *r = thread_regs(t);
+    log_debug("signal %d ends the process: rip 0x%lx, rsp 0x%lx, last fault at 0x%lx", sig, r->rip,
+              r->rsp, t->fault.address);
     process_exit(sig);
 }
 

@@ -132,9 +132,8 @@ libos_exit:
 	popq %rdx
 	popq %rsi
 	popq %rdi
-	pushq 8(%rsp)                /* rip; overwrites rdi's slot only */
+	leaq 8(%rsp), %rsp           /* orig_rax */
 	popq %gs:T_USER_RIP
-	leaq 16(%rsp), %rsp
 	.globl libos_exit_flags
 	popfq
 libos_exit_flags:

@@ -149,7 +149,7 @@ long platform_fork(void)
 
 void thread_kick(struct thread *t)
 {
-    host_tgkill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), t->host_tid, SIGSYS);
+    host_tgkill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), t->host_tid, NOTICE_SIGNAL);
 }
 
 uint64_t platform_get_fs(void)

@@ -144,13 +144,14 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
         take_fault(t, sig, info, c);
         return;
     }
-    if (sig == SIGSYS && info->si_code == SI_USER) { /* our choice for PR_SET_PDEATHSIG */
+    if (sig == NOTICE_SIGNAL && info->si_code == SI_USER) { /* our choice for PR_SET_PDEATHSIG */
         int wanted = parent_lost(t->process, info->si_pid);
         sig = wanted < 0 ? sig : wanted;
     }
     if (sig == SIGKILL)
         platform_die_of_signal(sig);
-    if (sig == SIGSYS && info->si_code == SI_TKILL) /* thread_kick: work bits are set already */
+    if (sig == NOTICE_SIGNAL &&
+        info->si_code == SI_TKILL) /* thread_kick: work bits are set already */
         ;
     else if (sig)
         put_in_box(t, sig, info);
@@ -171,7 +172,7 @@ static void install(int sig, uint64_t flags)
 void signal_host_disposition(struct process *p, int sig)
 {
     const struct ksigaction *a = &p->sighand.action[sig - 1];
-    if (sig == SIGSYS || SIGBIT(sig) & SIG_UNBLOCKABLE)
+    if (sig == SIGSYS || sig == NOTICE_SIGNAL || SIGBIT(sig) & SIG_UNBLOCKABLE)
         return;
     if (a->handler == 1) {
         struct ksigaction ignore = {.handler = 1};
@@ -189,7 +190,7 @@ void direct_signals_setup(void)
         struct ksigaction old = {0};
         host_syscall(__NR_rt_sigaction, sig, 0, (long)&old, 8, 0, 0);
         first_process->sighand.action[sig - 1].handler = old.handler == 1;
-        if (sig == SIGSYS)
+        if (sig == SIGSYS || sig == NOTICE_SIGNAL)
             install(sig, 0);
         else
             signal_host_disposition(first_process, sig);
