@@ -92,8 +92,8 @@ void signal_deliver(struct thread *t, struct regs *r);
 /* rt_sigreturn: restores *r and vector state from the frame on the application's stack. */
 long signal_return(struct thread *t, struct regs *r);
 
-/* The disposition of `sig` changed: some of it concerns the host too (SIGCHLD's SIG_IGN reaps
- * children, an ignored SIGPIPE must not arrive). */
+/* The disposition of `sig` changed: that of SIGCHLD concerns the host too, which reaps children of
+ * whoever ignores it. */
 void signal_host_disposition(struct process *p, int sig);
 
 /* entry/dispatch.c: called by entry.S. */

@@ -174,7 +174,9 @@ void signal_host_disposition(struct process *p, int sig)
     const struct ksigaction *a = &p->sighand.action[sig - 1];
     if (sig == SIGSYS || sig == NOTICE_SIGNAL || SIGBIT(sig) & SIG_UNBLOCKABLE)
         return;
-    if (a->handler == 1) {
+    /* Only SIGCHLD is ignored at the host, which reaps children then. Any other signal may be
+     * blocked here and waited for, which an ignored one survives only if the host delivers it. */
+    if (a->handler == 1 && sig == SIGCHLD) {
         struct ksigaction ignore = {.handler = 1};
         host_syscall(__NR_rt_sigaction, sig, (long)&ignore, 0, 8, 0, 0);
     } else {
