@@ -103,12 +103,18 @@ static ssize stream_write(struct file *f, const void *ubuf, size_t n)
 }
 
 /*
- * A read at the host's offset of a file that is not verified as a whole yet: what is verified must
- * be what is read, even if another thread moves the offset in between.
+ * A read at the host's offset of a file whose content is verified: what is verified must be what is
+ * read. Threads take turns, also those that find the file verified as a whole (they must not read
+ * at an offset that another one is about to move).
  */
-static ssize read_verified(struct file *f, void *ubuf, size_t n)
+static ssize read_verified(struct file *f, void *ubuf, size_t n, bool whole)
 {
     lock(&f->pos_lock);
+    if (whole) {
+        ssize r = stream_read(f, ubuf, n);
+        unlock(&f->pos_lock);
+        return r;
+    }
     int64_t at = host_lseek(f->host_fd, 0, 1);
     ssize r = at < 0 ? at : file_verify(f, at, (int64_t)n);
     if (!r)
@@ -127,8 +133,8 @@ static ssize read_host(struct file *f, void *ubuf, size_t n, int64_t pos)
         int whole = f->ops->verify(f, MAX(pos, 0L), pos >= 0 ? (int64_t)n : 0);
         if (whole < 0)
             return whole;
-        if (pos < 0 && !whole)
-            return read_verified(f, ubuf, n);
+        if (pos < 0)
+            return read_verified(f, ubuf, n, whole);
     }
     return pos >= 0 ? host_pread(f->host_fd, ubuf, n, pos) : stream_read(f, ubuf, n);
 }
