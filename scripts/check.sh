@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 full=no
 if [ "${1:-}" = --full ]; then
     full=yes
+    export ADYTON_FULL=1
     export ADYTON_RACE_RUNS=${ADYTON_RACE_RUNS:-2000}
 fi
 build=build

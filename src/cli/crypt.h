@@ -5,7 +5,7 @@
  */
 #pragma once
 
-/* Exit statuses of `adyton encrypt`, `decrypt` and `keygen`. */
+/* Exit statuses of `adyton encrypt`, `decrypt`, `inspect` and `keygen`. */
 enum {
     CRYPT_OK = 0,
     CRYPT_USAGE = 2,
@@ -17,4 +17,5 @@ enum {
 int cmd_encrypt(int argc, char **argv);  /* adyton encrypt */
 int cmd_decrypt(int argc, char **argv);  /* adyton decrypt */
 int cmd_keygen(int argc, char **argv);   /* adyton keygen */
+int cmd_inspect(int argc, char **argv);  /* adyton inspect */
 int cmd_pf_crypt(int argc, char **argv); /* gramine-sgx-pf-crypt: 0, or 255 for every error */

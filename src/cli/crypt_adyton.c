@@ -129,13 +129,16 @@ int cmd_decrypt(int argc, char **argv)
 
 static void keygen_usage(FILE *to, const char *name)
 {
-    fprintf(to,
-            "Usage: %s [-f] [-w] KEY\n\n"
-            "Makes a key file of 16 random bytes, readable by its owner only.\n\n"
-            "  -f, --force          replace an existing file\n"
-            "  -w, --wrap-key KEY   the file to make\n"
-            "  -h, --help           show this text\n",
-            name);
+    fprintf(
+        to,
+        "Usage: %s [-f] [-w] KEY\n"
+        "       %s --signing [-f] [FILE]\n\n"
+        "Makes a key file of 16 random bytes, readable by its owner only; with --signing, which\n"
+        "comes first, an RSA key for signing enclaves (--signing --help tells more).\n\n"
+        "  -f, --force          replace an existing file\n"
+        "  -w, --wrap-key KEY   the file to make\n"
+        "  -h, --help           show this text\n",
+        name, name);
 }
 
 int cmd_keygen(int argc, char **argv)

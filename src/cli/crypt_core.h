@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct crypt {
@@ -15,6 +16,7 @@ struct crypt {
     bool manifest_hint; /* after encrypting, say which path a manifest must use */
     uint8_t key[PFS_KEY_SIZE];
     mode_t umask;
+    unsigned threads; /* for one file */
     atomic_bool stop; /* a file failed, or a signal came */
     atomic_ullong bytes_done;
     unsigned long long bytes_total;
@@ -30,12 +32,51 @@ int crypt_read_key(struct crypt *c, const char *path);
 /* Makes a key file of mode 0600. An existing file is replaced only if `force`. */
 int crypt_make_key(const struct crypt *c, const char *path, bool force);
 
-/* Encrypts one file. The output appears under its name when it is complete. */
+/* Runs fn(arg) on up to `threads` threads, of which the caller is one, and waits for all. */
+#define CRYPT_THREADS_MAX 32
+void crypt_parallel(unsigned threads, void (*fn)(void *arg), void *arg);
+unsigned crypt_cores(void); /* that this process may use, at most CRYPT_THREADS_MAX */
+
+/* The storage of encrypted files is a descriptor, which must outlive the backend. */
+extern const struct pfs_env crypt_env;
+struct pfs_backend crypt_backend(int *fd);
+int crypt_open_pfs(const struct crypt *c, int *fd, const struct pfs_open_args *args,
+                   struct pfs **f);
+
+/* Opens an input, which must be a regular file. Returns a CRYPT_ status; prints the error. */
+int crypt_open_input(const struct crypt *c, const char *path, int *fd, struct stat *st);
+/* Says what went wrong with an output; `rc` is -errno. Returns the CRYPT_ status. */
+int crypt_output_failed(const struct crypt *c, const char *path, int rc);
+/* Says why pfs_open() refused `in` with `rc`, and returns the CRYPT_ status. */
+int crypt_refused(const struct crypt *c, const char *in, const char *expect, int *fd, int rc);
+
+/* Encrypts one file on c->threads threads. The output appears under its name when complete. */
 int crypt_encrypt_file(struct crypt *c, const char *in, const char *out, const char *stored);
 
-/* Decrypts one file; `out` NULL: only verifies. `expect`: NULL, or the path it must be stored for.
- */
+/* Decrypts one file on c->threads threads; `out` NULL: only verifies. `expect`: NULL, or the path
+ * it must be stored for. */
 int crypt_decrypt_file(struct crypt *c, const char *in, const char *out, const char *expect);
+
+struct job {
+    char *in, *out, *path;
+    unsigned long long size;
+};
+
+/* The files of a tree, and the output directories, which exist. */
+struct tree {
+    struct crypt *c;
+    struct job *jobs;
+    size_t count;
+    char **dirs;
+    size_t dir_count;
+};
+/* Fills `t` and makes the output directories. Returns a CRYPT_ status; prints the error. */
+int crypt_collect(struct tree *t, const char *in, const char *out, const char *path);
+void crypt_tree_free(struct tree *t);
+/* Whether `out`, or the directory it will be made in, lies in the tree `in`. */
+bool crypt_inside(const char *out, const struct stat *in);
+/* strdup() that accepts NULL and never fails. */
+char *crypt_copy(const char *s);
 
 /* Decrypts or encrypts (c->encrypt) a file, or a directory on all cores. `path`: what each file is
  * or must be stored for, extended by its name within the tree; NULL when decrypting: not checked.
@@ -48,6 +89,10 @@ struct output {
     char *temporary;
     int fd;
 };
-/* Both return 0 or -errno. output_end() renames if `keep`, else removes; it frees in any case. */
-int output_begin(struct output *o, const char *path, mode_t mode);
+/* `not`: NULL, or a file that may not be the one replaced (-EEXIST). Both return 0 or -errno.
+ * output_end() syncs and renames if `keep`, else removes; it frees in any case. */
+int output_begin(struct output *o, const char *path, mode_t mode, const struct stat * not );
 int output_end(struct output *o, bool keep);
+/* Make the names in a directory, the name of a file or directory last. */
+int output_sync_dir(const char *path);
+int output_sync_name(const char *path);

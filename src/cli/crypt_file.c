@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* One file, encrypted or decrypted. */
+/* Files as the encrypted-file library's storage, and what to say when one is refused. */
 #include "crypt_core.h"
-#include "crypto/crypto.h"
+#include "pfs/bulk.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Transfers begin on a node boundary, so that whole nodes bypass the library's cache. */
-#define FIRST_CHUNK 3072
-#define CHUNK       (96 * 4096)
 
 static int fd_of(void *ctx)
 {
@@ -69,132 +64,50 @@ static int env_random(void *buf, size_t n)
     return 0;
 }
 
-static int open_pfs(struct crypt *c, int *fd, unsigned flags, const char *path, struct pfs **f)
+const struct pfs_env crypt_env = {.alloc = malloc, .free = env_free, .random = env_random};
+
+struct pfs_backend crypt_backend(int *fd)
 {
-    static const struct pfs_env env = {.alloc = malloc, .free = env_free, .random = env_random};
-    struct pfs_backend backend = {.ctx = fd,
-                                  .read_at = fd_read,
-                                  .write_at = fd_write,
-                                  .truncate = fd_truncate,
-                                  .size = fd_size,
-                                  .sync = fd_sync};
-    struct pfs_open_args args = {.flags = flags, .path = path};
-    return pfs_open(&env, &backend, c->key, &args, f);
+    return (struct pfs_backend){.ctx = fd,
+                                .read_at = fd_read,
+                                .write_at = fd_write,
+                                .truncate = fd_truncate,
+                                .size = fd_size,
+                                .sync = fd_sync};
 }
 
-/* Opens an input, which must be a regular file. */
-static int open_input(const struct crypt *c, const char *path, int *fd)
+int crypt_open_pfs(const struct crypt *c, int *fd, const struct pfs_open_args *args, struct pfs **f)
 {
-    struct stat st;
+    struct pfs_backend backend = crypt_backend(fd);
+    return pfs_open(&crypt_env, &backend, c->key, args, f);
+}
+
+int crypt_open_input(const struct crypt *c, const char *path, int *fd, struct stat *st)
+{
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (*fd < 0)
         return crypt_fail(c, CRYPT_IO, "cannot open '%s': %s", path, strerror(errno));
-    if (!fstat(*fd, &st) && S_ISREG(st.st_mode))
+    if (!fstat(*fd, st) && S_ISREG(st->st_mode))
         return CRYPT_OK;
     close(*fd);
     return crypt_fail(c, CRYPT_IO, "'%s' is not a regular file", path);
 }
 
-static int output_failed(const struct crypt *c, const char *path, int rc)
+int crypt_output_failed(const struct crypt *c, const char *path, int rc)
 {
     if (rc == -ENOTSUP)
         return crypt_fail(c, CRYPT_IO, "'%s' exists and is not a regular file", path);
+    if (rc == -EEXIST)
+        return crypt_fail(c, CRYPT_USAGE, "input and output '%s' are the same file", path);
     return crypt_fail(c, CRYPT_IO, "cannot write '%s': %s", path, strerror(-rc));
 }
 
-/* Reads until `n` bytes or the end; returns the count or -errno. */
-static ssize_t read_full(int fd, uint8_t *buf, size_t n)
-{
-    size_t got = 0;
-    while (got < n) {
-        ssize_t rc = read(fd, buf + got, n - got);
-        if (rc < 0 && errno == EINTR)
-            continue;
-        if (rc < 0)
-            return -errno;
-        if (rc == 0)
-            break;
-        got += (size_t)rc;
-    }
-    return (ssize_t)got;
-}
-
-static int write_full(int fd, const uint8_t *buf, size_t n)
-{
-    while (n) {
-        ssize_t rc = write(fd, buf, n);
-        if (rc < 0 && errno == EINTR)
-            continue;
-        if (rc <= 0)
-            return rc ? -errno : -EIO;
-        buf += rc;
-        n -= (size_t)rc;
-    }
-    return 0;
-}
-
-static int encrypt_content(struct crypt *c, const char *in, int fd, const char *out, struct pfs *f)
-{
-    static _Thread_local uint8_t buf[CHUNK];
-    uint64_t off = 0;
-    for (size_t want = FIRST_CHUNK;; want = CHUNK) {
-        if (c->stop)
-            return CRYPT_IO;
-        ssize_t n = read_full(fd, buf, want);
-        if (n < 0)
-            return crypt_fail(c, CRYPT_IO, "cannot read '%s': %s", in, strerror((int)-n));
-        for (ssize_t done = 0; done < n;) {
-            int64_t rc = pfs_write(f, off, buf + done, (size_t)(n - done));
-            if (rc < 0)
-                return output_failed(c, out, (int)rc);
-            done += rc;
-            off += (uint64_t)rc;
-        }
-        c->bytes_done += (unsigned long long)n;
-        if ((size_t)n < want)
-            break;
-    }
-    crypto_wipe(buf, sizeof(buf));
-    return CRYPT_OK;
-}
-
-int crypt_encrypt_file(struct crypt *c, const char *in, const char *out, const char *stored)
-{
-    int fd;
-    struct output o;
-    struct pfs *f;
-    int status = open_input(c, in, &fd);
-    if (status)
-        return status;
-    int rc = output_begin(&o, out, 0664 & ~c->umask);
-    if (rc) {
-        close(fd);
-        return output_failed(c, out, rc);
-    }
-    rc = open_pfs(c, &o.fd, PFS_CREATE, stored, &f);
-    if (rc == -ENAMETOOLONG)
-        status = crypt_fail(c, CRYPT_USAGE, "Path is too long: '%s' has more than %d bytes", stored,
-                            PFS_PATH_SIZE - 1);
-    else if (rc == -EINVAL)
-        status = crypt_fail(c, CRYPT_USAGE, "the path to store is empty");
-    else if (rc)
-        status = output_failed(c, out, rc);
-    if (!rc) {
-        status = encrypt_content(c, in, fd, out, f);
-        rc = pfs_close(f);
-        if (rc && !status)
-            status = output_failed(c, out, rc);
-    }
-    close(fd);
-    rc = output_end(&o, !status);
-    return rc ? output_failed(c, out, rc) : status;
-}
-
-/* Node 0 is authentic: if the rest can be opened, the path it was made for may be told. */
-static int misplaced(struct crypt *c, const char *in, const char *expect, int *fd)
+/* Node 0 is authentic, so the path it was made for may be told. */
+static int misplaced(const struct crypt *c, const char *in, const char *expect, int *fd)
 {
     struct pfs *f;
-    if (open_pfs(c, fd, PFS_READONLY, NULL, &f))
+    const struct pfs_open_args args = {.flags = PFS_INSPECT};
+    if (crypt_open_pfs(c, fd, &args, &f))
         return crypt_fail(c, CRYPT_REFUSED, "'%s' was encrypted for another path than '%s'", in,
                           expect);
     int status = crypt_fail(c, CRYPT_REFUSED,
@@ -205,8 +118,7 @@ static int misplaced(struct crypt *c, const char *in, const char *expect, int *f
     return status;
 }
 
-/* Says why an encrypted file is refused before any of its data was read. */
-static int refused(struct crypt *c, const char *in, const char *expect, int *fd, int rc)
+int crypt_refused(const struct crypt *c, const char *in, const char *expect, int *fd, int rc)
 {
     switch (rc) {
     case -EINVAL:
@@ -225,67 +137,11 @@ static int refused(struct crypt *c, const char *in, const char *expect, int *fd,
         return crypt_fail(c, CRYPT_DAMAGED, "'%s' claims an impossible size", in);
     case -EBADMSG:
         return crypt_fail(c, CRYPT_DAMAGED, "'%s' is damaged at byte %d (its root node)", in,
-                          FIRST_CHUNK);
+                          PFS_INLINE_SIZE);
     case -ENAMETOOLONG:
         return crypt_fail(c, CRYPT_USAGE, "Path is too long: '%s' has more than %d bytes", expect,
                           PFS_PATH_SIZE - 1);
     default:
         return crypt_fail(c, CRYPT_IO, "cannot read '%s': %s", in, strerror(-rc));
     }
-}
-
-static int decrypt_content(struct crypt *c, const char *in, struct pfs *f, const char *out,
-                           const struct output *o)
-{
-    static _Thread_local uint8_t buf[CHUNK];
-    int status = CRYPT_OK;
-    uint64_t off = 0;
-    size_t want = FIRST_CHUNK;
-    while (off < pfs_size(f) && !status) {
-        if (c->stop)
-            return CRYPT_IO;
-        int64_t n = pfs_read(f, off, buf, want);
-        if (n == -EBADMSG)
-            return crypt_fail(c, CRYPT_DAMAGED,
-                              "'%s' is damaged at byte %" PRIu64 " of %" PRIu64
-                              ": altered or missing data; restore it from a good copy",
-                              in, off, pfs_size(f));
-        if (n < 0)
-            return crypt_fail(c, CRYPT_IO, "cannot read '%s': %s", in, strerror((int)-n));
-        int rc = out ? write_full(o->fd, buf, (size_t)n) : 0;
-        if (rc)
-            status = output_failed(c, out, rc);
-        off += (uint64_t)n;
-        c->bytes_done += (unsigned long long)n;
-        want = CHUNK;
-    }
-    crypto_wipe(buf, sizeof(buf));
-    return status;
-}
-
-int crypt_decrypt_file(struct crypt *c, const char *in, const char *out, const char *expect)
-{
-    int fd;
-    struct output o;
-    struct pfs *f;
-    int status = open_input(c, in, &fd);
-    if (status)
-        return status;
-    int rc = open_pfs(c, &fd, PFS_READONLY, expect, &f);
-    if (rc) {
-        status = refused(c, in, expect, &fd, rc);
-        close(fd);
-        return status;
-    }
-    if (out && (rc = output_begin(&o, out, 0664 & ~c->umask)))
-        status = output_failed(c, out, rc);
-    if (!status) {
-        status = decrypt_content(c, in, f, out, &o);
-        rc = out ? output_end(&o, !status) : 0;
-        if (rc && !status)
-            status = output_failed(c, out, rc);
-    }
-    pfs_close(f);
-    close(fd);
-    return status;
 }

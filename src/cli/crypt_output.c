@@ -25,7 +25,7 @@ int crypt_fail(const struct crypt *c, int status, const char *format, ...)
 }
 
 /* The file that a rename to `path` should replace: links are followed, as opening would. */
-static int resolve(const char *path, char **out)
+static int resolve(const char *path, const struct stat * not, char **out)
 {
     struct stat st;
     if (stat(path, &st)) {
@@ -39,14 +39,16 @@ static int resolve(const char *path, char **out)
             return -EISDIR;
         if (!S_ISREG(st.st_mode))
             return -ENOTSUP;
+        if (not &&st.st_dev == not ->st_dev && st.st_ino == not ->st_ino)
+            return -EEXIST;
         *out = realpath(path, NULL);
     }
     return *out ? 0 : errno ? -errno : -ENOMEM;
 }
 
-int output_begin(struct output *o, const char *path, mode_t mode)
+int output_begin(struct output *o, const char *path, mode_t mode, const struct stat * not )
 {
-    int rc = resolve(path, &o->path);
+    int rc = resolve(path, not, &o->path);
     if (rc)
         return rc;
     const char *slash = strrchr(o->path, '/');
@@ -70,9 +72,33 @@ int output_begin(struct output *o, const char *path, mode_t mode)
     return rc;
 }
 
+int output_sync_dir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? 0 : -errno; /* write-only directories exist */
+    int rc = fsync(fd) && errno != EINVAL ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+int output_sync_name(const char *path)
+{
+    char *real = realpath(path, NULL);
+    char *slash = real ? strrchr(real, '/') : NULL;
+    if (!slash)
+        return -errno;
+    slash[slash == real] = 0;
+    int rc = output_sync_dir(real);
+    free(real);
+    return rc;
+}
+
 int output_end(struct output *o, bool keep)
 {
-    int rc = close(o->fd) && keep ? -errno : 0;
+    int rc = keep && fsync(o->fd) ? -errno : 0;
+    if (close(o->fd) && keep && !rc)
+        rc = -errno;
     if (keep && !rc && rename(o->temporary, o->path))
         rc = -errno;
     if (!keep || rc)
@@ -117,12 +143,14 @@ int crypt_make_key(const struct crypt *c, const char *path, bool force)
                           path);
     if (getrandom(key, sizeof(key), 0) != sizeof(key))
         return crypt_fail(c, CRYPT_IO, "no random bytes: %s", strerror(errno));
-    int rc = output_begin(&o, path, 0600);
+    int rc = output_begin(&o, path, 0600, NULL);
     if (!rc) {
         ssize_t n = write(o.fd, key, sizeof(key));
         rc = n < 0 ? -errno : n != sizeof(key) ? -EIO : 0;
         int end = output_end(&o, !rc);
         rc = rc ? rc : end;
+        if (!rc)
+            rc = output_sync_name(path);
     }
     crypto_wipe(key, sizeof(key));
     if (rc)

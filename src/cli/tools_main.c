@@ -7,6 +7,15 @@
 #include "cli/sgx_commands.h"
 #include "cli/tools.h"
 
+/* `adyton keygen --signing ...` is gramine-sgx-gen-private-key. */
+static int keygen(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--signing"))
+        return cmd_keygen(argc, argv);
+    argv[1] = argv[0];
+    return cmd_sgx_keygen(argc - 1, argv + 1);
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -16,7 +25,8 @@ static const struct {
     {"compile-manifest", cmd_compile_manifest},
     {"encrypt", cmd_encrypt},
     {"decrypt", cmd_decrypt},
-    {"keygen", cmd_keygen},
+    {"inspect", cmd_inspect},
+    {"keygen", keygen},
     {"pf-crypt", cmd_pf_crypt},
     {"sgx-gen-private-key", cmd_sgx_keygen},
     {"sgx-sigstruct-view", cmd_sgx_sigstruct_view},

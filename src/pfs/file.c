@@ -43,6 +43,10 @@ static int open_existing(struct pfs *f, const struct pfs_open_args *args, int64_
     if (args->expected_tag && crypto_differs(args->expected_tag, f->tag, PFS_TAG_SIZE))
         return -ESTALE;
     f->committed = pfs_data_nodes(f->size);
+    if (args->flags & PFS_INSPECT) {
+        f->failed = -EINVAL;
+        return 0;
+    }
     return f->size > INLINE_SIZE ? pfs_root_load(f, false) : 0;
 }
 
@@ -78,7 +82,7 @@ int pfs_open(const struct pfs_env *env, const struct pfs_backend *backend,
     __builtin_memset(f, 0, sizeof *f);
     f->env = *env;
     f->backend = *backend;
-    f->readonly = args->flags & PFS_READONLY;
+    f->readonly = args->flags & (PFS_READONLY | PFS_INSPECT);
     __builtin_memcpy(f->wrap_key, key, sizeof f->wrap_key);
     list_init(&f->hashes);
     list_init(&f->clean);

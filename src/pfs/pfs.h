@@ -79,6 +79,8 @@ enum {
     PFS_CREATE = 1,         /* make a new, empty file; whatever the storage holds is replaced */
     PFS_READONLY = 2,       /* never write to the storage */
     PFS_REFUSE_PENDING = 4, /* fail with -EUCLEAN when the pending-write flag is set */
+    PFS_INSPECT = 8,        /* look at node 0 alone: for pfs_check() and what describes the file;
+                               reading and writing fail with -EINVAL */
 };
 
 struct pfs_open_args {
@@ -141,6 +143,22 @@ struct pfs_info {
     bool pending;         /* the pending-write flag was set at open */
 };
 void pfs_info(const struct pfs *f, struct pfs_info *info);
+
+/* A node that pfs_check() refused. */
+struct pfs_damage {
+    uint64_t node;   /* its number on the storage */
+    uint64_t offset; /* of the first content byte that is lost with it */
+    uint64_t bytes;  /* how many are lost; for a hash node all below it, not in one piece */
+    bool is_hash;
+    bool missing; /* beyond the end of the storage, rather than altered */
+};
+
+/*
+ * Verifies every node below node 0 and calls `bad` for each that fails; what hangs below a failed
+ * hash node is not looked at. Returns 0 when all could be read, damaged or not; -EBUSY when there
+ * are changes not yet flushed. Works in a context opened with PFS_INSPECT and in any other.
+ */
+int pfs_check(struct pfs *f, void (*bad)(void *ctx, const struct pfs_damage *d), void *ctx);
 
 /*
  * Textual normalisation of a host path: "." and empty components go, "x/.." cancels, ".." at the

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -209,7 +210,10 @@ def test_tamper(case, tampered):
 
 
 SIZES = [0, 1, 3071, 3072, 3073, 4096, 7167, 7168, 7169, 65536, 396287, 396288, 396289, 400384, 789504,
-         789505, 1048576, 5000000]
+         789505, 1048575, 1048576, 5000000, 12979199, 12979200, 12979201]
+FULL_SIZES = [13372416, 13372417, 415632383, 415632384, 415632385, 416025600, 420000000]
+if os.environ.get('ADYTON_FULL'):
+    SIZES += FULL_SIZES
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -218,10 +222,15 @@ def test_ours_read_by_the_reader(size, tmp_path, key):
     (tmp_path / 'in').write_bytes(plain)
     (tmp_path / 'x').mkdir()
     seen = set()
-    for _ in range(2):
-        result = run(BIN / 'adyton', 'encrypt', '-w', key, '-i', 'in', '-o', './x/../file', '--path',
-                     'some//./where', cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
+    # The command (large files by several threads, group by group), again, and the library in sequence.
+    for way in 'command', 'command', 'library':
+        if way == 'command':
+            result = run(BIN / 'adyton', 'encrypt', '-w', key, '-i', 'in', '-o', './x/../file', '--path',
+                         'some//./where', cwd=tmp_path)
+            assert result.returncode == 0, result.stderr
+        else:
+            pfs_reader.write(KEY, tmp_path / 'file', 'some/where', 0, pattern)
+            io(key, tmp_path / 'file', *[f'w{at},{min(size - at, 77777777)}' for at in range(0, size, 77777777)])
         reader = pfs_reader.Reader(KEY, tmp_path / 'file', 'some/where')
         assert reader.read() == plain
         used = {reader.nonce, *reader.check_structure()}

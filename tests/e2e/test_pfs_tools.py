@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The commands for encrypted files: options, exit statuses, trees, and what failures leave behind."""
+import json
 import os
 import pathlib
 import pty
@@ -65,6 +66,12 @@ def test_keys(tmp_path):
     assert run('keygen', '-f', 'k1', cwd=tmp_path).returncode == 0
     assert compat('g', '-w', 'k1', cwd=tmp_path).returncode == 0
     assert (tmp_path / 'k1').read_bytes() != first
+    assert '--signing' in run('keygen', '--help', cwd=tmp_path).stdout
+    result = run('keygen', '--signing', '-q', 'pem', cwd=tmp_path)
+    assert result.returncode == 0 and result.stderr == ''
+    assert 'PRIVATE KEY' in (tmp_path / 'pem').read_text()
+    assert stat.S_IMODE((tmp_path / 'pem').stat().st_mode) == 0o600
+    (tmp_path / 'pem').unlink()
     one_error(run('keygen', 'no/such/dir/k', cwd=tmp_path), 5)
     one_error(compat('gen-key', '-w', 'no/k', cwd=tmp_path), 255)
     assert left(tmp_path) == ['k1', 'k2']
@@ -249,15 +256,121 @@ def test_no_space(here):
     assert left(here) == ['enc', 'key', 'out', 'plain']
 
 
-def test_interrupt(here):
+def test_same_file(here):
+    """A tree whose output would replace a file that it reads."""
+    (here / 'in').mkdir()
+    (here / 'out').mkdir()
+    (here / 'out/f').write_bytes(b'precious')
+    (here / 'in/f').symlink_to('../out/f')
+    assert 'same file' in one_error(run('encrypt', '-w', 'key', '-i', 'in', '-o', 'out', cwd=here), 2)
+    assert (here / 'out/f').read_bytes() == b'precious' and left(here / 'out') == ['f']
+
+
+def begin(here, *args, **more):
+    """Starts encrypting a file of 20 GiB; returns when its output has begun."""
     with open(here / 'big', 'wb') as f:
         f.truncate(20 << 30)
+    before = len(left(here))
     tool = subprocess.Popen([BIN / 'adyton', 'encrypt', '-w', 'key', '-i', 'big', '-o', 'enc'], cwd=here,
-                            stderr=subprocess.PIPE, text=True)
+                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
     deadline = time.time() + 20
-    while len(left(here)) < 4 and time.time() < deadline:
+    while len(left(here)) == before and time.time() < deadline:
         time.sleep(0.01)
-    tool.send_signal(signal.SIGTERM)
+    return tool
+
+
+def test_unwritable_folder(here):
+    one_error(run('encrypt', '-w', 'key', '-i', 'plain', '-o', '/proc/self/enc', cwd=here), 5)
+
+
+def test_input_that_shrinks(here):
+    tool = begin(here)
+    os.truncate(here / 'big', 5000)
+    assert 'changed while it was read' in tool.communicate(timeout=20)[1]
+    assert tool.returncode == 5
+    assert left(here) == ['big', 'key', 'plain']
+
+
+def test_input_without_a_size(here):
+    """A file of /proc says size 0 and has content."""
+    assert run('encrypt', '-w', 'key', '-i', '/proc/version', '-o', 'enc', cwd=here).returncode == 0
+    assert pfs_reader.Reader(KEY, here / 'enc').read() == pathlib.Path('/proc/version').read_bytes()
+
+
+def inspect(here, *args, status=0):
+    result = run('inspect', *args, cwd=here)
+    assert result.returncode == status, result.stderr
+    assert not result.stderr
+    return result.stdout
+
+
+def test_inspect(here):
+    plain = os.urandom(1000000)
+    (here / 'plain').write_bytes(plain)
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', '-p', 'a "b"/c', cwd=here).returncode == 0
+    (here / 'other').write_bytes(bytes(16))
+    nodes = (here / 'enc').stat().st_size // 4096
+    text = inspect(here, 'enc')
+    assert 'format version 2.0' in text and 'complete' in text and 'a "b"/c' not in text
+    assert f'{nodes * 4096} bytes: 1 metadata node, 3 hash nodes, {nodes - 4} data nodes' in text
+    outside = json.loads(inspect(here, '--json', 'enc'))
+    assert outside['size_min'] <= len(plain) <= outside['size_max'] == outside['size_min'] + 4095
+    assert 'path' not in outside and not outside['pending'] and outside['recovery_log'] is None
+    text = inspect(here, '-w', 'key', 'enc')
+    assert '1000000 bytes' in text and 'a "b"/c' in text and 'all nodes authenticate' in text
+    whole = json.loads(inspect(here, '-w', 'key', '-j', 'enc'))
+    assert whole['size'] == 1000000 and whole['path'] == 'a "b"/c' and whole['damage'] == []
+    reader = pfs_reader.Reader(KEY, here / 'enc')
+    assert whole['tag'].startswith(reader.nonce.hex())
+    assert 'wrong key' in one_error(run('inspect', '-w', 'other', 'enc', cwd=here), 3)
+
+    good = bytearray((here / 'enc').read_bytes())
+
+    def damaged(*nodes, cut=None):
+        bad = bytearray(good)
+        for node in nodes:
+            bad[node * 4096 + 17] ^= 1
+        (here / 'bad').write_bytes(bad[:cut])
+        found = json.loads(inspect(here, '-w', 'key', '-j', 'bad', status=4))
+        assert found['damaged'] == len(found['damage']) and found['size'] == 1000000
+        return [(d['node'], d['kind'], d['missing'], d['offset'], d['bytes']) for d in found['damage']]
+
+    assert damaged(2, 5) == [(2, 'data', False, 3072, 4096), (5, 'data', False, 3072 + 3 * 4096, 4096)]
+    assert damaged(1) == [(1, 'hash', False, 3072, 1000000 - 3072)]
+    assert damaged(98, 200) == [(98, 'hash', False, 396288, 96 * 4096),
+                                (200, 'data', False, 3072 + (2 * 96 + 4) * 4096, 4096)]
+    last = (1000000 - 3072) // 4096
+    assert damaged(cut=-4096) == [(nodes - 1, 'data', True, 3072 + last * 4096, (1000000 - 3072) % 4096)]
+    text = inspect(here, '-w', 'key', 'bad', status=4)
+    assert 'missing' in text and f'content bytes {3072 + last * 4096} to 999999' in text
+
+    for args, status in (([], 2), (['enc', 'bad'], 2), (['-x', 'enc'], 2), (['none'], 5), (['.'], 5),
+                         (['key'], 3), (['-w', 'enc', 'enc'], 2), (['-w', 'none', 'enc'], 5)):
+        assert run('inspect', *args, cwd=here).returncode == status, args
+    assert 'Usage' in run('inspect', '--help', cwd=here).stdout
+    (here / 'enc.gramine.recovery').write_bytes(bytes(4104 * 3))
+    assert '3 nodes' in inspect(here, 'enc')
+
+
+def test_damage_nearest_to_the_start(here):
+    """However many threads read: the message names the first damaged byte."""
+    (here / 'plain').write_bytes(os.urandom(9000000))
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here).returncode == 0
+    bad = bytearray((here / 'enc').read_bytes())
+    for node in range(1000, len(bad) // 4096, 50):
+        bad[node * 4096] ^= 1
+    (here / 'enc').write_bytes(bad)
+    first = 3072 + (1000 - 2 - (1000 - 1) // 97) * 4096
+    for _ in range(5):
+        error = one_error(run('decrypt', '-w', 'key', '-i', 'enc', '-o', 'out', cwd=here), 4)
+        assert f'damaged at byte {first} of 9000000' in error
+        assert not (here / 'out').exists()
+
+
+@pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM])
+def test_interrupt(here, sent):
+    tool = begin(here, preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL))
+    tool.send_signal(sent)
     assert 'interrupted' in tool.communicate(timeout=20)[1]
     assert tool.returncode == 5
     assert left(here) == ['big', 'key', 'plain']
@@ -282,4 +395,4 @@ def test_progress_on_a_terminal_only(here):
         pass
     os.close(ours)
     assert tool.wait() == 5
-    assert b' %' in shown and b'interrupted' in shown
+    assert b' %' in shown and b' MB/s' in shown and b' left' in shown and b'interrupted' in shown
