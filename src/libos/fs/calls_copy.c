@@ -94,6 +94,24 @@ static int take_pos(const int64_t *uoff, int64_t *pos)
     return *pos < 0 ? -EINVAL : 0;
 }
 
+/* copy_file_range(2): no copies onto itself, nothing at the end of O_APPEND. */
+static int check_range(const struct file *in, int64_t in_pos, const struct file *out,
+                       int64_t out_pos, size_t n)
+{
+    kstat a, b;
+    if (in->kind != FILE_REGULAR || out->kind != FILE_REGULAR)
+        return -EINVAL;
+    if (out->flags & O_APPEND)
+        return -EBADF;
+    in_pos = in_pos < 0 ? in->pos : in_pos;
+    out_pos = out_pos < 0 ? out->pos : out_pos;
+    if (file_stat((struct file *)in, &a) || file_stat((struct file *)out, &b) ||
+        a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+        return 0;
+    n = MIN(n, (size_t)MAX((int64_t)a.st_size - in_pos, 0L));
+    return in_pos < out_pos + (int64_t)n && out_pos < in_pos + (int64_t)n ? -EINVAL : 0;
+}
+
 static int check_ends(const struct file *in, const struct file *out)
 {
     if ((in->flags & O_ACCMODE) == O_WRONLY || (out->flags & O_ACCMODE) == O_RDONLY)
@@ -125,7 +143,9 @@ SYSCALL4(sendfile, int, out_fd, int, in_fd, int64_t *, uoff, size_t, n)
     if (!r && host_to_host(in, out)) {
         r = pass(__NR_sendfile, out->host_fd, in->host_fd, (long)uoff, (long)n, 0, 0);
     } else if (!r) {
-        r = take_pos(uoff, &pos);
+        bool streams =
+            in->kind != FILE_REGULAR && in->host_fd >= 0 && host_lseek(in->host_fd, 0, 1) < 0;
+        r = streams || out->flags & O_APPEND ? -EINVAL : take_pos(uoff, &pos);
         if (!r)
             r = copy(in, &pos, out, &none, MIN(n, (size_t)0x7ffff000));
         if (r >= 0 && uoff && put_user(uoff, pos))
@@ -154,10 +174,10 @@ SYSCALL6(copy_file_range, int, in_fd, int64_t *, uin, int, out_fd, int64_t *, uo
         r = pass(__NR_copy_file_range, in->host_fd, (long)uin, out->host_fd, (long)uout, (long)n,
                  0);
     } else if (!r) {
-        r = in->kind != FILE_REGULAR || out->kind != FILE_REGULAR ? -EINVAL
-                                                                  : take_pos(uin, &in_pos);
+        r = take_pos(uin, &in_pos);
         if (!r)
             r = take_pos(uout, &out_pos);
+        r = r == -EINVAL ? -EOVERFLOW : r ? r : check_range(in, in_pos, out, out_pos, n);
         if (!r)
             r = copy(in, &in_pos, out, &out_pos, MIN(n, (size_t)0x7ffff000));
         if (r >= 0 && ((uin && put_user(uin, in_pos)) || (uout && put_user(uout, out_pos))))

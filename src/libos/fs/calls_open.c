@@ -183,7 +183,7 @@ static long status_flags(struct file *f, bool set, unsigned long value)
 static long pass(struct file *f, int cmd, unsigned long arg)
 {
     if (f->host_fd < 0)
-        return -EINVAL;
+        return cmd == F_GETPIPE_SZ || cmd == F_SETPIPE_SZ ? -EBADF : -EINVAL;
     if ((cmd == F_SETOWN_EX || cmd == F_GETOWN_EX) &&
         !user_range_ok((void *)arg, sizeof(struct f_owner_ex)))
         return -EFAULT;

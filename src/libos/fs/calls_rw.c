@@ -122,15 +122,23 @@ static ssize host_vector(struct file *f, const struct iovec *iov, unsigned long 
     }
 }
 
+static ssize part_write(struct file *f, const struct iovec *part, int64_t at, int flags)
+{
+    bool append = flags & RWF_APPEND && f->ops->append;
+    return append ? file_append(f, part->iov_base, part->iov_len, at)
+                  : file_write(f, part->iov_base, part->iov_len, at);
+}
+
 static ssize loop_vector(struct file *f, const struct iovec *iov, unsigned long count, int64_t pos,
-                         bool write)
+                         int flags, bool write)
 {
     ssize done = 0;
+    int err = 0;
     for (unsigned long i = 0; i < count; i++) {
         if (!iov[i].iov_len)
             continue;
         int64_t at = pos >= 0 ? pos + done : -1;
-        ssize r = write ? file_write(f, iov[i].iov_base, iov[i].iov_len, at)
+        ssize r = write ? part_write(f, &iov[i], at, flags)
                         : file_read(f, iov[i].iov_base, iov[i].iov_len, at);
         if (r < 0)
             return done ? done : r;
@@ -138,7 +146,9 @@ static ssize loop_vector(struct file *f, const struct iovec *iov, unsigned long 
         if ((size_t)r < iov[i].iov_len)
             break;
     }
-    return done;
+    if (write && done && flags & (RWF_DSYNC | RWF_SYNC) && f->ops->sync)
+        err = f->ops->sync(f, flags & RWF_DSYNC);
+    return err ? err : done;
 }
 
 static long vector(int fd, const struct iovec *uiov, unsigned long count, int64_t pos, int flags,
@@ -154,7 +164,8 @@ static long vector(int fd, const struct iovec *uiov, unsigned long count, int64_
         if (own && pos >= 0 && !f->seekable)
             r = -ESPIPE;
         else if (own)
-            r = flags & ~RWF_SUPPORTED ? -EOPNOTSUPP : loop_vector(f, iov, count, pos, write);
+            r = flags & ~RWF_SUPPORTED ? -EOPNOTSUPP
+                                       : loop_vector(f, iov, count, pos, flags, write);
         else if (f->kind == FILE_DIR)
             r = write ? -EBADF : -EISDIR;
         else
@@ -220,7 +231,7 @@ static int64_t seek_own(struct file *f, int64_t off, int whence)
     }
     int64_t to = base;
     if (base >= 0) {
-        to = __builtin_add_overflow(base, off, &to) ? -EOVERFLOW : to < 0 ? -EINVAL : to;
+        to = __builtin_add_overflow(base, off, &to) || to < 0 ? -EINVAL : to;
         if (to >= 0)
             f->pos = to;
     }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-#include "libos/fs/encrypted_node.h"
 #include "crypto/crypto.h"
 #include "host/host.h"
 #include "libos/fs/encrypted.h"
+#include "libos/fs/encrypted_map.h"
 #include "libos/fs/keys.h"
 #include "libos/log.h"
 #include "platform/platform.h"
 
 #define S_TYPE 0170000
 #define S_REG  0100000
+
+#define UTIME_OMIT_K 0x3ffffffeL
 
 /* Lock order: nodes_lock above node.lock. */
 static struct lock nodes_lock;
@@ -132,8 +134,12 @@ static int new_node(int fd, bool readonly, const struct stat *st, const struct m
     struct enc_node *n = heap_zalloc(sizeof(*n));
     int err = n ? 0 : -ENOMEM;
     if (!err) {
-        *n = (struct enc_node){
-            .refs = 1, .dev = st->st_dev, .ino = st->st_ino, .host_fd = fd, .readonly = readonly};
+        *n = (struct enc_node){.refs = 1,
+                               .dev = st->st_dev,
+                               .ino = st->st_ino,
+                               .key_name = m->key_name,
+                               .host_fd = fd,
+                               .readonly = readonly};
         err = explain(open_context(n, m, host, create), host, m);
     }
     if (err) {
@@ -147,7 +153,28 @@ static int new_node(int fd, bool readonly, const struct stat *st, const struct m
     return 0;
 }
 
-/* The context of the host file; `trunc`: an interrupted creation counts as new. */
+struct enc_node *enc_node_find(uint64_t dev, uint64_t ino)
+{
+    lock(&nodes_lock);
+    struct enc_node *n = find_node(dev, ino);
+    if (n)
+        n->refs++;
+    unlock(&nodes_lock);
+    return n;
+}
+
+/* A file that is open already, under a path: is it the one that the path and key stand for? */
+static int check_open(struct enc_node *n, const struct mount *m, const char *host)
+{
+    char path[PFS_PATH_SIZE];
+    int err = strcmp(n->key_name, m->key_name) == 0 ? 0 : -EKEYREJECTED;
+    lock(&n->lock);
+    if (!err && (pfs_normalize_path(host, path) || strcmp(path, pfs_path(n->pfs)) != 0))
+        err = -EXDEV;
+    unlock(&n->lock);
+    return explain(err, host, m);
+}
+
 int enc_node_get(const struct mount *m, const char *host, bool replace_empty, struct enc_node **out)
 {
     struct stat st;
@@ -169,8 +196,9 @@ int enc_node_get(const struct mount *m, const char *host, bool replace_empty, st
     lock(&nodes_lock);
     struct enc_node *n = find_node(st.st_dev, st.st_ino);
     if (n) {
-        n->refs++;
         host_close(fd);
+        err = check_open(n, m, host);
+        n->refs += !err;
         *out = n;
     } else {
         err = new_node(fd, readonly, &st, m, host, replace_empty && !st.st_size, out);
@@ -203,6 +231,15 @@ int enc_node_create(const struct mount *m, const char *host, uint32_t mode, stru
     return err;
 }
 
+/* After a flush, which changed the host file's times: the one that was shown stays. */
+static void settle_times(struct enc_node *n)
+{
+    struct __kernel_timespec ts[2] = {{.tv_nsec = UTIME_OMIT_K}, n->mtime};
+    if (n->mtime_shown && !n->touched)
+        host_utimens(n->host_fd, NULL, ts, 0);
+    n->mtime_shown = n->touched = false;
+}
+
 int enc_node_put(struct enc_node *n)
 {
     lock(&nodes_lock);
@@ -212,7 +249,11 @@ int enc_node_put(struct enc_node *n)
     unlock(&nodes_lock);
     if (!last)
         return 0;
-    int err = pfs_close(n->pfs);
+    int err = enc_map_store(n, 0, INT64_MAX), closed = pfs_close(n->pfs);
+    enc_map_drop(n);
+    if (!err)
+        err = closed;
+    settle_times(n);
     if (err)
         log_error("closing an encrypted file failed: error %d; its last changes may be lost", -err);
     host_close(n->host_fd);
@@ -240,9 +281,12 @@ ssize enc_io_result(int64_t r)
 int enc_node_flush(struct enc_node *n, bool sync)
 {
     lock(&n->lock);
-    int err = (int)enc_io_result(pfs_flush(n->pfs, sync));
+    int err = enc_map_store(n, 0, INT64_MAX);
+    int flushed = (int)enc_io_result(pfs_flush(n->pfs, sync));
+    if (!flushed)
+        settle_times(n);
     unlock(&n->lock);
-    return err;
+    return err ? err : flushed;
 }
 
 void encrypted_before_fork(void)

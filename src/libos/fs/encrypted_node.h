@@ -11,16 +11,32 @@
 
 #define ENC_BOUNCE (128 * 1024UL) /* bytes */
 
+struct enc_map;
+
 struct enc_node {
-    struct list link;  /* in `nodes`, under nodes_lock */
-    uint32_t refs;     /* under nodes_lock */
-    uint64_t dev, ino; /* of the host file */
+    struct list link;     /* in `nodes`, under nodes_lock */
+    uint32_t refs;        /* under nodes_lock */
+    uint64_t dev, ino;    /* of the host file */
+    const char *key_name; /* of the mount that opened it */
     int host_fd;
     bool readonly;    /* the host does not let us write */
-    struct lock lock; /* over every use of `pfs`; above heap_lock */
+    struct lock lock; /* over every use of what follows; above heap_lock */
     struct pfs *pfs;
     char *bounce; /* ENC_BOUNCE bytes of plain text on their way, or NULL; wiped at the end */
+    struct enc_map *map; /* what is or was mapped, or NULL: fs/encrypted_map.c */
+    /* Written since somebody looked at the times; the time that was shown then, if it is not the
+     * host file's yet. */
+    bool touched, mtime_shown;
+    struct __kernel_timespec mtime;
 };
+
+/* An open handle, struct file.priv. */
+struct enc_file {
+    struct enc_node *node;
+    int fd; /* a description of the handle's own, for locks; -1 until it is needed */
+};
+
+extern const struct file_ops encrypted_ops;
 
 /*
  * The context of an existing host file, counted. `replace_empty`: a file of no bytes, left by an
@@ -29,11 +45,27 @@ struct enc_node {
  */
 int enc_node_get(const struct mount *m, const char *host, bool replace_empty,
                  struct enc_node **out);
+/* The context of a file that is open already, counted, or NULL. */
+struct enc_node *enc_node_find(uint64_t dev, uint64_t ino);
 /* Creates the host file; -EEXIST, or -EACCES while the key is not set. */
 int enc_node_create(const struct mount *m, const char *host, uint32_t mode, struct enc_node **out);
 /* The last one closes the file: the error of writing what was still in memory. */
 int enc_node_put(struct enc_node *n);
-/* Writes what is dirty; with `sync` down to the host's disk. */
+/* Writes what is dirty, mappings included; with `sync` down to the host's disk. */
 int enc_node_flush(struct enc_node *n, bool sync);
 /* What a result of src/pfs means to the application. */
 ssize enc_io_result(int64_t r);
+
+/* ---- under node.lock ---- */
+
+/* Plain text in transit; NULL: no memory. */
+char *enc_bounce(struct enc_node *n);
+/* Sets the size, mappings included. A long extension ends with -EINTR when the thread is to end. */
+int enc_set_size(struct enc_node *n, int64_t size);
+/* Writes from library-OS memory; returns the count or an error. */
+ssize enc_put_bytes(struct enc_node *n, const char *buf, size_t len, int64_t pos);
+/* Size and times as the application is to see them. */
+void enc_describe(struct enc_node *n, kstat *st);
+
+/* A handle on the context, whose reference is taken over. */
+int enc_file_new(struct enc_node *n, uint32_t flags, struct file **out);

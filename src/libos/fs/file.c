@@ -177,6 +177,23 @@ static ssize write_at_own_pos(struct file *f, const void *ubuf, size_t n)
     return r;
 }
 
+ssize file_append(struct file *f, const void *ubuf, size_t n, int64_t pos)
+{
+    int64_t end;
+    if (!may_write(f))
+        return -EBADF;
+    if (unlikely(!user_range_ok(ubuf, n)))
+        return -EFAULT;
+    if (pos >= 0) /* pwrite(2) appends, too, but leaves the offset */
+        return f->ops->append(f, ubuf, n, &end);
+    lock(&f->pos_lock);
+    ssize r = f->ops->append(f, ubuf, n, &end);
+    if (r > 0)
+        f->pos = end;
+    unlock(&f->pos_lock);
+    return r;
+}
+
 ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
 {
     if (!may_write(f))
@@ -191,6 +208,8 @@ ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
     }
     if (!f->seekable)
         return f->ops->write(f, ubuf, n, 0);
+    if (f->flags & O_APPEND && f->ops->append)
+        return file_append(f, ubuf, n, pos);
     return pos >= 0 ? f->ops->write(f, ubuf, n, pos) : write_at_own_pos(f, ubuf, n);
 }
 

@@ -35,6 +35,8 @@ struct file_ops {
     /* Positioned transfer. `pos` is the offset to use; the caller advances the file's own. */
     ssize (*read)(struct file *f, void *ubuf, size_t n, int64_t pos);
     ssize (*write)(struct file *f, const void *ubuf, size_t n, int64_t pos);
+    /* O_APPEND: finds the end itself and says where it is then. NULL: size, then write. */
+    ssize (*append)(struct file *f, const void *ubuf, size_t n, int64_t *end);
     /* Length of the file for SEEK_END and O_APPEND; NULL: not seekable unless host-backed. */
     int64_t (*size)(struct file *f);
     int (*stat)(struct file *f, kstat *st);
@@ -50,18 +52,19 @@ struct file_ops {
      */
     int (*readdir)(struct file *f, struct dir_sink *sink);
     /*
-     * mmap: places `len` bytes (page multiple) of the file from `off` at `addr` (already reserved
-     * by the memory manager, may be replaced with MAP_FIXED). NULL: host mapping of host_fd.
+     * mmap of a file whose content the host does not hold as it is: makes [off, off + len) ready
+     * and returns the host descriptor to map. Asked again before a shared mapping becomes writable
+     * or longer. Under mm.lock. NULL: host_fd.
      */
-    int (*mmap)(struct file *f, uintptr_t addr, size_t len, int prot, int flags, int64_t off);
+    int (*map_fd)(struct file *f, size_t len, int prot, int flags, int64_t off);
     /*
      * Before the host's content of [off, off + n) is handed on as it is, mapped or copied (read,
      * mmap are NULL): may refuse. Returns 1 when the whole file is good, 0 when this range is, or
      * an errno. n = INT64_MAX: up to the end; n = 0 asks what is known.
      */
     int (*verify)(struct file *f, int64_t off, int64_t n);
-    /* Shared mappings that are copies: write [addr, addr+len) back to `off`. */
-    int (*mmap_sync)(struct file *f, uintptr_t addr, size_t len, int64_t off);
+    /* With map_fd: takes over what was stored in [off, off + len) through shared mappings. */
+    int (*mmap_sync)(struct file *f, size_t len, int64_t off);
     /* The host descriptor to wait on for readiness; NULL with host_fd < 0: always ready. */
     int (*poll_fd)(struct file *f);
     /* The host descriptor that carries the file's locks; NULL with host_fd < 0: calls_lock.c. */
@@ -124,6 +127,8 @@ static inline int file_verify(struct file *f, int64_t off, int64_t n)
 /* Transfers at the file's own offset (read/write) or at `pos` (>= 0). */
 ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos);
 ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos);
+/* As file_write() to a file that has ops->append, at its end whatever O_APPEND says. */
+ssize file_append(struct file *f, const void *ubuf, size_t n, int64_t pos);
 /* Reads into library-OS memory (ELF headers, scripts, configuration). */
 ssize file_read_kernel(struct file *f, void *buf, size_t n, int64_t pos);
 int file_stat(struct file *f, kstat *st);

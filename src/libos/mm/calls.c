@@ -98,13 +98,14 @@ static long remap(struct mm *mm, uintptr_t old, size_t old_len, size_t new_len, 
     struct vma *v = vma_find(mm, old);
     if (!v || v->start > old)
         return -EFAULT;
-    if (v->file && v->file->ops->mmap) /* a copy of file content cannot grow by itself */
-        return new_len <= old_len ? -EINVAL : -ENOMEM;
     if (flags & MREMAP_FIXED && !user_range_ok((void *)to, new_len))
         return -EINVAL;
     if (v->file && new_len > old_len) {
-        int err = file_verify(v->file, v->offset + (int64_t)(old - v->start), (int64_t)new_len);
-        if (err)
+        int64_t off = v->offset + (int64_t)(old - v->start);
+        int err = v->file->ops->map_fd
+                      ? v->file->ops->map_fd(v->file, new_len, v->prot, v->flags, off)
+                      : file_verify(v->file, off, (int64_t)new_len);
+        if (err < 0)
             return err;
     }
     long p = host_mremap(old, old_len, new_len, flags, to);
@@ -176,6 +177,17 @@ static bool all_mapped(struct mm *mm, uintptr_t start, uintptr_t end)
     return true;
 }
 
+/* MS_SYNC: what was stored is to reach the disk, for files that the host's msync does not know. */
+static int sync_files(struct mm *mm, uintptr_t start, uintptr_t end)
+{
+    int err = 0;
+    for (struct vma *v = vma_find(mm, start);
+         !err && v && v < mm->vmas + mm->count && v->start < end; v++)
+        if (v->file && v->file->ops->map_fd && v->flags & MAP_SHARED)
+            err = v->file->ops->sync(v->file, true);
+    return err;
+}
+
 SYSCALL3(msync, unsigned long, addr, unsigned long, len, int, flags)
 {
     if (addr & PAGE_MASK || flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) ||
@@ -187,6 +199,8 @@ SYSCALL3(msync, unsigned long, addr, unsigned long, len, int, flags)
     struct mm *mm = &current_process()->mm;
     lock(&mm->lock);
     int err = mm_sync_range(mm, addr, end);
+    if (!err && flags & MS_SYNC)
+        err = sync_files(mm, addr, end);
     if (!err && !all_mapped(mm, addr, end))
         err = -ENOMEM;
     unlock(&mm->lock);

@@ -15,30 +15,14 @@ static long map_anonymous(uintptr_t addr, size_t len, int prot, int flags)
     return host_mmap(addr, len, prot, flags | MAP_ANONYMOUS, -1, 0);
 }
 
-/* File content that is not the host's file as it is: the file system fills the range. */
-static long map_emulated(uintptr_t addr, size_t len, int prot, int flags, struct file *f,
-                         int64_t off)
-{
-    long p = map_anonymous(addr, len, PROT_READ | PROT_WRITE,
-                           (flags & (MAP_PLACEMENT | MAP_NORESERVE)) | MAP_PRIVATE);
-    if (IS_ERR(p))
-        return p;
-    int err = f->ops->mmap(f, (uintptr_t)p, len, prot, flags, off);
-    if (!err)
-        err = host_mprotect((uintptr_t)p, len, prot);
-    if (err) {
-        host_munmap((uintptr_t)p, len);
-        return err;
-    }
-    return p;
-}
-
 static long map_host(uintptr_t addr, size_t len, int prot, int flags, struct file *f, int64_t off)
 {
     if (!f)
         return map_anonymous(addr, len, prot, flags);
-    if (f->ops->mmap)
-        return map_emulated(addr, len, prot, flags, f, off);
+    if (f->ops->map_fd) {
+        int fd = f->ops->map_fd(f, len, prot, flags, off);
+        return fd < 0 ? fd : host_mmap(addr, len, prot, flags, fd, off);
+    }
     if (f->host_fd < 0)
         return -ENODEV;
     int err = file_verify(f, off, (int64_t)len);
@@ -82,12 +66,10 @@ int mm_sync_range(struct mm *mm, uintptr_t start, uintptr_t end)
     int err = 0;
     for (struct vma *v = vma_find(mm, start); v && v < mm->vmas + mm->count && v->start < end;
          v++) {
-        if (!v->file || !v->file->ops->mmap_sync || !(v->flags & MAP_SHARED) ||
-            !(v->prot & PROT_WRITE))
+        if (!v->file || !v->file->ops->mmap_sync || !(v->flags & MAP_SHARED))
             continue;
         uintptr_t from = MAX(v->start, start), to = MIN(v->end, end);
-        int e = v->file->ops->mmap_sync(v->file, from, to - from,
-                                        v->offset + (int64_t)(from - v->start));
+        int e = v->file->ops->mmap_sync(v->file, to - from, v->offset + (int64_t)(from - v->start));
         err = err ? err : e;
     }
     return err;
@@ -101,18 +83,35 @@ int mm_unmap(struct mm *mm, uintptr_t addr, size_t len)
     if (!user_range_ok((void *)addr, len))
         return -EINVAL;
     lock(&mm->lock);
-    mm_sync_range(mm, addr, addr + len);
     int err = host_munmap(addr, len);
-    if (!err)
+    if (!err) {
+        mm_sync_range(mm, addr, addr + len); /* nobody stores any more */
         err = vma_remove(mm, addr, addr + len);
+    }
     unlock(&mm->lock);
+    return err;
+}
+
+/* Shared mappings of files that are told when they become writable. */
+static int announce_stores(struct mm *mm, uintptr_t start, uintptr_t end, int prot)
+{
+    int err = 0;
+    for (struct vma *v = vma_find(mm, start);
+         v && !err && v < mm->vmas + mm->count && v->start < end; v++) {
+        if (!v->file || !v->file->ops->map_fd || !(v->flags & MAP_SHARED))
+            continue;
+        int r = v->file->ops->map_fd(v->file, v->end - v->start, prot, v->flags, v->offset);
+        err = r < 0 ? r : 0;
+    }
     return err;
 }
 
 int mm_protect(struct mm *mm, uintptr_t addr, size_t len, int prot)
 {
     lock(&mm->lock);
-    int err = host_mprotect(addr, len, prot);
+    int err = prot & PROT_WRITE ? announce_stores(mm, addr, addr + len, prot) : 0;
+    if (!err)
+        err = host_mprotect(addr, len, prot);
     if (!err)
         err = vma_set_prot(mm, addr, addr + len, prot & ~(PROT_GROWSDOWN | PROT_GROWSUP));
     unlock(&mm->lock);
