@@ -12,9 +12,12 @@ int platform_thread_start(struct thread *t);
 /* Ends the calling host thread and releases `self`'s memory; writes 0 to *clear_tid and wakes one
  * futex waiter there only through the library OS (done before). */
 __attribute__((noreturn)) void platform_thread_end(struct thread *self);
-/* A copy of the process; only the calling thread lives in it. 0 in the child, its pid in the
- * parent. The world is stopped. */
-long platform_fork(void);
+/*
+ * A copy of the process; only the calling thread lives in it. 0 in the child, its pid in the
+ * parent. The world is stopped. `flags`: the signal at its end, CLONE_PARENT, and CLONE_PIDFD, with
+ * which *pidfd becomes a host descriptor of the child.
+ */
+long platform_fork(uint64_t flags, int *pidfd);
 /* Ends the process as if by the signal. */
 __attribute__((noreturn)) void platform_die_of_signal(int sig);
 /* Stops the process as the signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) does by default, until it is

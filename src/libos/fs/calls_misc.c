@@ -27,6 +27,23 @@ static bool argument_ok(unsigned long arg)
            user_range_ok((void *)arg, 4);
 }
 
+long ioctl_host(int host_fd, unsigned cmd, unsigned long arg)
+{
+    sigmask ttou = SIGBIT(SIGTTOU);
+    bool blocked = cmd >> 8 == 'T' && current()->blocked & ttou;
+    long r;
+    if (blocked)
+        host_pass(__NR_rt_sigprocmask, SIG_BLOCK, (long)&ttou, 0, sizeof(ttou), 0, 0);
+    do {
+        r = host_pass_blocking(__NR_ioctl, host_fd, cmd, (long)arg, 0, 0, 0);
+        if (r == -EINTR && interrupted())
+            r = -ERESTARTSYS;
+    } while (r == -EINTR);
+    if (blocked)
+        host_pass(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&ttou, 0, sizeof(ttou), 0, 0);
+    return r;
+}
+
 SYSCALL3(ioctl, int, fd, unsigned, cmd, unsigned long, arg)
 {
     struct file *f = fd_get_io(fd);
@@ -42,7 +59,7 @@ SYSCALL3(ioctl, int, fd, unsigned, cmd, unsigned long, arg)
     else if (!argument_ok(arg))
         r = -EFAULT;
     else
-        r = host_ioctl(f->host_fd, cmd, arg);
+        r = ioctl_host(f->host_fd, cmd, arg);
     if (!r && cmd == FIONBIO) {
         int on = 0;
         if (!get_user(on, (int *)arg))

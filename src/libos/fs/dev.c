@@ -46,7 +46,7 @@ static long device_ioctl(struct file *f, unsigned cmd, unsigned long arg)
     if (arg >= PAGE_SIZE && !user_range_ok((void *)arg, PAGE_SIZE) &&
         !user_range_ok((void *)arg, 4))
         return -EFAULT;
-    return host_ioctl(f->host_fd, cmd, arg);
+    return ioctl_host(f->host_fd, cmd, arg);
 }
 
 static const struct file_ops device_ops = {.name = "dev", .ioctl = device_ioctl};

@@ -38,6 +38,9 @@ int socket_get(int fd, struct file **out);
 /* A file for a socket descriptor of the host, taken over in any case. */
 int socket_file(long host_fd, uint32_t flags, struct file **out);
 
+/* A file for an object of any kind that the host opened; takes `host_fd` over in any case. */
+int file_adopt(int host_fd, struct file **out);
+
 /*
  * Takes an address from the application. Names of AF_UNIX sockets in the file system are resolved
  * to the host's. `creating`: for bind; the name is then checked against the file policy.

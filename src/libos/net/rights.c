@@ -132,7 +132,7 @@ struct receiving {
     int *flags;
 };
 
-static int received_file(int host_fd, struct file **out)
+int file_adopt(int host_fd, struct file **out)
 {
     int domain;
     uint32_t len = sizeof(domain);
@@ -158,7 +158,7 @@ static void receive_rights(struct cmsg *c, struct receiving *r)
             host_close(fds[i]);
             continue;
         }
-        int fd = received_file(fds[i], &f);
+        int fd = file_adopt(fds[i], &f);
         if (!fd)
             fd = fd_install(f, 0, r->cloexec);
         if (fd >= 0) {

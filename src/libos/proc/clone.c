@@ -5,12 +5,14 @@
 #include "libos/fs/encrypted.h"
 #include "libos/log.h"
 #include "libos/proc/clone.h"
+#include "libos/proc/pidfd.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/sched.h>
+#include <linux/wait.h>
 
 #define THREAD_NEEDS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
 #define THREAD_MAY                                                                                \
@@ -20,7 +22,7 @@
 #define PROCESS_MAY                                                                        \
     (CLONE_VM | CLONE_VFORK | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |  \
      CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND | CLONE_IO | CLONE_DETACHED | CLONE_PTRACE | \
-     CLONE_UNTRACED | CLONE_PIDFD | CLONE_SYSVSEM)
+     CLONE_UNTRACED | CLONE_PIDFD | CLONE_PARENT | CLONE_SYSVSEM)
 
 void thread_started(struct thread *t)
 {
@@ -83,6 +85,8 @@ void clone_become_child(struct process *p, const struct clone_request *c, int pa
 {
     struct thread *t = current();
     p->ppid = parent;
+    if (c->flags & CLONE_PIDFD)
+        fd_close(c->pidfd_number); /* the parent's */
     p->pid = t->tid = t->host_tid;
     list_for_each_safe (it, &p->threads) {
         struct thread *other = list_entry(it, struct thread, siblings);
@@ -115,7 +119,38 @@ void clone_become_child(struct process *p, const struct clone_request *c, int pa
     p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
 }
 
-static long clone_process(const struct clone_request *c)
+long clone_fork(struct clone_request *c)
+{
+    int pidfd = -1;
+    encrypted_before_fork();
+    long pid = platform_fork(c->flags & (CSIGNAL | CLONE_PARENT | CLONE_PIDFD), &pidfd);
+    if (!c->pidfd_file)
+        return pid;
+    if (pid > 0)
+        __atomic_store_n(&c->pidfd_file->host_fd, pidfd, __ATOMIC_RELEASE);
+    file_put(c->pidfd_file);
+    c->pidfd_file = NULL;
+    return pid;
+}
+
+/* The parent's descriptor for its child, its number stored where the caller wants it. */
+static int prepare_pidfd(struct clone_request *c)
+{
+    if (!(c->flags & CLONE_PIDFD))
+        return 0;
+    int fd = pidfd_prepare(&c->pidfd_file);
+    if (fd < 0)
+        return fd;
+    c->pidfd_number = fd;
+    if (!put_user(c->pidfd, fd))
+        return 0;
+    fd_close(fd);
+    file_put(c->pidfd_file);
+    c->pidfd_file = NULL;
+    return -EFAULT;
+}
+
+static long clone_process(struct clone_request *c)
 {
     struct process *p = current_process();
     struct thread *t = current();
@@ -123,18 +158,26 @@ static long clone_process(const struct clone_request *c)
         log_warning("fork is refused: sys.disallow_subprocesses is set");
         return -EAGAIN;
     }
-    if (c->flags & CLONE_VFORK)
-        return vfork_begin(c);
+    long err = prepare_pidfd(c);
+    if (!err && c->flags & CLONE_VFORK)
+        err = vfork_begin(c);
+    if (err && c->pidfd_file) {
+        fd_close(c->pidfd_number);
+        file_put(c->pidfd_file);
+    }
+    if (err || c->flags & CLONE_VFORK)
+        return err;
     int parent = p->pid;
     t->fs_base = platform_get_fs();
     world_stop();
-    encrypted_before_fork();
-    long pid = platform_fork();
+    long pid = clone_fork(c);
     if (pid == 0) {
         clone_become_child(p, c, parent);
         return 0;
     }
     world_resume();
+    if (pid < 0 && c->flags & CLONE_PIDFD)
+        fd_close(c->pidfd_number);
     if (pid > 0 && c->flags & CLONE_PARENT_SETTID) {
         uint32_t id = (uint32_t)pid;
         put_user(c->parent_tid, id);
@@ -142,7 +185,7 @@ static long clone_process(const struct clone_request *c)
     return pid;
 }
 
-static long do_clone(const struct clone_request *c)
+static long do_clone(struct clone_request *c)
 {
     uint64_t flags = c->flags & ~(uint64_t)CSIGNAL;
     if (flags & CLONE_THREAD) {
@@ -150,10 +193,17 @@ static long do_clone(const struct clone_request *c)
             return -EINVAL;
         return clone_thread(c);
     }
-    if (flags & CLONE_SIGHAND || flags & CLONE_PIDFD || flags & ~(uint64_t)PROCESS_MAY)
+    if (flags & CLONE_SIGHAND && !(flags & CLONE_VM))
         return -EINVAL;
-    if (flags & CLONE_VM && !(flags & CLONE_VFORK))
-        return -EINVAL; /* two processes in one memory for good: not supported */
+    if (flags & (CLONE_SIGHAND | CLONE_FILES | CLONE_FS) ||
+        (flags & CLONE_VM && !(flags & CLONE_VFORK))) {
+        log_warning("clone: processes that share memory, handlers, descriptors or directories for "
+                    "good (flags 0x%lx) are not supported",
+                    flags);
+        return -EINVAL;
+    }
+    if (flags & ~(uint64_t)PROCESS_MAY)
+        return -EINVAL;
     return clone_process(c);
 }
 
@@ -167,6 +217,8 @@ long sys_clone(SYS_ARGS)
                               .child_tid = (uint32_t *)a3,
                               .tls = (uint64_t)a4,
                               .pidfd = (int *)a2};
+    if (c.flags & CLONE_PIDFD && c.flags & (CLONE_PARENT_SETTID | CLONE_DETACHED))
+        return -EINVAL; /* one place for two results */
     return do_clone(&c);
 }
 
@@ -186,8 +238,9 @@ SYSCALL2(clone3, const struct clone_args *, uargs, size_t, size)
         if (extra)
             return -E2BIG;
     }
-    if (a.flags & CSIGNAL || a.exit_signal > NSIG_MAX || (!a.stack) != (!a.stack_size) ||
-        a.set_tid_size || a.flags & CLONE_INTO_CGROUP)
+    if (a.flags & (CSIGNAL | CLONE_DETACHED) || a.exit_signal > NSIG_MAX ||
+        (a.flags & (CLONE_THREAD | CLONE_PARENT) && a.exit_signal) ||
+        (!a.stack) != (!a.stack_size) || a.set_tid_size || a.flags & CLONE_INTO_CGROUP)
         return -EINVAL;
     struct clone_request c = {.flags = a.flags | a.exit_signal,
                               .stack = a.stack + a.stack_size,
@@ -243,11 +296,19 @@ SYSCALL5(waitid, int, which, int, id, void *, uinfo, int, options, void *, urusa
 {
     if (libos_range(uinfo, sizeof(siginfo_t)) || libos_range(urusage, 144))
         return -EFAULT;
-    for (;;) {
-        long r = host_pass_blocking(__NR_waitid, which, id, (long)uinfo, options, (long)urusage, 0);
-        if (r != -EINTR)
-            return r;
-        if (interrupted())
-            return -ERESTARTSYS;
+    struct file *f = NULL;
+    long r;
+    if (which == P_PIDFD) {
+        id = pidfd_host(id, &f);
+        if (id < 0)
+            return id;
     }
+    do {
+        r = host_pass_blocking(__NR_waitid, which, id, (long)uinfo, options, (long)urusage, 0);
+        if (r == -EINTR && interrupted())
+            r = -ERESTARTSYS;
+    } while (r == -EINTR);
+    if (f)
+        file_put(f);
+    return r;
 }

@@ -2,6 +2,7 @@
 /* From the manifest to the first program. */
 #include "host/host.h"
 #include "libos/log.h"
+#include "libos/net/net.h"
 #include "libos/proc/exec.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
@@ -53,19 +54,54 @@ static int set_identity(struct process *p)
     return p->fs.cwd && p->fs.root ? 0 : -ENOMEM;
 }
 
-/* The launcher's standard streams, where open. */
-static int take_standard_streams(void)
+struct host_dirent { /* struct linux_dirent64 */
+    uint64_t ino;
+    int64_t off;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+static void inherit(int fd)
 {
-    for (int fd = 0; fd < 3; fd++) {
-        long flags = host_fcntl(fd, F_GETFL, 0);
-        struct file *f;
-        if (flags < 0 || file_from_host(fd, (uint32_t)flags, &f))
-            continue;
-        int err = fd_replace(fd, f, false);
-        if (err < 0)
-            return err;
+    struct file *f;
+    long flags = host_fcntl(fd, F_GETFD, 0);
+    if (fd == run.trees_fd || (flags > 0 && flags & FD_CLOEXEC))
+        return; /* ours */
+    int err = file_adopt(fd, &f);
+    if (!err)
+        err = MIN(fd_replace(fd, f, false), 0);
+    if (err && err != -EBADF) /* closed, or beyond the limit of descriptors */
+        log_warning("descriptor %d is not inherited: error %d", fd, -err);
+}
+
+static void inherit_listed(const char *list, ssize n)
+{
+    const struct host_dirent *d;
+    for (ssize at = 0; at < n; at += d->size) {
+        d = (const struct host_dirent *)(list + at);
+        int fd = 0;
+        for (const char *c = d->name; *c; c++)
+            fd = *c < '0' || *c > '9' ? -1 : fd * 10 + (*c - '0');
+        if (fd >= 0)
+            inherit(fd);
     }
-    return 0;
+}
+
+/* The program starts with the descriptors of whoever started the launcher, numbers and all. */
+static int take_descriptors(void)
+{
+    int dir = host_open("/proc/self/fd", O_RDONLY | O_DIRECTORY, 0);
+    char *list = heap_alloc(PAGE_SIZE);
+    ssize n = list ? 0 : -ENOMEM;
+    while (dir >= 0 && n >= 0 && (n = host_getdents(dir, list, PAGE_SIZE)) > 0)
+        inherit_listed(list, n);
+    for (int fd = 0; dir < 0 && fd < 3; fd++) /* a host without /proc */
+        inherit(fd);
+    if (dir >= 0)
+        host_close(dir);
+    heap_free(list);
+    return (int)n;
 }
 
 static int check_start_dir(const struct process *p)
@@ -229,7 +265,7 @@ void libos_start(void)
     if (set_identity(p) || fdtable_init(&p->fds) || mm_init(&p->mm))
         panic("out of memory at start");
     t->tid = p->pid;
-    if (mounts_setup() || check_start_dir(p) || take_standard_streams() < 0 || build_argv(&argv) ||
+    if (mounts_setup() || check_start_dir(p) || take_descriptors() < 0 || build_argv(&argv) ||
         build_envp(&envp))
         fail();
     const char *entry = mf_string(&run.manifest, run.manifest.image->entrypoint);

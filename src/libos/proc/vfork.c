@@ -47,6 +47,8 @@ int vfork_begin(const struct clone_request *c)
     s->cwd_file = p->fs.cwd_file;
     if (s->cwd_file)
         file_get(s->cwd_file);
+    if (c->flags & CLONE_PIDFD)
+        fd_close(c->pidfd_number); /* of the child's copy */
     world_stop();
     t->vfork = s;
     if (c->flags & CLONE_SETTLS)
@@ -99,6 +101,8 @@ __attribute__((noreturn)) static void parent_goes_on(struct vfork_saved *s, long
         uint32_t id = (uint32_t)pid;
         put_user(s->request.parent_tid, id);
     }
+    if (pid < 0 && s->request.flags & CLONE_PIDFD)
+        fd_close(s->request.pidfd_number);
     sigmask blocked = s->blocked;
     heap_free(s);
     regs.rax = (uint64_t)pid;
@@ -123,15 +127,14 @@ void vfork_commit_with(void (*let_go)(void *arg), void *arg)
     t->vfork = NULL;
     int parent = p->pid;
     t->fs_base = platform_get_fs();
-    encrypted_before_fork();
-    long pid = platform_fork();
+    long pid = clone_fork(&s->request);
     if (pid != 0) {
         if (let_go)
             let_go(arg);
         parent_goes_on(s, pid);
     }
     s->request.stack = 0; /* the child stands where it stands */
-    s->request.flags &= ~(uint64_t)CLONE_SETTLS;
+    s->request.flags &= ~(uint64_t)(CLONE_SETTLS | CLONE_PIDFD);
     clone_become_child(p, &s->request, parent);
     drop_table(&s->fds);
     file_put(s->cwd_file);

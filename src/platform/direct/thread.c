@@ -129,12 +129,12 @@ void platform_thread_end(struct thread *self)
         host_syscall(__NR_exit, 0, 0, 0, 0, 0, 0);
 }
 
-long platform_fork(void)
+long platform_fork(uint64_t flags, int *pidfd)
 {
     struct thread *t = current();
     sigmask all = ~0UL, old;
     host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
-    long pid = host_syscall(__NR_clone, SIGCHLD, 0, 0, 0, 0, 0);
+    long pid = host_syscall(__NR_clone, (long)flags, 0, (long)pidfd, 0, 0, 0);
     if (pid == 0) {
         uint64_t fs = t->fs_base;
         direct_thread_setup(t); /* signal stack and %gs survive; the dispatch setting does not */

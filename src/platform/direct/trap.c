@@ -174,9 +174,10 @@ void signal_host_disposition(struct process *p, int sig)
     const struct ksigaction *a = &p->sighand.action[sig - 1];
     if (sig == SIGSYS || sig == NOTICE_SIGNAL || SIGBIT(sig) & SIG_UNBLOCKABLE)
         return;
-    /* Only SIGCHLD is ignored at the host, which reaps children then. Any other signal may be
-     * blocked here and waited for, which an ignored one survives only if the host delivers it. */
-    if (a->handler == 1 && sig == SIGCHLD) {
+    /* What the host decides by: who ignores SIGCHLD has his children reaped, who ignores SIGTTIN or
+     * SIGTTOU is told EIO by the terminal, or let through. Any other signal may be blocked here and
+     * waited for, which an ignored one survives only if the host delivers it. */
+    if (a->handler == 1 && (sig == SIGCHLD || sig == SIGTTIN || sig == SIGTTOU)) {
         struct ksigaction ignore = {.handler = 1};
         host_syscall(__NR_rt_sigaction, sig, (long)&ignore, 0, 8, 0, 0);
     } else {

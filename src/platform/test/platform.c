@@ -206,8 +206,9 @@ void platform_thread_end(struct thread *self)
     mock_leave(MOCK_THREAD_ENDED, 0);
 }
 
-long platform_fork(void)
+long platform_fork(uint64_t flags, int *pidfd)
 {
+    (void)flags, (void)pidfd;
     return -ENOSYS;
 }
 

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "libos/proc/pidfd.h"
+#include "host/host.h"
+#include "libos/entry/syscall.h"
+#include "libos/net/host_object.h"
+#include "libos/process.h"
+#include <asm/unistd.h>
+
+#define PIDFD_NONBLOCK O_NONBLOCK
+
+static const struct file_ops pidfd_ops = {.name = "anon_inode:[pidfd]"};
+
+SYSCALL2(pidfd_open, int, pid, unsigned, flags)
+{
+    if (flags & ~PIDFD_NONBLOCK || pid <= 0)
+        return -EINVAL;
+    long r = host_pass(__NR_pidfd_open, pid, flags, 0, 0, 0, 0);
+    return host_object_install(r, &pidfd_ops, FILE_STREAM, O_RDWR | flags, true);
+}
+
+int pidfd_prepare(struct file **out)
+{
+    struct file *f = file_new(&pidfd_ops, FILE_STREAM, -1, O_RDWR);
+    if (!f)
+        return -ENOMEM;
+    file_get(f);
+    int fd = fd_install(f, 0, true);
+    if (fd < 0) {
+        file_put(f);
+        return fd;
+    }
+    *out = f;
+    return fd;
+}
+
+/* One that came in a message is a plain host object: whether it is of this kind the host knows. */
+int pidfd_host(int fd, struct file **out)
+{
+    struct file *f = fd_get_io(fd);
+    if (f && f->host_fd < 0) {
+        file_put(f);
+        f = NULL;
+    }
+    if (!f)
+        return -EBADF;
+    *out = f;
+    return f->host_fd;
+}
+
+SYSCALL4(pidfd_send_signal, int, fd, int, sig, const siginfo_t *, uinfo, unsigned, flags)
+{
+    struct file *f;
+    siginfo_t info;
+    if (flags)
+        return -EINVAL;
+    if (uinfo && get_user(info, uinfo))
+        return -EFAULT;
+    int host = pidfd_host(fd, &f);
+    if (host < 0)
+        return host;
+    long r = host_pass(__NR_pidfd_send_signal, host, sig, (long)(uinfo ? &info : NULL), 0, 0, 0);
+    file_put(f);
+    return r;
+}
+
+/* The process that the host's descriptor stands for: 0, or an errno. */
+static int pid_behind(int host)
+{
+    char path[40], text[512];
+    fmt(path, sizeof(path), "/proc/self/fdinfo/%d", host);
+    int fd = host_open(path, O_RDONLY, 0);
+    if (fd < 0)
+        return fd;
+    ssize n = host_pread(fd, text, sizeof(text) - 1, 0);
+    host_close(fd);
+    text[MAX(n, 0L)] = 0;
+    for (const char *at = text; at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, "Pid:\t", 5) != 0)
+            continue;
+        int pid = 0;
+        for (at += 5; *at >= '0' && *at <= '9'; at++)
+            pid = pid * 10 + (*at - '0');
+        return pid ? pid : -ESRCH;
+    }
+    return -EBADF;
+}
+
+/* Descriptors of another process are known to it alone: refused as without the right to trace. */
+SYSCALL3(pidfd_getfd, int, fd, int, target, unsigned, flags)
+{
+    struct file *f;
+    if (flags)
+        return -EINVAL;
+    int host = pidfd_host(fd, &f);
+    if (host < 0)
+        return host;
+    int pid = pid_behind(host);
+    file_put(f);
+    if (pid != current_process()->pid)
+        return pid < 0 ? pid : -EPERM;
+    struct file *wanted = fd_get(target);
+    return wanted ? fd_install(wanted, 0, true) : -EBADF;
+}
