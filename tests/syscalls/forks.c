@@ -2,6 +2,7 @@
 /* fork, vfork, wait: exit codes, deaths, what is shared and what is copied. */
 #include "check.h"
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 static volatile sig_atomic_t chld, chld_code, chld_status, chld_pid;
@@ -277,6 +278,42 @@ static void *allocate(void *arg)
     return arg;
 }
 
+/* What a thread opens while another one vforks stays open. */
+static void *open_and_close(void *arg)
+{
+    long *lost = arg;
+    while (!stop) {
+        int p[2] = {-1, -1};
+        NEED(pipe(p) == 0);
+        sched_yield();
+        *lost += close(p[0]) != 0;
+        *lost += close(p[1]) != 0;
+    }
+    return NULL;
+}
+
+static void vfork_beside_opening(void)
+{
+    pthread_t t[2];
+    long lost[2] = {0};
+    volatile int good = 0;
+    int status;
+    stop = 0;
+    for (int i = 0; i < 2; i++)
+        NEED(pthread_create(&t[i], NULL, open_and_close, &lost[i]) == 0);
+    for (int i = 0; i < 200; i++) {
+        pid_t child = vfork();
+        if (child == 0)
+            _exit(1);
+        good += waitpid(child, &status, 0) == child && status == 1 << 8;
+    }
+    stop = 1;
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+    VALUE("vforks beside opening threads", good);
+    VALUE("descriptors lost meanwhile", lost[0] + lost[1]);
+}
+
 static void with_threads(void)
 {
     pthread_t t[3];
@@ -309,6 +346,7 @@ static void with_threads(void)
     VALUE("vfork shares memory", shared);
     waitpid(child, &status, 0);
     show_status("vfork", status);
+    vfork_beside_opening();
 }
 
 int main(int argc, char **argv)

@@ -22,6 +22,13 @@ struct vfork_saved {
     uint32_t umask;
 };
 
+static void free_saved(struct vfork_saved *s)
+{
+    heap_free(s->cwd);
+    heap_free(s->root);
+    heap_free(s);
+}
+
 int vfork_begin(const struct clone_request *c)
 {
     struct process *p = current_process();
@@ -29,6 +36,7 @@ int vfork_begin(const struct clone_request *c)
     struct vfork_saved *s = heap_zalloc(sizeof(*s));
     if (!s)
         return -ENOMEM;
+    world_stop(); /* first: what other threads open or change until then is the parent's too */
     s->request = *c;
     s->regs = *thread_regs(t);
     s->fs_base = platform_get_fs();
@@ -39,9 +47,8 @@ int vfork_begin(const struct clone_request *c)
     s->cwd = heap_strdup(p->fs.cwd);
     s->root = heap_strdup(p->fs.root);
     if (!s->cwd || !s->root || fd_copy_table(&s->fds, &p->fds)) {
-        heap_free(s->cwd);
-        heap_free(s->root);
-        heap_free(s);
+        free_saved(s);
+        world_resume();
         return -ENOMEM;
     }
     s->cwd_file = p->fs.cwd_file;
@@ -49,7 +56,6 @@ int vfork_begin(const struct clone_request *c)
         file_get(s->cwd_file);
     if (c->flags & CLONE_PIDFD)
         fd_close(c->pidfd_number); /* of the child's copy */
-    world_stop();
     t->vfork = s;
     if (c->flags & CLONE_SETTLS)
         platform_set_fs(c->tls);
@@ -138,9 +144,7 @@ void vfork_commit_with(void (*let_go)(void *arg), void *arg)
     clone_become_child(p, &s->request, parent);
     drop_table(&s->fds);
     file_put(s->cwd_file);
-    heap_free(s->cwd);
-    heap_free(s->root);
-    heap_free(s);
+    free_saved(s);
 }
 
 void vfork_before_call(unsigned long nr)
