@@ -34,6 +34,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 # Further arguments of a module, the same on both sides.
 ARGUMENTS = {
+    'test_time': ['-i', 'test_monotonic_settime'],  # sets the host's clock
     'test_socket': ['-i', '*VSOCK*'],  # waits for ever for a peer on a host with half of vsock
     'test_socketserver': ['-u', 'network'],  # of the loopback only
 }
