@@ -104,8 +104,9 @@ fuzz() {
 
 fuzz_one() { # fuzz_one BUILDDIR NAME [SEEDS]
     ninja -C "$1" "tests/fuzz/$2" >"$out/fuzz-build.txt" 2>&1 || { tail -n 40 "$out/fuzz-build.txt"; return 1; }
+    # Full paths: some targets change their directory.
     "$1/tests/fuzz/$2" -max_total_time="${FUZZ_SECONDS:-300}" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
-        -artifact_prefix="$out/" "$1/corpus/$2" "${@:3}" >"$out/fuzz-$2.txt" 2>&1 || { tail -n 60 "$out/fuzz-$2.txt"; return 1; }
+        -artifact_prefix="$PWD/$out/" "$PWD/$1/corpus/$2" ${3:+"$PWD/$3"} >"$out/fuzz-$2.txt" 2>&1 || { tail -n 60 "$out/fuzz-$2.txt"; return 1; }
     grep -E 'number_of_executed_units|new_units_added' "$out/fuzz-$2.txt"
 }
 
