@@ -67,7 +67,8 @@ static struct pfs *open_file(unsigned flags)
     static const struct pfs_env env = {.alloc = malloc, .free = env_free, .random = env_random};
     static const struct pfs_backend backend = {NULL,        fd_read, fd_write,
                                                fd_truncate, fd_size, fd_sync};
-    struct pfs_open_args args = {.flags = flags, .path = "bench"};
+    static const uint8_t boot[PFS_BOOT_SIZE] = "this one";
+    struct pfs_open_args args = {.flags = flags, .path = "bench", .boot_id = boot};
     struct pfs *f;
     int rc = pfs_open(&env, &backend, key, &args, &f);
     if (rc) {

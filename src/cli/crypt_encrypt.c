@@ -159,7 +159,7 @@ static int encrypt_to(struct crypt *c, const char *in, int fd, const struct stat
             return by_groups(&b, in, out);
     }
     if (rc == -E2BIG) {
-        const struct pfs_open_args args = {.flags = PFS_CREATE, .path = stored};
+        const struct pfs_open_args args = {.flags = PFS_CREATE | PFS_UNTRACKED, .path = stored};
         rc = crypt_open_pfs(c, out_fd, &args, &f);
     }
     if (rc)

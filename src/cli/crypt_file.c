@@ -124,7 +124,8 @@ int crypt_refused(const struct crypt *c, const char *in, const char *expect, int
     case -EINVAL:
         return crypt_fail(c, CRYPT_REFUSED, "'%s' is not an encrypted file, or cut short", in);
     case -ENODATA:
-        return crypt_fail(c, CRYPT_REFUSED, "'%s' is empty: its creation was interrupted", in);
+        return crypt_fail(c, CRYPT_REFUSED,
+                          "'%s' is empty or half created: not an encrypted file yet", in);
     case -EPROTONOSUPPORT:
         return crypt_fail(c, CRYPT_REFUSED, "'%s' has a format version other than 1 and 2", in);
     case -EKEYREJECTED:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
  * Writing. All nodes but node 0 leave through group_write() and pfs_append_direct(); a commit
- * writes data nodes and hash nodes bottom up, node 1 last of them, then node 0.
+ * logs what it will overwrite (undo.c), then writes data nodes and hash nodes bottom up, node 1
+ * last of them, then node 0.
  *
  * A node counts as clean only after its write succeeded. After a failure its entry in the parent
  * belongs to a ciphertext that may not be on the storage; that is harmless because the dirty node
@@ -56,12 +57,15 @@ static int group_write(struct pfs *f, struct hash_node *h, bool commit)
 {
     bool present[GROUP_NODES + 1] = {commit};
     size_t count = 0;
+    int rc = commit ? 0 : pfs_before_early(f, h);
+    if (rc)
+        return rc;
     for (unsigned i = 0; i < DATA_SLOTS; i++) {
         const struct data_node *n = h->data[i];
         present[1 + i] = n && n->is_dirty && (commit || early(f, n));
         count += present[1 + i];
     }
-    int rc = group_seal(f, h, present + 1, count, commit);
+    rc = group_seal(f, h, present + 1, count, commit);
     if (rc)
         return rc;
     const uint8_t *io = f->io;
@@ -118,6 +122,8 @@ int pfs_commit(struct pfs *f)
     if (!f->dirty)
         return 0;
     int rc = pfs_data_complete(f);
+    if (!rc)
+        rc = pfs_log_begin(f);
     if (!rc && f->root && f->root->is_dirty)
         rc = commit_tree(f);
     if (!rc)
@@ -126,6 +132,7 @@ int pfs_commit(struct pfs *f)
         return rc;
     f->committed = pfs_data_nodes(f->size);
     f->dirty = false;
+    pfs_log_end(f);
     return 0;
 }
 
@@ -154,7 +161,9 @@ int pfs_append_direct(struct pfs *f, struct hash_node *h, unsigned slot, size_t 
 {
     static const uint8_t zeros[PFS_NODE_SIZE];
     uint8_t keys[DATA_SLOTS][AES128_KEY_SIZE];
-    int rc = pfs_io_reserve(f, count);
+    int rc = pfs_before_early(f, h);
+    if (!rc)
+        rc = pfs_io_reserve(f, count);
     if (!rc)
         rc = pfs_random(f, keys, count * AES128_KEY_SIZE);
     if (rc)

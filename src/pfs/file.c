@@ -10,50 +10,19 @@ static int create(struct pfs *f, const struct pfs_open_args *args, int64_t stora
     if (rc)
         return rc;
     f->info.major = 2;
+    f->fresh = !f->untracked;
+    f->unsynced = true;
     rc = pfs_meta_write(f);
     if (!rc && storage > PFS_NODE_SIZE)
         rc = f->backend.truncate(f->backend.ctx, PFS_NODE_SIZE);
     return rc ? clean_error(rc) : 0;
 }
 
-static bool same_path(const char *a, const char *b)
-{
-    while (*a && *a == *b)
-        a++, b++;
-    return *a == *b;
-}
-
-static int open_existing(struct pfs *f, const struct pfs_open_args *args, int64_t storage)
-{
-    char path[PFS_PATH_SIZE];
-    int rc = args->path ? pfs_normalize_path(args->path, path) : 0;
-    if (rc)
-        return rc;
-    if (storage == 0)
-        return -ENODATA;
-    if (storage % PFS_NODE_SIZE)
-        return -EINVAL;
-    rc = pfs_meta_read(f);
-    if (rc)
-        return rc;
-    if (f->info.pending && (args->flags & PFS_REFUSE_PENDING))
-        return -EUCLEAN;
-    if (args->path && !same_path(path, f->meta.path))
-        return -EXDEV;
-    if (args->expected_tag && crypto_differs(args->expected_tag, f->tag, PFS_TAG_SIZE))
-        return -ESTALE;
-    f->committed = pfs_data_nodes(f->size);
-    if (args->flags & PFS_INSPECT) {
-        f->failed = -EINVAL;
-        return 0;
-    }
-    return f->size > INLINE_SIZE ? pfs_root_load(f, false) : 0;
-}
-
 static void destroy(struct pfs *f)
 {
     struct pfs_env env = f->env;
     pfs_cache_free(f);
+    pfs_undo_free(f);
     crypto_wipe(f, sizeof *f);
     env.free(f, sizeof *f);
 }
@@ -83,12 +52,16 @@ int pfs_open(const struct pfs_env *env, const struct pfs_backend *backend,
     f->env = *env;
     f->backend = *backend;
     f->readonly = args->flags & (PFS_READONLY | PFS_INSPECT);
+    f->untracked = args->flags & PFS_UNTRACKED;
+    if (args->boot_id)
+        __builtin_memcpy(f->boot_id, args->boot_id, sizeof f->boot_id);
     __builtin_memcpy(f->wrap_key, key, sizeof f->wrap_key);
     list_init(&f->hashes);
     list_init(&f->clean);
     list_init(&f->dirty_data);
     set_limits(f, args->cache_bytes);
-    int rc = args->flags & PFS_CREATE ? create(f, args, storage) : open_existing(f, args, storage);
+    int rc =
+        args->flags & PFS_CREATE ? create(f, args, storage) : pfs_open_existing(f, args, storage);
     if (rc) {
         destroy(f);
         return rc;
@@ -102,17 +75,14 @@ int pfs_flush(struct pfs *f, bool sync)
     if (f->failed)
         return f->failed;
     int rc = pfs_commit(f);
-    if (!rc && sync) {
-        rc = f->backend.sync(f->backend.ctx);
-        if (rc)
-            rc = clean_error(rc);
-    }
-    return rc;
+    return !rc && sync ? pfs_settle(f) : rc;
 }
 
 int pfs_close(struct pfs *f)
 {
     int rc = f->failed ? f->failed : pfs_commit(f);
+    if (!rc)
+        rc = pfs_tidy(f);
     destroy(f);
     return rc;
 }
@@ -127,12 +97,21 @@ int pfs_rename(struct pfs *f, const char *path)
     int rc = pfs_normalize_path(path, next);
     if (rc)
         return rc;
-    __builtin_memcpy(old, f->meta.path, sizeof old);
-    __builtin_memcpy(f->meta.path, next, sizeof next);
-    f->dirty = true;
+    /* The path alone changes, so that the log can take back that alone. */
     rc = pfs_commit(f);
     if (rc)
+        return rc;
+    __builtin_memcpy(old, f->meta.path, sizeof old);
+    __builtin_memcpy(f->meta.path, next, sizeof next);
+    f->dirty = f->force_log = true;
+    rc = pfs_commit(f);
+    f->force_log = false;
+    if (!rc)
+        rc = f->untracked ? 0 : pfs_settle(f);
+    if (rc) {
         __builtin_memcpy(f->meta.path, old, sizeof old);
+        f->dirty = true;
+    }
     return rc;
 }
 

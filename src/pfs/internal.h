@@ -6,8 +6,8 @@
  * data nodes, so a parent is never evicted before what hangs below it, and a node that is dirty has
  * dirty ancestors up to the root. The root is there exactly when the size is above the inline area.
  *
- * What an interrupted program leaves on the storage: nodes that the node 0 on the storage refers to
- * (data numbers below `committed`) are overwritten by pfs_commit() alone; nodes beyond are written
+ * Nodes that the node 0 on the storage refers to (data numbers below `committed`) are overwritten
+ * by pfs_commit() alone, after their content went to an undo log (undo.c); nodes beyond are written
  * as soon as a batch of them is ready.
  */
 #pragma once
@@ -66,6 +66,21 @@ struct meta {
     uint8_t data[INLINE_SIZE];
 };
 
+/* What storage nodes hold in a version of the file: entry.node's content is at entry.offset. */
+struct undo_entry {
+    uint64_t node, offset;
+};
+
+struct undo {
+    struct undo_entry *entry; /* ascending nodes; the last of equals counts */
+    size_t count, limit;
+    const struct pfs_backend *from;
+};
+
+struct log_slot {
+    uint64_t first, nodes; /* on the storage; 0, 0: none */
+};
+
 struct pfs {
     struct pfs_env env;
     struct pfs_backend backend;
@@ -75,6 +90,23 @@ struct pfs {
     int failed; /* sticky error, or 0 */
     uint64_t size;
     uint64_t committed; /* data nodes that the stored node 0 refers to */
+
+    /* undo.c */
+    bool untracked, force_log, marked;
+    bool touched;   /* this context has written */
+    bool fresh;     /* created and never synced: there is no version that power loss must spare */
+    bool unsynced;  /* the version on the storage may not outlive a power loss */
+    bool live;      /* and then slot[newest] is needed */
+    bool log_open;  /* a commit has begun to overwrite; `undo` is the version before it */
+    bool overlay;   /* every read goes through `undo` */
+    int sync_error; /* sticky */
+    uint64_t guard; /* data nodes of any version that a power loss may bring back */
+    uint64_t log_seq;
+    struct log_slot slot[2];
+    unsigned newest;
+    struct undo undo;
+    uint8_t boot_id[PFS_BOOT_SIZE];
+    uint8_t sum[GCM_TAG_SIZE]; /* of the stored node 0, if fresh */
 
     struct pfs_info info;
     uint8_t header_flags;
@@ -109,8 +141,17 @@ uint64_t pfs_hash_nodes(uint64_t data_nodes);
 /* Length of the storage that a file of `size` bytes needs. */
 uint64_t pfs_host_size(uint64_t size);
 
+/* Length in nodes of the storage of a file with so many data nodes. */
+uint64_t pfs_extent(uint64_t data_nodes);
+
 /* node0.c */
 
+/* The part of node 0 that the format leaves alone, where undo.c keeps its notes. */
+#define OFF_PAD  (PFS_NODE_SIZE - PADDING_SIZE)
+#define OFF_TAGS 10 /* nonce and metadata tag */
+
+/* Whether `raw` begins as node 0 does. */
+bool pfs_has_magic(const uint8_t *raw);
 /* Reads, authenticates and unpacks node 0; -EINVAL, -EPROTONOSUPPORT, -EKEYREJECTED, I/O errors. */
 int pfs_meta_read(struct pfs *f);
 /* Packs, encrypts under a new nonce and writes node 0. */
@@ -121,6 +162,9 @@ int pfs_meta_write(struct pfs *f);
 /* Reads up to `count` nodes from node `first`; returns how many came completely. */
 int64_t pfs_nodes_read(struct pfs *f, uint64_t first, size_t count, void *buf);
 int pfs_nodes_write(struct pfs *f, uint64_t first, size_t count, const void *buf);
+int pfs_bytes_write(struct pfs *f, uint64_t off, const void *buf, size_t n);
+/* Syncs the storage; what was unsynced is durable then. */
+int pfs_sync(struct pfs *f);
 int pfs_random(struct pfs *f, void *buf, size_t n);
 /* Makes f->io hold `nodes` nodes. */
 int pfs_io_reserve(struct pfs *f, size_t nodes);
@@ -162,6 +206,52 @@ int pfs_write_back(struct pfs *f);
 int pfs_append_direct(struct pfs *f, struct hash_node *h, unsigned slot, size_t count,
                       const uint8_t *src);
 
+/* undo.c */
+
+#define LOG_LIMIT (16u << 20) /* bytes of a log's header */
+
+/* As stored, all little-endian; after it the numbers of `old` nodes, whose content follows the
+ * header, node 0 first, ascending; then the numbers of `added` nodes. */
+struct log_head {
+    uint8_t magic[8];
+    uint8_t seq[8];
+    uint8_t first[8]; /* where it lies, in nodes */
+    uint8_t old[8], added[8];
+    uint8_t committed[8];      /* data nodes of the version */
+    uint8_t tag[PFS_TAG_SIZE]; /* which version */
+    uint8_t mac[CMAC_SIZE];    /* over header and numbers, this field zero */
+};
+
+/* Before a commit: logs what it will overwrite, and syncs that unless the file is fresh. */
+int pfs_log_begin(struct pfs *f);
+/* After its last write. */
+void pfs_log_end(struct pfs *f);
+/* Before data nodes of `h` are written outside a commit. */
+int pfs_before_early(struct pfs *f, const struct hash_node *h);
+/* At the end: no more notes and surplus on the storage than crash safety needs. */
+int pfs_tidy(struct pfs *f);
+/* Shortens the storage to what the file needs; if that fails, it merely stays longer. */
+void pfs_trim(struct pfs *f);
+/* Syncs; the file is not fresh then. */
+int pfs_settle(struct pfs *f);
+/* The notes as stored in node 0's padding, and back: false if there are none. */
+void pfs_mark_pack(const struct pfs *f, uint8_t pad[PADDING_SIZE]);
+bool pfs_mark_unpack(struct pfs *f, const uint8_t pad[PADDING_SIZE], bool *same_boot);
+int pfs_mark_write(struct pfs *f);
+/* SHA-256 of node 0 without the padding, cut. */
+void pfs_mark_sum(struct pfs *f, const uint8_t *raw, uint8_t sum[GCM_TAG_SIZE]);
+void pfs_log_mac(struct pfs *f, struct log_head *head, size_t n, uint8_t mac[CMAC_SIZE]);
+/* The entry of `node`, or NULL. */
+const struct undo_entry *pfs_undo_find(const struct undo *u, uint64_t node);
+void pfs_undo_free(struct pfs *f);
+/* Sorts by (node, offset). */
+void pfs_undo_sort(struct undo_entry *e, size_t n);
+
+/* recovery.c */
+
+/* Reads what there is, undoing an interrupted write. */
+int pfs_open_existing(struct pfs *f, const struct pfs_open_args *args, int64_t storage);
+
 /* What of a callback's failure may be passed on. */
 static inline int clean_error(int64_t rc)
 {
@@ -178,6 +268,20 @@ static inline void vector_leave(const struct pfs *f)
 {
     if (f->env.vector_leave)
         f->env.vector_leave();
+}
+
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (int i = 7; i >= 0; i--)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static inline void store64(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
 }
 
 static inline void list_init(struct link *head)

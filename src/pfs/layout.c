@@ -12,10 +12,14 @@ uint64_t pfs_hash_nodes(uint64_t count)
     return (count + DATA_SLOTS - 1) / DATA_SLOTS;
 }
 
+uint64_t pfs_extent(uint64_t count)
+{
+    return 1 + count + pfs_hash_nodes(count);
+}
+
 uint64_t pfs_host_size(uint64_t size)
 {
-    uint64_t nd = pfs_data_nodes(size);
-    return PFS_NODE_SIZE * (1 + nd + pfs_hash_nodes(nd));
+    return PFS_NODE_SIZE * pfs_extent(pfs_data_nodes(size));
 }
 
 /* Drops the last component of out[start..len); returns the new length, or `len` if there is none

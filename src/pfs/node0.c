@@ -5,27 +5,16 @@
 #define MAGIC      UINT64_C(0x46505F5346415247) /* "GRAFS_PF" */
 #define OFF_MAJOR  8
 #define OFF_MINOR  9
-#define OFF_TAGS   10 /* nonce and metadata tag */
 #define OFF_FLAGS  58 /* version 2 only */
 #define OFF_META_1 58
 #define OFF_META_2 59
-#define OFF_PAD    (OFF_META_2 + META_SIZE)
 
 _Static_assert(sizeof(struct meta) == META_SIZE, "metadata as stored");
-_Static_assert(OFF_PAD + PADDING_SIZE == PFS_NODE_SIZE, "node 0 is full");
+_Static_assert(OFF_META_2 + META_SIZE == OFF_PAD, "node 0 is full");
 
-static uint64_t load64(const uint8_t *p)
+bool pfs_has_magic(const uint8_t *raw)
 {
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
-}
-
-static void store64(uint8_t *p, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
+    return load64(raw) == MAGIC;
 }
 
 /* NIST SP 800-108 in counter mode with CMAC, one block. */
@@ -57,7 +46,7 @@ int pfs_meta_read(struct pfs *f)
     int64_t got = pfs_nodes_read(f, 0, 1, f->scratch);
     if (got < 0)
         return (int)got;
-    if (got == 0 || load64(raw) != MAGIC)
+    if (got == 0 || !pfs_has_magic(raw))
         return -EINVAL;
     f->info.major = raw[OFF_MAJOR];
     f->info.minor = raw[OFF_MINOR];
@@ -67,7 +56,6 @@ int pfs_meta_read(struct pfs *f)
     f->info.pending = v2 && (raw[OFF_FLAGS] & FLAG_PENDING);
     f->header_flags = v2 ? raw[OFF_FLAGS] & ~FLAG_PENDING : 0;
     __builtin_memcpy(f->tag, raw + OFF_TAGS, sizeof f->tag);
-    __builtin_memcpy(f->padding, raw + OFF_PAD, sizeof f->padding);
     int rc = meta_decrypt(f, raw + (v2 ? OFF_META_2 : OFF_META_1));
     if (rc)
         return rc;
@@ -92,13 +80,16 @@ int pfs_meta_write(struct pfs *f)
     raw[OFF_MINOR] = f->info.minor;
     raw[OFF_FLAGS] = f->header_flags;
     store64(f->meta.size, f->size);
-    __builtin_memcpy(raw + OFF_PAD, f->padding, PADDING_SIZE);
     vector_enter(f);
     derive_key(f->wrap_key, raw + OFF_TAGS, key);
     aes128_gcm_encrypt(key, iv, NULL, 0, &f->meta, META_SIZE, raw + OFF_META_2,
                        raw + OFF_TAGS + NONCE_SIZE);
     vector_leave(f);
     crypto_wipe(key, sizeof key);
+    if (f->fresh)
+        pfs_mark_sum(f, raw, f->sum);
+    pfs_mark_pack(f, raw + OFF_PAD);
+    f->touched = true;
     rc = pfs_nodes_write(f, 0, 1, raw);
     if (rc)
         return rc;

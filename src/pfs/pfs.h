@@ -17,12 +17,14 @@
  *
  *   -EINVAL           no encrypted file: length not a multiple of 4096, or wrong magic; also a bad
  *                     argument
- *   -ENODATA          the storage is empty (0 bytes): a file whose creation was interrupted
+ *   -ENODATA          the creation of the file was interrupted before anything of it was synced (0
+ *                     bytes, or pieces after a power loss): nothing is lost by creating it anew
  *   -EPROTONOSUPPORT  magic right, format version neither 1 nor 2
  *   -EKEYREJECTED     node 0 does not authenticate: wrong key, or node 0 altered
  *   -EXDEV            authentic, but stored for another path
  *   -ESTALE           authentic, but not the version that `expected_tag` demands (rolled back)
- *   -EUCLEAN          a write was interrupted (PFS_REFUSE_PENDING only)
+ *   -EUCLEAN          a write of Gramine's was interrupted: its recovery log is needed (args->log,
+ *                     and PFS_REFUSE_PENDING only)
  *   -EOVERFLOW        the stored size does not fit a file offset
  *   -EBADMSG          a node below node 0 is altered, missing or misplaced. Sticky: every later
  *                     operation but pfs_close() fails with it, and nothing more is written
@@ -33,7 +35,17 @@
  *
  * Anything else is what the back end or env.random returned (-EIO, -ENOSPC, ...). A failed host
  * write loses nothing that is still in memory: the data stays dirty and the next pfs_flush() or
- * pfs_close() tries again, with fresh keys.
+ * pfs_close() tries again, with fresh keys. A failed sync is sticky for what needs a sync, because
+ * no later success would prove that the lost pages arrived.
+ *
+ * Crashes: whatever write the process or the machine stops at, the next pfs_open() finds a version
+ * that was complete, at least as new as the last pfs_flush() with `sync`, and, unless the machine
+ * went down, as the last pfs_flush(). undo.c says how.
+ *
+ * Several processes: one context at a time may write to a storage object, and a pfs_open() without
+ * PFS_READONLY may repair it. A process without the right to write opens with PFS_READONLY, and
+ * calls pfs_refresh() when it has got it (by whatever lock the caller uses) and when it has lost
+ * it.
  */
 #pragma once
 #include <stdbool.h>
@@ -44,6 +56,7 @@
 #define PFS_KEY_SIZE  16
 #define PFS_PATH_SIZE 772 /* including the terminating NUL */
 #define PFS_TAG_SIZE  48  /* nonce (32) and metadata tag (16) */
+#define PFS_BOOT_SIZE 16
 
 /* The largest plaintext size whose host file still has a signed 64-bit length. */
 #define PFS_MAX_SIZE (INT64_C(0x7fffffffffffffff) / 98 * 96)
@@ -78,9 +91,10 @@ struct pfs_env {
 enum {
     PFS_CREATE = 1,         /* make a new, empty file; whatever the storage holds is replaced */
     PFS_READONLY = 2,       /* never write to the storage */
-    PFS_REFUSE_PENDING = 4, /* fail with -EUCLEAN when the pending-write flag is set */
+    PFS_REFUSE_PENDING = 4, /* with the pending-write flag set the whole file must verify */
     PFS_INSPECT = 8,        /* look at node 0 alone: for pfs_check() and what describes the file;
                                reading and writing fail with -EINVAL */
+    PFS_UNTRACKED = 16,     /* no crash safety: a file that is complete or thrown away */
 };
 
 struct pfs_open_args {
@@ -92,6 +106,14 @@ struct pfs_open_args {
     const uint8_t *expected_tag;
     /* Memory for cached nodes, in bytes; 0 = 2 MiB. Grown into on demand, soft by a few nodes. */
     size_t cache_bytes;
+    /* Identifies the host's current boot (/proc/sys/kernel/random/boot_id), or NULL: unknown. A
+     * hint that spares the verification of files that were never synced; without it such a file is
+     * not verified by PFS_READONLY. */
+    const uint8_t *boot_id;
+    /* NULL, or the log that Gramine left beside the file (PATH.gramine.recovery). Used when the
+     * pending-write flag is set; may be removed after pfs_open() succeeded. Without PFS_READONLY
+     * needed during pfs_open() only. */
+    const struct pfs_backend *log;
 };
 
 struct pfs;
@@ -121,14 +143,18 @@ int64_t pfs_read(struct pfs *f, uint64_t off, void *buf, size_t n);
  * the count, smaller than `n` when an error (e.g. a full disk) hit after some bytes. */
 int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n);
 
-/* Cuts or zero-extends. A cut is committed (metadata first) before the storage is shortened. A
- * failed extension leaves the old size. */
+/* Cuts or zero-extends. The storage is shortened when the smaller size is safe there: at once (with
+ * a sync) when much is cut off, else at pfs_close(). A failed extension leaves the old size. */
 int pfs_set_size(struct pfs *f, uint64_t size);
 
 /* Writes everything dirty; with `sync` the storage is then synced, always. */
 int pfs_flush(struct pfs *f, bool sync);
 
-/* Stores another path (normalised) and flushes. On failure the old path is back in memory. */
+/*
+ * Stores another path (normalised), flushes and syncs. Afterwards the storage object can be opened
+ * under both paths: to be called before the object is renamed; the directories must be synced
+ * before the file is changed again. On failure the old path is back in memory.
+ */
 int pfs_rename(struct pfs *f, const char *path);
 
 /* The path the file is stored for; valid until the next pfs_rename() or pfs_close(). */
@@ -138,9 +164,18 @@ const char *pfs_path(const struct pfs *f);
  * node 0 read or written. Remember it to detect a roll-back at the next open. */
 void pfs_root_tag(const struct pfs *f, uint8_t tag[PFS_TAG_SIZE]);
 
+/*
+ * Takes note of what other processes have written meanwhile, and makes the context `writable` (its
+ * caller has seen to it that no other is) or read-only. -EBUSY when there is something to flush.
+ * Other errors are those of pfs_open() and sticky.
+ */
+int pfs_refresh(struct pfs *f, bool writable);
+
 struct pfs_info {
     uint8_t major, minor; /* as read from the storage */
     bool pending;         /* the pending-write flag was set at open */
+    bool recovered;       /* an interrupted write was undone at open */
+    bool unsettled; /* read-only, never synced, of an earlier boot: each opening verifies all */
 };
 void pfs_info(const struct pfs *f, struct pfs_info *info);
 

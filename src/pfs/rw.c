@@ -2,6 +2,8 @@
 /* Reading, writing and changing the size. */
 #include "internal.h"
 
+#define CUT_LATER 256 /* so many nodes may stay on the storage for a while */
+
 /* Where a plaintext offset at or above INLINE_SIZE lies. */
 struct place {
     uint64_t node; /* data node number */
@@ -307,19 +309,23 @@ int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n)
     return rc;
 }
 
-/* The metadata with the smaller size is stored before the storage loses anything. */
+/* What is cut off stays on the storage until the smaller size is safe there. */
 static int cut(struct pfs *f, uint64_t size)
 {
+    bool much = pfs_data_nodes(f->size) - pfs_data_nodes(size) > CUT_LATER;
     pfs_cache_cut(f, size);
     if (size < INLINE_SIZE)
         crypto_wipe(f->meta.data + size, INLINE_SIZE - size);
     f->size = size;
     f->dirty = true;
+    if (!much)
+        return 0;
     int rc = pfs_commit(f);
-    if (rc)
-        return rc;
-    rc = f->backend.truncate(f->backend.ctx, pfs_host_size(size));
-    return rc ? clean_error(rc) : 0;
+    if (!rc && !f->fresh && !f->untracked)
+        rc = pfs_sync(f);
+    if (!rc)
+        pfs_trim(f);
+    return rc;
 }
 
 int pfs_set_size(struct pfs *f, uint64_t size)

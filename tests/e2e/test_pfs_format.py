@@ -230,7 +230,8 @@ def test_ours_read_by_the_reader(size, tmp_path, key):
             assert result.returncode == 0, result.stderr
         else:
             pfs_reader.write(KEY, tmp_path / 'file', 'some/where', 0, pattern)
-            io(key, tmp_path / 'file', *[f'w{at},{min(size - at, 77777777)}' for at in range(0, size, 77777777)])
+            io(key, tmp_path / 'file', *[f'w{at},{min(size - at, 77777777)}' for at in range(0, size, 77777777)],
+               'f')
         reader = pfs_reader.Reader(KEY, tmp_path / 'file', 'some/where')
         assert reader.read() == plain
         used = {reader.nonce, *reader.check_structure()}
@@ -284,9 +285,9 @@ def test_deep(level, tmp_path, key):
     assert reader.read(edge - 4096) == pattern(edge - 4096, 12096) + bytes(392000)
     reader.close()
     # And back below it.
-    lines = io(key, path, f't{edge - 100}', f't{edge + 50}', f'r{edge - 110},1000')
+    lines = io(key, path, f't{edge - 100}', f't{edge + 50}', f'r{edge - 110},1000', 'f')
     assert lines[2:] == ['0', '0', '160 ' + hashlib.sha256(pattern(edge - 110, 10) + bytes(150))
-                         .hexdigest(), 'close 0']
+                         .hexdigest(), '0', 'close 0']
     reader = pfs_reader.Reader(KEY, path, 'deep')
     assert reader.read(edge - 4096) == pattern(edge - 4096, 3996) + bytes(150)
     assert path.stat().st_size == pfs_reader.host_size(edge + 50)
@@ -297,11 +298,11 @@ def test_shrink_and_grow(tmp_path, key):
     """What a truncation cut off never comes back."""
     path = tmp_path / 'file'
     pfs_reader.write(KEY, path, 'p', 500000, pattern)
-    lines = io(key, path, 't4000', 't500000', 'c', 'r3990,496000', 't100', 'f', 't3072', 'r90,200')
+    lines = io(key, path, 't4000', 't500000', 'c', 'r3990,496000', 't100', 'f', 't3072', 'r90,200', 'f')
     assert lines[2:] == ['0', '0', '0',
                          '496000 ' + hashlib.sha256(pattern(3990, 10) + bytes(495990)).hexdigest(),
                          '0', '0', '0', '200 ' + hashlib.sha256(pattern(90, 10) + bytes(190)).hexdigest(),
-                         'close 0']
+                         '0', 'close 0']
     pfs_reader.Reader(KEY, path, 'p').check_structure()
 
 

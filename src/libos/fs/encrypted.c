@@ -15,7 +15,7 @@
 static int wrap(struct enc_node *n, uint32_t flags, struct file **out)
 {
     bool writes = (flags & O_ACCMODE) != O_RDONLY;
-    int err = writes && n->readonly ? -EACCES : 0;
+    int err = writes ? enc_node_writable(n) : 0;
     if (!err && flags & O_TRUNC && writes) {
         lock(&n->lock);
         err = enc_set_size(n, 0);
@@ -63,7 +63,7 @@ static int enc_open(struct mount *m, const char *rel, uint32_t flags, uint32_t m
         return open_dir(host, flags & ~(uint32_t)O_TRUNC, out);
     if (flags & O_DIRECTORY)
         return -ENOTDIR;
-    err = enc_node_get(m, host, flags & O_CREAT && flags & O_TRUNC, &n);
+    err = enc_node_get(m, host, flags & O_CREAT, &n);
     return err ? err : wrap(n, flags, out);
 }
 
@@ -132,7 +132,9 @@ static int enc_rename(struct mount *m, const char *from, const char *to, uint32_
     err = enc_node_get(m, host_from, false, &n);
     if (err)
         return err;
-    err = set_path(n, host_to);
+    err = enc_node_writable(n);
+    if (!err)
+        err = set_path(n, host_to);
     if (!err) {
         err = host_rename(host_from, host_to, flags);
         if (err)

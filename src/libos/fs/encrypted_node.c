@@ -65,7 +65,7 @@ static int explain(int err, const char *host, const struct mount *m)
               "`adyton encrypt`, or remove it)";
         break;
     case -ENODATA:
-        why = "it is empty: its creation was interrupted (remove it)";
+        why = "its creation was interrupted before anything was synced (remove it)";
         break;
     case -EPROTONOSUPPORT:
         why = "its format version is unknown";
@@ -76,6 +76,9 @@ static int explain(int err, const char *host, const struct mount *m)
     case -EXDEV:
         why = "it was encrypted for another path (compare the uri of the mount with the output "
               "path given at encryption)";
+        break;
+    case -EUCLEAN:
+        why = "a write was interrupted, and its recovery log is missing or does not fit";
         break;
     case -EBADMSG:
         why = "its content was altered or is incomplete";
@@ -99,7 +102,7 @@ static int take_key(const struct mount *m, uint8_t key[FS_KEY_SIZE])
     return -EACCES;
 }
 
-static int open_context(struct enc_node *n, const struct mount *m, const char *host, bool create)
+static int open_context(struct enc_node *n, const struct mount *m, const char *host, bool replace)
 {
     uint8_t key[FS_KEY_SIZE];
     struct pfs_backend back = {.ctx = n,
@@ -108,12 +111,33 @@ static int open_context(struct enc_node *n, const struct mount *m, const char *h
                                .truncate = back_truncate,
                                .size = back_size,
                                .sync = back_sync};
-    struct pfs_open_args args = {
-        .flags = (create ? PFS_CREATE : 0u) | (n->readonly ? PFS_READONLY : 0u), .path = host};
+    struct pfs_open_args args = {.flags =
+                                     PFS_REFUSE_PENDING | (n->writable ? PFS_CREATE : PFS_READONLY),
+                                 .path = host,
+                                 .boot_id = enc_boot_id()};
+    struct pfs_info info;
     int err = take_key(m, key);
     if (!err)
         err = pfs_open(&env, &back, key, &args, &n->pfs);
+    if (err == -EUCLEAN)
+        err = enc_open_with_log(host, &env, &back, key, &args, &n->pfs);
+    if (err == -ENODATA && replace && !n->readonly) {
+        args.flags = PFS_CREATE;
+        err = pfs_open(&env, &back, key, &args, &n->pfs);
+        n->writable = !err;
+    }
     crypto_wipe(key, sizeof(key));
+    if (err)
+        return err;
+    pfs_info(n->pfs, &info);
+    if (info.recovered && !info.pending)
+        log_warning("encrypted file '%s': an interrupted write was undone", host);
+    if (info.unsettled && !n->readonly) {
+        err = pfs_refresh(n->pfs, true);
+        n->writable = !err;
+        if (err)
+            pfs_close(n->pfs);
+    }
     return err;
 }
 
@@ -129,7 +153,7 @@ static struct enc_node *find_node(uint64_t dev, uint64_t ino)
 
 /* Under nodes_lock; `fd` is taken over. */
 static int new_node(int fd, bool readonly, const struct stat *st, const struct mount *m,
-                    const char *host, bool create, struct enc_node **out)
+                    const char *host, bool create, bool replace, struct enc_node **out)
 {
     struct enc_node *n = heap_zalloc(sizeof(*n));
     int err = n ? 0 : -ENOMEM;
@@ -139,8 +163,9 @@ static int new_node(int fd, bool readonly, const struct stat *st, const struct m
                                .ino = st->st_ino,
                                .key_name = m->key_name,
                                .host_fd = fd,
-                               .readonly = readonly};
-        err = explain(open_context(n, m, host, create), host, m);
+                               .readonly = readonly,
+                               .writable = create};
+        err = explain(open_context(n, m, host, replace), host, m);
     }
     if (err) {
         host_close(fd);
@@ -151,6 +176,17 @@ static int new_node(int fd, bool readonly, const struct stat *st, const struct m
     __atomic_fetch_add(&files_to_flush, 1, __ATOMIC_RELEASE);
     *out = n;
     return 0;
+}
+
+int enc_node_writable(struct enc_node *n)
+{
+    lock(&n->lock);
+    int err = n->readonly   ? -EACCES
+              : n->writable ? 0
+                            : (int)enc_io_result(pfs_refresh(n->pfs, true));
+    n->writable |= !err;
+    unlock(&n->lock);
+    return err;
 }
 
 struct enc_node *enc_node_find(uint64_t dev, uint64_t ino)
@@ -175,7 +211,7 @@ static int check_open(struct enc_node *n, const struct mount *m, const char *hos
     return explain(err, host, m);
 }
 
-int enc_node_get(const struct mount *m, const char *host, bool replace_empty, struct enc_node **out)
+int enc_node_get(const struct mount *m, const char *host, bool replace, struct enc_node **out)
 {
     struct stat st;
     bool readonly = false;
@@ -201,7 +237,7 @@ int enc_node_get(const struct mount *m, const char *host, bool replace_empty, st
         n->refs += !err;
         *out = n;
     } else {
-        err = new_node(fd, readonly, &st, m, host, replace_empty && !st.st_size, out);
+        err = new_node(fd, readonly, &st, m, host, false, replace, out);
     }
     unlock(&nodes_lock);
     return err;
@@ -223,7 +259,7 @@ int enc_node_create(const struct mount *m, const char *host, uint32_t mode, stru
         host_close(fd);
     } else {
         lock(&nodes_lock);
-        err = new_node(fd, false, &st, m, host, true, out);
+        err = new_node(fd, false, &st, m, host, true, false, out);
         unlock(&nodes_lock);
     }
     if (err)

@@ -20,6 +20,7 @@ struct enc_node {
     const char *key_name; /* of the mount that opened it */
     int host_fd;
     bool readonly;    /* the host does not let us write */
+    bool writable;    /* the context may write: opened for writing, made or renamed */
     struct lock lock; /* over every use of what follows; above heap_lock */
     struct pfs *pfs;
     char *bounce; /* ENC_BOUNCE bytes of plain text on their way, or NULL; wiped at the end */
@@ -39,14 +40,15 @@ struct enc_file {
 extern const struct file_ops encrypted_ops;
 
 /*
- * The context of an existing host file, counted. `replace_empty`: a file of no bytes, left by an
- * interrupted creation, counts as new. -EACCES, after one line that names the cause, for what is no
+ * The context of an existing host file, counted. `replace`: what an interrupted creation left
+ * counts as new. -EACCES, after one line that names the cause, for what is no
  * file of this mount's key and path.
  */
-int enc_node_get(const struct mount *m, const char *host, bool replace_empty,
-                 struct enc_node **out);
+int enc_node_get(const struct mount *m, const char *host, bool replace, struct enc_node **out);
 /* The context of a file that is open already, counted, or NULL. */
 struct enc_node *enc_node_find(uint64_t dev, uint64_t ino);
+/* Makes the context one that may write. A crash's traces in the host file are removed. */
+int enc_node_writable(struct enc_node *n);
 /* Creates the host file; -EEXIST, or -EACCES while the key is not set. */
 int enc_node_create(const struct mount *m, const char *host, uint32_t mode, struct enc_node **out);
 /* The last one closes the file: the error of writing what was still in memory. */
@@ -55,6 +57,16 @@ int enc_node_put(struct enc_node *n);
 int enc_node_flush(struct enc_node *n, bool sync);
 /* What a result of src/pfs means to the application. */
 ssize enc_io_result(int64_t r);
+
+/* ---- encrypted_crash.c: opening after a crash ---- */
+
+/* Which boot of the host this is, for pfs_open(); NULL: unknown. */
+const uint8_t *enc_boot_id(void);
+/* pfs_open() once more, with the recovery log that Gramine left beside the file, which is removed
+ * then. -EUCLEAN if there is none, or no good one. */
+int enc_open_with_log(const char *host, const struct pfs_env *env, const struct pfs_backend *back,
+                      const uint8_t key[PFS_KEY_SIZE], struct pfs_open_args *args,
+                      struct pfs **out);
 
 /* ---- under node.lock ---- */
 

@@ -103,7 +103,9 @@ static int mem_sync(void *ctx)
 {
     struct mem *m = ctx;
     m->syncs++;
-    return fails() ? -EIO : 0;
+    bool failed = fails();
+    m->sync_failed |= failed;
+    return failed ? -EIO : 0;
 }
 
 struct pfs_env mem_env(void)

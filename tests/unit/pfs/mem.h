@@ -12,6 +12,7 @@ struct mem {
     size_t max_io;  /* transfers are cut to this size; 0 = no limit */
     uint64_t limit; /* -ENOSPC beyond; 0 = no limit */
     unsigned reads, writes, syncs;
+    bool sync_failed;
     bool *written; /* NULL, or one flag per node: set by write_at */
     size_t written_nodes;
 };
