@@ -4,9 +4,11 @@ host and inside the library OS.
 
 The build folder is $ADYTON_BUILD, else ./build beside the sources.
 """
+import fnmatch
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import subprocess
 
@@ -187,3 +189,51 @@ def run_inside(prepare_inside):
         return prepare_inside(argv[0], extras, allowed, cwd)(argv[1:], **how)
 
     return inside
+
+
+def tree(folder, unlike=()):
+    """{relative path: content, link target or None for a directory}; the content of files whose
+    path matches a pattern of `unlike` is left out"""
+    found = {}
+    for path in sorted(folder.rglob('*')):
+        name = str(path.relative_to(folder))
+        if any(fnmatch.fnmatch(name, pattern) for pattern in unlike):
+            found[name] = 'unlike'
+        elif path.is_symlink():
+            found[name] = '-> ' + os.readlink(path)
+        else:
+            found[name] = path.read_bytes() if path.is_file() else None
+    return found
+
+
+@pytest.fixture
+def same(tmp_path, run_native, run_inside):
+    """same(argv, ...) runs argv twice in an equal scratch folder (also named by $SCRATCH).
+
+    unlike: patterns of the files it leaves that need not have the same content.
+    """
+    def run_both(argv, stdin=None, env=None, extras=None, timeout=60, unlike=()):
+        scratch = tmp_path / 'scratch'
+        env = {'SCRATCH': str(scratch), **(env or {})}
+        ends = []
+        for run in ('native', 'inside'):
+            shutil.rmtree(scratch, ignore_errors=True)
+            (scratch / 'folder').mkdir(parents=True)
+            (scratch / 'numbers').write_text('\n'.join(str(n * 7919 % 1000) for n in range(500)) + '\n')
+            (scratch / 'words').write_text('the quick brown fox\njumps over the\nlazy dog\n')
+            (scratch / 'folder' / 'blob').write_bytes(bytes(n * n % 251 for n in range(100000)))
+            for path in (*scratch.rglob('*'), scratch):
+                os.utime(path, (1700000000, 1700000000))
+            if run == 'native':
+                result = run_native(argv, cwd=scratch, env=env, stdin=stdin, timeout=timeout)
+            else:
+                result = run_inside(argv, cwd=str(scratch), env=env, stdin=stdin, extras=extras,
+                                    allowed=[f'{scratch}/'], timeout=timeout)
+            ends.append((result, tree(scratch, unlike)))
+        (native, native_tree), (inside, inside_tree) = ends
+        assert native.status != 'timeout', str(native)
+        assert (inside.out, inside.status, inside.err) == (native.out, native.status, native.err), \
+            f'native: {native}\ninside: {inside}'
+        assert inside_tree == native_tree
+        return native
+    return run_both
