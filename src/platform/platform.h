@@ -9,6 +9,9 @@ struct regs;
 /* Starts a host thread on `t` that resumes the application with *thread_regs(t). `t->host_tid` and
  * tid are set on return in the parent. 0 or errno. */
 int platform_thread_start(struct thread *t);
+/* No signal of the host interrupts the calling thread any more: one for the process goes to another
+ * thread. */
+void platform_block_signals(void);
 /* Ends the calling host thread and releases `self`'s memory; writes 0 to *clear_tid and wakes one
  * futex waiter there only through the library OS (done before). */
 __attribute__((noreturn)) void platform_thread_end(struct thread *self);

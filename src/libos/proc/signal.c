@@ -146,6 +146,8 @@ int signal_send_process(struct process *p, const siginfo_t *info)
     if (!t || !is_ignored(p, t, sig))
         err = queue_add(&p->pending, info);
     unlock(&p->sig_lock);
+    if (t && t->blocked & SIGBIT(sig)) /* it blocked the signal meanwhile */
+        t = choose_thread(p, sig);
     if (t && !err)
         wake_for(t);
     unlock(&p->lock);
@@ -250,22 +252,35 @@ void signal_recheck(struct thread *t)
     unlock(&p->sig_lock);
 }
 
+/* A process-wide signal that waited for `t` must find another thread. */
+static void wake_others(struct thread *t)
+{
+    struct process *p = t->process;
+    lock(&p->lock);
+    list_for_each (it, &p->threads) {
+        struct thread *other = list_entry(it, struct thread, siblings);
+        if (other != t && p->pending.set & (~other->blocked | other->waiting_for))
+            wake_for(other);
+    }
+    unlock(&p->lock);
+}
+
 void signal_set_blocked(struct thread *t, sigmask mask)
 {
     struct process *p = t->process;
     sigmask newly = mask & ~t->blocked;
     t->blocked = mask & ~SIG_UNBLOCKABLE;
     signal_recheck(t);
-    /* A process-wide signal that waited for us must find another thread now. */
-    if (!(p->pending.set & newly) || p->nthreads < 2)
-        return;
-    lock(&p->lock);
-    list_for_each (it, &p->threads) {
-        struct thread *other = list_entry(it, struct thread, siblings);
-        if (other != t && p->pending.set & ~other->blocked)
-            wake_for(other);
-    }
-    unlock(&p->lock);
+    if (p->pending.set & newly && p->nthreads > 1)
+        wake_others(t);
+}
+
+void signal_leave(struct thread *t)
+{
+    t->waiting_for = 0;
+    t->blocked = ~0UL;
+    empty_box(t);
+    wake_others(t);
 }
 
 void signal_force(struct thread *t, const siginfo_t *info)

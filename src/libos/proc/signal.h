@@ -83,6 +83,9 @@ void signal_discard_ignored(struct process *p, int sig);
 /* What is not delivered now: the blocked set, and in a vfork child everything but faults. */
 sigmask signal_effective_mask(const struct thread *t);
 void signal_set_blocked(struct thread *t, sigmask mask);
+/* `t`, the calling thread, ends and hears of no host signal any more: what was sent to the process
+ * by way of it goes to another one. */
+void signal_leave(struct thread *t);
 /* Recomputes WORK_SIGNAL after the mask or a queue changed. */
 void signal_recheck(struct thread *t);
 

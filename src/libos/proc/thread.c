@@ -145,6 +145,8 @@ void thread_exit(int status)
     if (last)
         process_exit((status & 0xff) << 8);
     thread_release_user(t);
+    platform_block_signals();
+    signal_leave(t);
     lock(&p->lock);
     if (p->nthreads == 1) { /* the others went meanwhile */
         unlock(&p->lock);

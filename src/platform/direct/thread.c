@@ -119,11 +119,15 @@ int platform_thread_start(struct thread *t)
     return r < 0 ? (int)r : 0;
 }
 
-void platform_thread_end(struct thread *self)
+void platform_block_signals(void)
 {
-    /* No signal may arrive once another thread may own the stack. */
     sigmask all = ~0UL;
     host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, 8, 0, 0);
+}
+
+void platform_thread_end(struct thread *self)
+{
+    platform_block_signals(); /* none may arrive once another thread may own the stack */
     thread_free(self);
     for (;;)
         host_syscall(__NR_exit, 0, 0, 0, 0, 0, 0);

@@ -200,6 +200,10 @@ int platform_thread_start(struct thread *t)
     return -ENOSYS;
 }
 
+void platform_block_signals(void)
+{
+}
+
 void platform_thread_end(struct thread *self)
 {
     (void)self;
