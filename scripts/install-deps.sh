@@ -8,7 +8,8 @@ packages='meson ninja-build gcc g++ make git libc6-dev linux-libc-dev pkg-config
 clang clang-14 libclang-rt-14-dev clang-format libcmocka-dev libssl-dev libtomlplusplus-dev
 python3 python3-venv libpython3.11-testsuite python3-pytest python3-jinja2 python3-cryptography python3-numpy
 python3-pil python3-torch python3-torchvision
-openssl musl-tools golang-go busybox-static sqlite3 file'
+openssl musl-tools golang-go busybox-static sqlite3 file perl curl
+redis-server redis-tools nginx-light wrk memcached'
 
 [ "${1:-}" != --list ] || { echo $packages nodejs npm; exit 0; }
 
@@ -34,6 +35,13 @@ else
     echo "install-deps: these Debian packages are missing, and installing them needs root or sudo:" >&2
     echo $missing >&2
     exit 1
+fi
+# Servers are wanted as programs only: nothing is to be started because it was installed.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+    trap '$as_root rm -f $policy' EXIT
 fi
 echo "install-deps: installing from Debian:" $missing
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null

@@ -142,6 +142,7 @@ def prepare_inside(libos, build_dir, tmp_path):
     times. extras are further or other manifest keys, dotted as in the manifest, with Python values
     (None leaves a default out); allowed are host paths that may be written. The manifest goes
     through gramine-manifest where that is built, so that its checks and defaults take part.
+    start.command is the command without arguments, for programs that a test runs by itself.
     """
     count = 0
 
@@ -174,6 +175,7 @@ def prepare_inside(libos, build_dir, tmp_path):
         def start(args=(), env=None, stdin=None, timeout=120):
             return run([libos, name, *args], cwd=tmp_path, env=env, stdin=stdin, timeout=timeout)
 
+        start.command = [libos, name]
         return start
 
     return prepare
