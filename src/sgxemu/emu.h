@@ -47,6 +47,7 @@ struct altstack {
 };
 
 struct enclave;
+#define FAST_FRAMES 2 /* SSA frames on which an entry can be fast */
 
 /* What a fast entry needs of the TCS that this thread entered last. */
 struct fast_entry {
@@ -56,16 +57,18 @@ struct fast_entry {
     volatile uint32_t *inside;
     struct sgx_tcs *tcs;
     struct secs_state *state;
-    struct sgx_gpr *gpr;
-    uint64_t target, fsbase, gsbase, landing;
+    struct sgx_gpr *gpr; /* of frame 0 */
+    uint64_t frame_size;
+    uint64_t target, fsbase, gsbase;
+    uint64_t landing[FAST_FRAMES]; /* 0: an entry on this frame has not been seen */
 };
 
 /* At the bottom of a region of THREAD_REGION bytes; the rest is the thread's handler stack. */
 struct thread {
     struct fast_record fast; /* first: the trampoline's */
     struct fast_entry entry;
-    bool fast_ok; /* the thread's descriptor names this region */
-    uint64_t fast_enters;
+    bool fast_ok; /* ES names this region */
+    uint64_t fast_enters, fast_leaves;
     uint64_t kept_reserved; /* signals that arrived during a fast transition */
     siginfo_t kept_info[32];
     int kept_signal;
@@ -90,7 +93,7 @@ struct thread {
 struct thread *thread_self(void); /* by the stack pointer: valid in handlers only */
 struct thread *thread_new(void);
 void thread_after_fork(void);
-uint64_t thread_fast_enters(void);
+void thread_count_fast(uint64_t *enters, uint64_t *leaves);
 
 /* emu_start() fills it; read-only afterwards. */
 struct settings {
@@ -101,6 +104,8 @@ struct settings {
     uint32_t inject;   /* mean microseconds between injected AEXs; 0: none */
     bool cpuid_faults; /* CPUID traps, so that its SGX leaves can be shown */
     uint64_t xcr0;
+    uint32_t vectors; /* the components of XCR0 that the device's own code may use */
+    bool xsavec;
     uint64_t vdso_enclu;   /* the ENCLU of __vdso_sgx_enter_enclave, 0: none */
     uint64_t vdso_handler; /* where it continues after an exception */
 };
@@ -118,6 +123,7 @@ void trap_install_mapping_filter(void); /* once device mappings exist */
 void trap_system_call(struct thread *t, struct ucontext *uc);
 void trap_pass(struct ucontext *uc); /* let the program's system call happen as it is */
 void trap_report_stats(void);
+bool trap_at_enclu(uint64_t rip);
 
 /* signal/ */
 void signal_handler(int sig, siginfo_t *info, void *uc); /* the device's only handler */
@@ -157,20 +163,37 @@ void regs_to_uc(struct ucontext *uc, const struct sgx_regs *r);
 
 #define KICK_VALUE ((void *)EMU_BASE) /* si_ptr of the driver's inter-processor interrupt */
 
-/* Fast transitions (fast.c). */
+/* A leaf that stays inside, without a signal frame; false: it faults, nothing has changed. */
+bool transition_leaf(struct thread *t, struct sgx_regs *r);
+/* The context is at an AEP whose ENCLU would resume: done at once. */
+void transition_resume(struct thread *t, struct ucontext *uc);
+
+/* Fast leaves (fast.c). */
 enum fast_outcome { FAST_NONE, FAST_DONE, FAST_DEFER, FAST_COMPLETED };
+bool fast_ready(struct thread *t);
 void fast_thread_start(struct thread *t);
 void fast_after_fork(void);
-uint64_t fast_landing(uint64_t target);
-void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf);
+uint64_t fast_landing(uint64_t target, uint32_t cssa);
 enum fast_outcome fast_interrupted(struct thread *t, struct ucontext *uc, int sig,
                                    const siginfo_t *info);
+uint64_t fast_original(uint64_t rip); /* what an address in a stub stands for; else `rip` */
+/* Rewriting (sites.c). */
+void sites_after_fork(void);
+void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf);
+bool fast_redirect(struct thread *t, struct sigcontext *m, bool int3);
+/* Execution has left the enclave for `target`: a stub that only another process has? */
+bool fast_foreign_jump(struct enclave *e, struct sigcontext *m, uint64_t target);
 void driver_fast_entry(struct enclave *e, struct thread *t, struct fast_entry *f);
-/* An EEXIT site of an enclave jumps to a stub that other processes of the enclave do not have:
- * they look up where it came from. note: false when there is no room. */
-bool driver_note_stub(uint64_t site, uint64_t stub);
-uint64_t driver_site_of_stub(struct enclave *e, uint64_t stub); /* 0: none */
-uint8_t *driver_alias(uint64_t la); /* enclave code, writable; NULL: not a page of an enclave */
+/* The sites of an enclave are listed in its file. begin: false when the site may not be changed now
+ * (no room, another process's). abandon: never again rewritten; both are followed by end. */
+bool driver_begin_patch(struct enclave *e, const struct site *s);
+bool driver_abandon_site(struct enclave *e, const struct site *s);
+void driver_end_patch(struct enclave *e);
+bool driver_is_patching(struct enclave *e, uint64_t at);
+/* By address, or (address 0) by stub. */
+bool driver_find_site(struct enclave *e, uint64_t address, uint64_t stub, struct site *out);
+bool driver_in_elrange(uint64_t la); /* of any enclave that this process knows */
+uint8_t *driver_alias(uint64_t la);  /* enclave code, writable; NULL: not a page of an enclave */
 /* Arms the thread's next injected AEX (--inject-aex). */
 void transition_arm(struct thread *t);
 

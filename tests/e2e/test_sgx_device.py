@@ -160,7 +160,7 @@ def test_storm(device, example, mode, rounds):
 @MODES
 def test_churn(device, example, mode):
     r = device("./churn", cwd=example, options=options(mode))
-    assert r.stdout == "threads: fine\nchildren: fine\nenclaves: fine\nearlier child: fine\n"
+    assert r.stdout == "threads: fine\nchildren: fine\nenclaves: fine\nearlier child: fine\nearlier child, walled in: fine\n"
 
 
 @MODES

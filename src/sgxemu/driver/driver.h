@@ -8,12 +8,12 @@
 #pragma once
 #include "sgxemu/emu.h"
 
-#define ENCLAVE_MAGIC   0x32766c637865736eULL
-#define PROVISION_MAGIC 0x32766b7278656773ULL
-#define MAX_ENCLAVE     (1ULL << 40)
-#define CHUNK_PAGES     512
-#define MAX_ACTIVE      1000
-#define MAX_STUBS       64
+#define ENCLAVE_MAGIC    0x32766c637865736eULL
+#define PROVISION_MAGIC  0x32766b7278656773ULL
+#define MAX_ENCLAVE      (1ULL << 40)
+#define CHUNK_PAGES      512
+#define MAX_ACTIVE       1000
+#define MAX_SITES_LISTED 512
 
 /* File layout. */
 #define FILE_SECS   0x10000ULL
@@ -35,10 +35,11 @@ struct header {
     uint64_t base, size;
     volatile uint64_t generation; /* changes with EPCM and mappings: fast entries look again */
     uint64_t provision_allowed;
-    struct {
-        uint64_t site, stub;
-    } stubs[MAX_STUBS];
-    volatile uint32_t stub_count;
+    /* Rewritten ENCLUs. An abandoned one has no stub any more. */
+    struct site sites[MAX_SITES_LISTED];
+    volatile uint32_t site_count;
+    volatile uint32_t patcher; /* thread that changes the bytes of a site; 0: none */
+    volatile uint64_t patching;
     struct epcm secs_epcm;
     struct {
         volatile uint32_t tid; /* 0: free */

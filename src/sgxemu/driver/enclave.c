@@ -289,6 +289,9 @@ void driver_fast_entry(struct enclave *e, struct thread *t, struct fast_entry *f
     const struct sgx_secs *secs = (const struct sgx_secs *)(e->meta + FILE_SECS);
     struct sgx_tcs *tcs = (struct sgx_tcs *)page_of(e, t->cpu.tcs);
     const uint64_t frame = SGX_PAGE_SIZE * secs->ssa_frame_size;
+    const uint32_t cssa = tcs->cssa;
+    if (f->tcs_address != t->cpu.tcs || f->tcs != tcs || f->generation != e->header->generation)
+        memset(f->landing, 0, sizeof(f->landing));
     f->generation_now = &e->header->generation;
     f->generation = e->header->generation;
     f->inside = &e->header->active[t->slot].inside;
@@ -299,34 +302,91 @@ void driver_fast_entry(struct enclave *e, struct thread *t, struct fast_entry *f
     f->target = secs->base + tcs->oentry;
     f->fsbase = secs->base + tcs->ofsbase;
     f->gsbase = secs->base + tcs->ogsbase;
-    f->landing = fast_landing(f->target);
-    f->tcs_address = tcs->flags & SGX_TCS_DBGOPTIN || !f->landing ? 0 : t->cpu.tcs;
+    f->frame_size = frame;
+    if (cssa < FAST_FRAMES)
+        f->landing[cssa] = fast_landing(f->target, cssa);
+    f->tcs_address = tcs->flags & SGX_TCS_DBGOPTIN ? 0 : t->cpu.tcs;
 }
 
-bool driver_note_stub(uint64_t site, uint64_t stub)
+/* ------------------------------------------------------------ rewritten sites */
+
+static struct site *listed(struct header *h, uint64_t address)
 {
-    struct enclave *e = driver_enclave_at(site);
-    if (!e)
+    for (uint32_t i = 0; i < h->site_count && i < MAX_SITES_LISTED; i++) {
+        if (h->sites[i].address == address)
+            return &h->sites[i];
+    }
+    return NULL;
+}
+
+/* Enclave locked. One site at a time changes, unless who changed it has died. */
+static bool start_patch(struct header *h, const struct site *s)
+{
+    if (h->patcher && sys(__NR_tkill, h->patcher, 0) != -ESRCH)
         return false;
-    driver_lock(e);
+    h->patching = s->address;
+    h->patcher = (uint32_t)sys(__NR_gettid);
+    return true;
+}
+
+bool driver_begin_patch(struct enclave *e, const struct site *s)
+{
     struct header *h = e->header;
-    bool room = h->stub_count < MAX_STUBS;
-    if (room) {
-        h->stubs[h->stub_count].site = site;
-        h->stubs[h->stub_count].stub = stub;
-        h->stub_count++;
+    driver_lock(e);
+    struct site *old = listed(h, s->address);
+    bool ok = old ? old->stub == s->stub : h->site_count < MAX_SITES_LISTED;
+    ok = ok && start_patch(h, s);
+    if (ok && !old) {
+        h->sites[h->site_count] = *s;
+        __atomic_store_n(&h->site_count, h->site_count + 1, __ATOMIC_RELEASE);
     }
     driver_unlock(e);
-    return room;
+    return ok;
 }
 
-uint64_t driver_site_of_stub(struct enclave *e, uint64_t stub)
+bool driver_abandon_site(struct enclave *e, const struct site *s)
 {
-    for (uint32_t i = 0; i < e->header->stub_count && i < MAX_STUBS; i++) {
-        if (e->header->stubs[i].stub == stub)
-            return e->header->stubs[i].site;
+    driver_lock(e);
+    struct site *old = listed(e->header, s->address);
+    bool ok = old && old->stub == s->stub && start_patch(e->header, s);
+    if (ok)
+        old->stub = 0;
+    driver_unlock(e);
+    return ok;
+}
+
+void driver_end_patch(struct enclave *e)
+{
+    e->header->patching = 0;
+    e->header->patcher = 0;
+}
+
+bool driver_is_patching(struct enclave *e, uint64_t at)
+{
+    const struct header *h = e->header;
+    const uint64_t site = h->patching;
+    return site && (at == site || at == site + ENCL_INSN_LEN) && h->patcher &&
+           sys(__NR_tkill, h->patcher, 0) != -ESRCH;
+}
+
+bool driver_find_site(struct enclave *e, uint64_t address, uint64_t stub, struct site *out)
+{
+    const struct header *h = e->header;
+    for (uint32_t i = 0; i < h->site_count && i < MAX_SITES_LISTED; i++) {
+        *out = h->sites[i];
+        if (address ? out->address == address && out->stub : out->stub == stub)
+            return true;
     }
-    return 0;
+    return false;
+}
+
+bool driver_in_elrange(uint64_t la)
+{
+    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
+        if (table[i].used && table[i].header->created && in_enclave_range(&table[i], la))
+            return true;
+    }
+    return false;
 }
 
 uint8_t *driver_alias(uint64_t la)

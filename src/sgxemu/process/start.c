@@ -121,6 +121,13 @@ static uint64_t read_xcr0(void)
     return (uint64_t)d << 32 | a;
 }
 
+static bool has_xsavec(void)
+{
+    uint32_t a = 0xd, b, c = 1, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return a >> 1 & 1;
+}
+
 void emu_start(uint64_t *sp)
 {
     uint64_t argc = sp[0];
@@ -132,6 +139,8 @@ void emu_start(uint64_t *sp)
             "the device cannot run here",
             NULL);
     settings.xcr0 = read_xcr0();
+    settings.vectors = (uint32_t)settings.xcr0 & 0xe7; /* x87, SSE, AVX, AVX-512 */
+    settings.xsavec = has_xsavec();
     crypto_init(settings.xcr0);
     absolute_exe(program_path);
     uint64_t entry = process_load(program_path, auxv);

@@ -27,13 +27,13 @@ void thread_after_fork(void)
     list_lock = 0;
 }
 
-/* Fast entries of all threads that still have a region. */
-uint64_t thread_fast_enters(void)
+/* Of all threads that still have a region. */
+void thread_count_fast(uint64_t *enters, uint64_t *leaves)
 {
-    uint64_t n = 0;
-    for (const struct thread *t = all; t; t = t->next)
-        n += t->fast_enters;
-    return n;
+    for (const struct thread *t = all; t; t = t->next) {
+        *enters += t->fast_enters;
+        *leaves += t->fast_leaves;
+    }
 }
 
 struct thread *thread_new(void)

@@ -215,4 +215,5 @@ void signal_return(struct thread *t, struct ucontext *uc)
                                         .size = user.uc_stack.ss_size};
     }
     deliver_pending(t, uc);
+    transition_resume(t, uc);
 }

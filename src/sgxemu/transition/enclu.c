@@ -130,6 +130,19 @@ void transition_arm(struct thread *t)
     sys(__NR_timer_settime, t->timer, 0, &when, 0);
 }
 
+bool transition_leaf(struct thread *t, struct sgx_regs *r)
+{
+    return !run_leaf(t, t->enclave, r).vector;
+}
+
+void transition_resume(struct thread *t, struct ucontext *uc)
+{
+    const struct sigcontext *m = &uc->uc_mcontext;
+    if (settings.rewrite && !t->cpu.in_enclave && m->rax == SGX_ERESUME &&
+        !(m->eflags & RFLAGS_TF) && trap_at_enclu(m->rip))
+        transition_enclu(t, uc);
+}
+
 void transition_enclu(struct thread *t, struct ucontext *uc)
 {
     struct sgx_regs r;
@@ -148,8 +161,7 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
         count(leaf);
         if (leaf == SGX_EENTER)
             driver_fast_entry(e, t, &t->entry);
-        if (leaf == SGX_EENTER || leaf == SGX_EEXIT)
-            fast_consider(t, rip, leaf);
+        fast_consider(t, rip, leaf);
         if (t->cpu.in_enclave) {
             dispatch_on(t);
             if (settings.inject && (leaf == SGX_EENTER || leaf == SGX_ERESUME))
@@ -168,6 +180,7 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
 void transition_aex(struct thread *t, struct ucontext *uc, const struct sgx_event *event)
 {
     struct sgx_regs r;
+    uc->uc_mcontext.rip = fast_original(uc->uc_mcontext.rip);
     regs_from_uc(&r, uc);
     __sync_fetch_and_add(&stats.aex, 1);
     driver_lock(t->enclave);

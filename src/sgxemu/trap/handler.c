@@ -44,7 +44,7 @@ static bool bytes_at(uint64_t rip, uint8_t *code, size_t n)
     return user_read(code, rip, n);
 }
 
-static bool at_enclu(uint64_t rip)
+bool trap_at_enclu(uint64_t rip)
 {
     uint8_t code[3];
     return bytes_at(rip, code, 3) && code[0] == 0x0f && code[1] == 0x01 && code[2] == 0xd7;
@@ -62,7 +62,7 @@ static bool is_enclu(int sig, const siginfo_t *info, const struct sigcontext *m)
     } else if (sig != SIGILL) {
         return false;
     }
-    return at_enclu(m->rip);
+    return trap_at_enclu(m->rip);
 }
 
 /* Skips legacy and REX prefixes; returns the opcode's index or 15. */
@@ -122,12 +122,8 @@ static bool enclave_page_fault(struct thread *t, struct ucontext *uc, struct sgx
     uint32_t access = error & PF_I ? ACCESS_X : error & PF_W ? ACCESS_W : ACCESS_R;
     *outcome = FAULT_SIGNAL;
     if (error & PF_I && la - t->cpu.base >= t->cpu.size) {
-        uint64_t site = driver_site_of_stub(t->enclave, la);
-        if (site) { /* another process rewrote this EEXIT: on to its ENCLU */
-            m->rip = site + 5;
-            m->rax = SGX_EEXIT;
+        if (fast_foreign_jump(t->enclave, m, la))
             return true;
-        }
         event->vector = SGX_GP; /* execution left ELRANGE without EEXIT */
         return false;
     }
@@ -214,6 +210,8 @@ static void in_enclave(struct thread *t, struct ucontext *uc, int sig, siginfo_t
                          outcome == FAULT_BUS ? info : NULL);
     } else if (!is_kick(sig, info)) {
         signal_deliver(t, uc, info);
+    } else {
+        transition_resume(t, uc);
     }
 }
 
@@ -303,13 +301,14 @@ void signal_handler(int sig, siginfo_t *info, void *context)
 
 void trap_report_stats(void)
 {
-    char a[24], b[24], c[24], d[24], e[24], f[24];
+    char a[24], b[24], c[24], d[24], e[24], f[24], g[24], h[24];
+    uint64_t enters = 0, leaves = 0;
     if (!settings.stats)
         return;
-    char g[24];
-    complain("EENTER ", format_dec(a, stats.eenter), " and ", format_dec(g, thread_fast_enters()),
+    thread_count_fast(&enters, &leaves);
+    complain("EENTER ", format_dec(a, stats.eenter), " and ", format_dec(g, enters),
              " fast, ERESUME ", format_dec(b, stats.eresume), ", EEXIT ",
              format_dec(c, stats.eexit), ", AEX ", format_dec(d, stats.aex),
              ", trapped system calls ", format_dec(e, stats.traps), ", signals ",
-             format_dec(f, stats.signals), NULL);
+             format_dec(f, stats.signals), ", fast leaves ", format_dec(h, leaves), NULL);
 }
