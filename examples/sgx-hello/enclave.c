@@ -166,6 +166,24 @@ static uint64_t count(uint64_t times)
     return counter;
 }
 
+static uint64_t leaves(const struct leaves *outside)
+{
+    struct leaves l = *outside;
+    struct sgx_targetinfo target = {0};
+    struct sgx_keyrequest request = {.key_name = SGX_KEY_SEAL};
+    uint8_t data[64] __attribute__((aligned(128))) = {0};
+    struct sgx_report out __attribute__((aligned(512)));
+    for (uint64_t i = 0; i < l.times; i++) {
+        uint64_t r = l.leaf == SGX_EREPORT
+                         ? enclu(SGX_EREPORT, (uint64_t)&target, (uint64_t)data, (uint64_t)&out)
+                         : enclu(SGX_EGETKEY, (uint64_t)&request, (uint64_t)&out, 0);
+        if (r)
+            return r;
+    }
+    crypto_wipe(&out, sizeof(out));
+    return 0;
+}
+
 uint64_t enclave_main(uint64_t command, void *argument)
 {
     relocate();
@@ -199,6 +217,10 @@ uint64_t enclave_main(uint64_t command, void *argument)
         return accept(argument);
     case CMD_NOTHING:
         return 0;
+    case CMD_LEAVES:
+        return leaves(argument);
+    case CMD_COMPUTE:
+        return compute(*(uint64_t *)argument);
     default:
         return UINT64_MAX;
     }

@@ -24,6 +24,8 @@ enum command {
     CMD_SYSCALL, /* executes a SYSCALL instruction: #UD */
     CMD_ACCEPT,  /* struct accept: EACCEPT of a range; returns the first error code */
     CMD_NOTHING, /* returns at once, for measuring */
+    CMD_LEAVES,  /* struct leaves: EREPORT or EGETKEY so many times */
+    CMD_COMPUTE, /* uint64_t: rounds of compute() below */
 };
 
 struct hello {
@@ -39,6 +41,23 @@ struct exchange {
 struct accept {
     uint64_t offset, pages, flags; /* SECINFO.FLAGS to agree to */
 };
+
+struct leaves {
+    uint64_t leaf, times;
+};
+
+/* Pure computation, the same inside and outside. */
+static inline uint64_t compute(uint64_t rounds)
+{
+    uint64_t x = 88172645463325252ULL, sum = 0;
+    for (uint64_t i = 0; i < rounds; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        sum += x % 1000003;
+    }
+    return sum;
+}
 
 struct sealed {
     uint8_t iv[12];

@@ -8,10 +8,15 @@
 struct loaded {
     int fd;
     uint64_t base, size;
+    double build_ms; /* from ECREATE to EINIT */
 };
 
 /* ECREATE, EADD, EINIT through /dev/sgx_enclave. Prints a message and exits on failure. */
 void load_enclave(struct loaded *e, const char *layout, const char *sigfile);
+/* The same from a layout in memory and its signature. */
+struct sgx_layout;
+struct sgx_sigstruct;
+void build_enclave(struct loaded *e, const struct sgx_layout *l, const struct sgx_sigstruct *sig);
 void unload_enclave(struct loaded *e);
 
 /* EENTER by hand; the AEP is an ERESUME. Returns the enclave's result. */

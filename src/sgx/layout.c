@@ -295,6 +295,7 @@ void sgx_layout_page(const struct sgx_layout_area *area, uint64_t index,
 
 void sgx_layout_measure(const struct sgx_layout *layout, uint8_t mrenclave[32])
 {
+    crypto_init(0); /* the fastest hash that this machine has */
     struct sgx_measure m;
     uint8_t page[SGX_PAGE_SIZE];
     sgx_measure_create(&m, layout->ssa_frame_size, layout->size);

@@ -35,14 +35,29 @@ void sgx_measure_extend(struct sgx_measure *m, uint64_t offset, const void *chun
     sha256_update(&m->hash, chunk, CHUNK);
 }
 
+void sgx_measure_extend_page(struct sgx_measure *m, uint64_t offset, const void *page)
+{
+    static const uint8_t name[8] = "EEXTEND";
+    uint8_t stream[(SGX_PAGE_SIZE / CHUNK) * (64 + CHUNK)] __attribute__((aligned(64)));
+    const uint8_t *from = page;
+    uint8_t *to = stream;
+    for (uint64_t i = 0; i < SGX_PAGE_SIZE; i += CHUNK, to += 64 + CHUNK) {
+        uint64_t at = offset + i;
+        __builtin_memset(to, 0, 64);
+        put(to, name, sizeof(name));
+        put(to + 8, &at, sizeof(at));
+        __builtin_memcpy(to + 64, from + i, CHUNK);
+    }
+    sha256_update(&m->hash, stream, sizeof(stream));
+}
+
 void sgx_measure_page(struct sgx_measure *m, uint64_t offset, uint64_t flags, const void *page)
 {
     struct sgx_secinfo secinfo = {.flags = flags};
     if (SGX_SECINFO_TYPE(flags) == SGX_PT_TCS)
         secinfo.flags &= ~SGX_SECINFO_RWX;
     sgx_measure_add(m, offset, &secinfo);
-    for (uint64_t i = 0; i < SGX_PAGE_SIZE; i += CHUNK)
-        sgx_measure_extend(m, offset + i, (const uint8_t *)page + i);
+    sgx_measure_extend_page(m, offset, page);
 }
 
 void sgx_measure_digest(const struct sgx_measure *m, uint8_t mrenclave[SHA256_SIZE])

@@ -23,6 +23,9 @@ void sgx_measure_add(struct sgx_measure *m, uint64_t offset, const struct sgx_se
 /* EEXTEND of the 256 bytes at `offset`. */
 void sgx_measure_extend(struct sgx_measure *m, uint64_t offset, const void *chunk);
 
+/* The sixteen EEXTENDs of a page, in order, as one run of the hash. */
+void sgx_measure_extend_page(struct sgx_measure *m, uint64_t offset, const void *page);
+
 /* EADD followed by sixteen EEXTENDs, as Linux measures a page. `flags` is SECINFO.FLAGS. */
 void sgx_measure_page(struct sgx_measure *m, uint64_t offset, uint64_t flags, const void *page);
 

@@ -131,6 +131,8 @@ long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, ui
 long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t set, uint64_t old,
                      uint64_t size);
 long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old);
+/* Would the kernel's signal_pending() be true outside the device? */
+bool signal_waiting(struct thread *t);
 void signal_return(struct thread *t, struct ucontext *uc);
 /* Delivers to the program in its host context `uc`. */
 void signal_deliver(struct thread *t, struct ucontext *uc, siginfo_t *info);
@@ -205,7 +207,7 @@ bool driver_owns(uint64_t la); /* in a device mapping of this process? */
 long driver_open(const char *path, int flags, bool *ours);
 bool driver_is_path(const char *path);
 long driver_stat(const char *path, uint64_t buf, bool extended);
-long driver_ioctl(int fd, unsigned cmd, uint64_t arg);
+long driver_ioctl(struct thread *t, int fd, unsigned cmd, uint64_t arg);
 /* mmap, munmap, mprotect, mremap: true when done here (*result set), false to pass it on. */
 bool driver_mapping(long nr, const uint64_t args[6], long *result);
 struct enclave *driver_enclave_at(uint64_t la);

@@ -158,6 +158,9 @@ struct sgx_fault sgx_enclu(struct sgx_cpu *cpu, struct sgx_regs *regs);
 /* ENCLS; rip is not touched. */
 struct sgx_fault sgx_encls(struct sgx_cpu *cpu, struct sgx_regs *regs);
 
+/* EEXTEND of the sixteen parts of the page at regs->rcx, in order: the same as sixteen leaves. */
+struct sgx_fault sgx_eextend_page(struct sgx_cpu *cpu, struct sgx_regs *regs);
+
 /* The event that ends enclave execution. `vector` < 0: one that is not reported (an interrupt).
  * `software`: INT3. */
 struct sgx_event {

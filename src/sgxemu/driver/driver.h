@@ -63,6 +63,8 @@ struct enclave {
     struct header *header;
     uint8_t *meta;  /* the file's first FILE_META bytes */
     uint8_t *pages; /* alias of [base, base + size), once created */
+    uint8_t *stage; /* pages [stage_start, stage_end) while ADD_PAGES puts them together */
+    uint64_t stage_start, stage_end;
     struct vma *vmas;
     uint32_t count, capacity;
     bool used;
@@ -88,6 +90,8 @@ static inline uint16_t *chunk_of(struct enclave *e, uint64_t la)
 }
 static inline uint8_t *page_of(struct enclave *e, uint64_t la)
 {
+    if (la - e->stage_start < e->stage_end - e->stage_start)
+        return e->stage + ((la & ~0xfffULL) - e->stage_start);
     return e->pages + ((la & ~0xfffULL) - e->header->base);
 }
 /* The mapping that covers `la`, copied; false: none. */
@@ -98,6 +102,11 @@ void vma_insert(struct enclave *e, uint64_t start, uint64_t end, uint32_t prot);
 void vma_remove(struct enclave *e, uint64_t start, uint64_t end);
 /* Page tables from EPCM and mappings; false when the kernel refuses (too many mappings). */
 bool sync_range(struct enclave *e, uint64_t start, uint64_t end);
+
+/* A range of an ioctl: aligned, not empty, inside the enclave. */
+bool driver_in_range(const struct enclave *e, uint64_t offset, uint64_t length);
+/* CREATE, ADD_PAGES, INIT; enclave locked. */
+long driver_build(struct thread *t, struct enclave *e, unsigned cmd, uint64_t arg);
 
 /* Addresses that only the driver uses with ENCLS. */
 #define KERNEL_ALIAS 0xffff800000000000ULL /* + la: the EPC page for la */

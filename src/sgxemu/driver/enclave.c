@@ -241,6 +241,8 @@ void driver_after_fork(void)
 {
     table_lock = 0;
     vma_after_fork();
+    for (unsigned i = 0; i < MAX_ENCLAVES; i++) /* an ADD_PAGES of another thread is not here */
+        table[i].stage_start = table[i].stage_end = 0;
 }
 
 /* ------------------------------------------------------------ active threads */

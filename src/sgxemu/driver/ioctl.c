@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* open and the ioctls of /dev/sgx_enclave and /dev/sgx_provision (Linux's uapi, asm/sgx.h). */
 #include "sgxemu/driver/driver.h"
-#include "sgx/sigstruct.h"
-#include "crypto/crypto.h"
 #include <asm/sgx.h>
 #include <linux/fcntl.h>
 #include <linux/memfd.h>
@@ -66,147 +64,10 @@ long driver_open(const char *path, int flags, bool *ours)
     return fd;
 }
 
-/* Linux's error for a leaf that faulted or returned an error code. */
-static long to_errno(struct sgx_fault fault, const struct sgx_regs *regs)
-{
-    if (fault.vector)
-        return -EIO;
-    return regs->rax ? -EPERM : 0;
-}
-
-static long create(struct enclave *e, uint64_t arg)
-{
-    struct sgx_enclave_create q;
-    static const struct sgx_secinfo secinfo; /* type SECS is 0 */
-    struct sgx_secs secs __attribute__((aligned(4096)));
-    if (e->header->created)
-        return -EINVAL;
-    if (!user_read(&q, arg, sizeof(q)) || !user_read(&secs, q.src, sizeof(secs)))
-        return -EFAULT;
-    if (secs.size == 0 || secs.size & (secs.size - 1))
-        return -EINVAL;
-    struct sgx_pageinfo info = {.srcpge = (uint64_t)&secs, .secinfo = (uint64_t)&secinfo};
-    struct sgx_regs regs = {.rax = SGX_ECREATE, .rbx = (uint64_t)&info, .rcx = KERNEL_SECS};
-    if (driver_encls(e, &regs).vector)
-        return -EIO;
-    e->header->base = secs.base;
-    e->header->size = secs.size;
-    e->header->created = 1;
-    if (!enclave_alias(e)) {
-        e->header->created = 0;
-        e->header->secs_epcm.valid = 0;
-        return -ENOMEM;
-    }
-    return 0;
-}
-
-static bool in_range(const struct enclave *e, uint64_t offset, uint64_t length)
+bool driver_in_range(const struct enclave *e, uint64_t offset, uint64_t length)
 {
     return length && !(offset & (PAGE - 1)) && !(length & (PAGE - 1)) &&
            offset + length - 1 >= offset && offset + length <= e->header->size;
-}
-
-static bool secinfo_valid(const struct sgx_secinfo *s)
-{
-    const uint64_t perm = s->flags & SGX_SECINFO_RWX, type = SGX_SECINFO_TYPE(s->flags);
-    if (type != SGX_PT_REG && type != SGX_PT_TCS)
-        return false;
-    if ((perm & SGX_SECINFO_W && !(perm & SGX_SECINFO_R)) || (type == SGX_PT_TCS && perm))
-        return false;
-    if (s->flags & ~(SGX_SECINFO_RWX | SGX_SECINFO_PT_MASK))
-        return false;
-    for (size_t i = 0; i < sizeof(s->reserved); i++) {
-        if (s->reserved[i])
-            return false;
-    }
-    return true;
-}
-
-static long add_page(struct enclave *e, uint64_t src, uint64_t la,
-                     const struct sgx_secinfo *secinfo, bool measure)
-{
-    struct epcm *entry = epcm_of(e, la);
-    if (entry->valid)
-        return -EBUSY;
-    struct sgx_pageinfo info = {
-        .linaddr = la, .srcpge = src, .secinfo = (uint64_t)secinfo, .secs = KERNEL_SECS};
-    struct sgx_regs regs = {.rax = SGX_EADD, .rbx = (uint64_t)&info, .rcx = KERNEL_ALIAS + la};
-    struct sgx_fault fault = driver_encls(e, &regs);
-    if (fault.vector == SGX_PF && fault.address - src < PAGE)
-        return -EFAULT; /* the kernel would not have found the source page */
-    if (fault.vector)
-        return -EIO;
-    MAX_PROT(entry) = SGX_SECINFO_TYPE(secinfo->flags) == SGX_PT_TCS
-                          ? ACCESS_R | ACCESS_W
-                          : (uint32_t)(secinfo->flags & SGX_SECINFO_RWX);
-    ++*chunk_of(e, la);
-    for (uint64_t at = 0; measure && at < PAGE; at += 256) {
-        regs = (struct sgx_regs){
-            .rax = SGX_EEXTEND, .rbx = KERNEL_SECS, .rcx = KERNEL_ALIAS + la + at};
-        if (driver_encls(e, &regs).vector)
-            return -EIO;
-    }
-    return 0;
-}
-
-static long add_pages(struct enclave *e, uint64_t arg)
-{
-    struct sgx_enclave_add_pages q;
-    struct sgx_secinfo secinfo __attribute__((aligned(64)));
-    if (!e->header->created || e->header->initialized)
-        return -EINVAL;
-    if (!user_read(&q, arg, sizeof(q)))
-        return -EFAULT;
-    if (!in_range(e, q.offset, q.length) || q.src & (PAGE - 1))
-        return -EINVAL;
-    if (!user_read(&secinfo, q.secinfo, sizeof(secinfo)))
-        return -EFAULT;
-    if (!secinfo_valid(&secinfo))
-        return -EINVAL;
-    long r = 0;
-    uint64_t done = 0;
-    for (; done < q.length && r == 0; done += r == 0 ? PAGE : 0)
-        r = add_page(e, q.src + done, e->header->base + q.offset + done, &secinfo,
-                     q.flags & SGX_PAGE_MEASURE);
-    sync_range(e, e->header->base + q.offset, e->header->base + q.offset + done);
-    q.count = done;
-    if (!user_write(arg, &q, sizeof(q)))
-        return -EFAULT;
-    return r;
-}
-
-static long init(struct enclave *e, uint64_t arg)
-{
-    struct sgx_enclave_init q;
-    struct sgx_sigstruct sig __attribute__((aligned(4096)));
-    static const struct sgx_einittoken token __attribute__((aligned(512)));
-    if (!e->header->created || e->header->initialized)
-        return -EINVAL;
-    if (!user_read(&q, arg, sizeof(q)) || !user_read(&sig, q.sigstruct, sizeof(sig)))
-        return -EFAULT;
-    if (sig.vendor != 0 && sig.vendor != 0x8086)
-        return -EINVAL;
-    const struct sgx_secs *secs = (const struct sgx_secs *)(e->meta + FILE_SECS);
-    uint64_t allowed = SGX_FLAG_DEBUG | SGX_FLAG_MODE64BIT | SGX_FLAG_KSS | SGX_FLAG_AEXNOTIFY |
-                       e->header->provision_allowed;
-    if (secs->attributes.flags & ~allowed)
-        return -EACCES;
-    if (sig.attributes.flags & sig.attribute_mask.flags & ~platform()->flags ||
-        sig.attributes.xfrm & sig.attribute_mask.xfrm & ~platform()->xfrm ||
-        sig.miscselect & sig.miscmask & ~platform()->miscselect)
-        return -EINVAL;
-    /* The driver sets the launch-key MSRs to the signer's hash: everybody may sign. */
-    struct sgx_platform launch = *platform();
-    sgx_sigstruct_mrsigner(&sig, launch.launch_key_hash);
-    struct sgx_cpu cpu = {.mem = &e->mem, .platform = &launch, .xcr0 = settings.xcr0};
-    struct sgx_regs regs = {
-        .rax = SGX_EINIT, .rbx = (uint64_t)&sig, .rcx = KERNEL_SECS, .rdx = (uint64_t)&token};
-    struct sgx_fault fault = sgx_encls(&cpu, &regs);
-    crypto_wipe(&launch, sizeof(launch));
-    long r = to_errno(fault, &regs);
-    if (r == 0)
-        e->header->initialized = 1;
-    return r;
 }
 
 static long provision(struct enclave *e, uint64_t arg)
@@ -255,7 +116,7 @@ static long restrict_permissions(struct enclave *e, uint64_t arg)
         return -EINVAL;
     if (!user_read(&q, arg, sizeof(q)))
         return -EFAULT;
-    if (!in_range(e, q.offset, q.length) || q.permissions & ~SGX_SECINFO_RWX ||
+    if (!driver_in_range(e, q.offset, q.length) || q.permissions & ~SGX_SECINFO_RWX ||
         (q.permissions & SGX_SECINFO_W && !(q.permissions & SGX_SECINFO_R)) || q.result || q.count)
         return -EINVAL;
     long r = 0;
@@ -291,7 +152,7 @@ static long modify_types(struct enclave *e, uint64_t arg)
         return -EINVAL;
     if (!user_read(&q, arg, sizeof(q)))
         return -EFAULT;
-    if (!in_range(e, q.offset, q.length) ||
+    if (!driver_in_range(e, q.offset, q.length) ||
         (q.page_type != SGX_PT_TCS && q.page_type != SGX_PT_TRIM) || q.result || q.count)
         return -EINVAL;
     long r = 0;
@@ -329,7 +190,7 @@ static long remove_pages(struct enclave *e, uint64_t arg)
         return -EINVAL;
     if (!user_read(&q, arg, sizeof(q)))
         return -EFAULT;
-    if (!in_range(e, q.offset, q.length) || q.count)
+    if (!driver_in_range(e, q.offset, q.length) || q.count)
         return -EINVAL;
     long r = 0;
     for (; q.count < q.length && r == 0; q.count += r == 0 ? PAGE : 0)
@@ -337,16 +198,14 @@ static long remove_pages(struct enclave *e, uint64_t arg)
     return user_write(arg, &q, sizeof(q)) ? r : -EFAULT;
 }
 
-static long run(struct enclave *e, unsigned cmd, uint64_t arg)
+static long run(struct thread *t, struct enclave *e, unsigned cmd, uint64_t arg)
 {
     e->header->generation++;
     switch (cmd) {
     case SGX_IOC_ENCLAVE_CREATE:
-        return create(e, arg);
     case SGX_IOC_ENCLAVE_ADD_PAGES:
-        return add_pages(e, arg);
     case SGX_IOC_ENCLAVE_INIT:
-        return init(e, arg);
+        return driver_build(t, e, cmd, arg);
     case SGX_IOC_ENCLAVE_PROVISION:
         return provision(e, arg);
     case SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS:
@@ -370,7 +229,7 @@ static bool begin(struct header *h)
     return owner == 0;
 }
 
-long driver_ioctl(int fd, unsigned cmd, uint64_t arg)
+long driver_ioctl(struct thread *t, int fd, unsigned cmd, uint64_t arg)
 {
     struct enclave *e = enclave_of(fd);
     if (!e)
@@ -378,7 +237,7 @@ long driver_ioctl(int fd, unsigned cmd, uint64_t arg)
     if (!begin(e->header))
         return -EBUSY;
     driver_lock(e);
-    long r = run(e, cmd, arg);
+    long r = run(t, e, cmd, arg);
     driver_unlock(e);
     e->header->ioctl = 0;
     return r;

@@ -121,3 +121,18 @@ long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, 
         return -EFAULT;
     return 0;
 }
+
+bool signal_waiting(struct thread *t)
+{
+    const uint64_t ignored = SIGBIT(SIGCHLD) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH) | SIGBIT(SIGCONT);
+    uint64_t pending = 0;
+    if (sys(__NR_rt_sigpending, &pending, 8))
+        return false;
+    pending = native_mask(pending & ~t->mask);
+    for (int sig = 1; sig <= NSIG_ALL; sig++) {
+        const uint64_t handler = t->sighand->action[sig].handler;
+        if (pending & SIGBIT(sig) && (handler > 1 || (handler == 0 && !(ignored & SIGBIT(sig)))))
+            return true;
+    }
+    return false;
+}

@@ -257,14 +257,28 @@ static bool describe_tail(struct site *s, uint64_t rip, bool *two)
     return true;
 }
 
+/* The ENCLUs that could not be rewritten lately: looking for room again at each would be slow. */
+static uint64_t refused[64];
+static unsigned refused_next;
+
+static bool is_refused(uint64_t rip)
+{
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (refused[i] == rip)
+            return true;
+    }
+    return false;
+}
+
 /* A new site for the ENCLU at rip; NULL when it cannot be rewritten. */
 static const struct site *make(uint64_t rip, uint32_t leaf)
 {
     struct site s;
     bool two = false;
     uint8_t *room;
-    if (site_count == MAX_SITES)
+    if (site_count == MAX_SITES || is_refused(rip))
         return NULL;
+    refused[refused_next++ % (sizeof(refused) / sizeof(refused[0]))] = rip; /* until it succeeds */
     if (after_mov(rip, leaf) && ((rip - SITE_JUMP) & 0xfff) <= 0x1000 - SITE_JUMP) {
         if (!describe_mov(&s, rip, leaf))
             return NULL;
@@ -277,6 +291,7 @@ static const struct site *make(uint64_t rip, uint32_t leaf)
     }
     if (!room)
         return NULL;
+    refused[--refused_next % (sizeof(refused) / sizeof(refused[0]))] = 0;
     s.stub = (uint64_t)room;
     stub_build(&s);
     return insert(&s);

@@ -180,7 +180,7 @@ static bool answer(struct call *c, long *result)
         trap_report_stats();
         return false;
     case __NR_ioctl:
-        *result = driver_ioctl((int)a[0], (unsigned)a[1], a[2]);
+        *result = driver_ioctl(c->t, (int)a[0], (unsigned)a[1], a[2]);
         return *result != -ENOTTY;
     case __NR_mmap:
     case __NR_munmap:

@@ -40,6 +40,11 @@ static void vectors(void **state)
     for (uint64_t at = 0; at < sizeof(page); at += 256)
         sgx_measure_extend(&m, at, page + at);
     expect(&m, "24f8c20eeb22d7b66c973d7882c4982be3533bbf08e533f36ad1169db68de6dd");
+    struct sgx_measure whole;
+    sgx_measure_create(&whole, 1, 0x2000);
+    sgx_measure_add(&whole, 0, &rw);
+    sgx_measure_extend_page(&whole, 0, page);
+    expect(&whole, "24f8c20eeb22d7b66c973d7882c4982be3533bbf08e533f36ad1169db68de6dd");
     sgx_measure_page(&m, 0x1000, 0x107, &tcs); /* R, W, X of a TCS are not measured */
     expect(&m, "1a5d75e51660efffdc5f21cf99c88c318bdf3324807af4a70c14f4c0fb1904e6");
 }
