@@ -226,9 +226,9 @@ def test_curl(same, web_server):
             ['-sS', f'{base}/one'],
             ['-sSL', '-o', 'out', '-w', '%{http_code} %{size_download}\n', f'{base}/moved'],
             ['-sS', '--data-binary', '@folder/blob', f'{base}/posted'],
-            ['-sS', '-Z', *(f'{base}/{n}' for n in range(1, 6)), '-o', 'f#1', '--parallel-max', '3', '-w', '%{http_code}\n'],
+            ['-sSZ', '--no-progress-meter', '--parallel-max', '3', '-o', 'f#1', f'{base}/[1-6]', '-w', '%{http_code}\n'],
             ['-sS', 'file:///etc/debian_version'],
-            ['-sS', '--max-time', '5', 'http://127.0.0.1:1/'],
+            ['-s', '--max-time', '5', 'http://127.0.0.1:1/'],
             ['-sS', '-T', 'words', f'http://localhost:{web_server}/upload']):
         same([command('curl'), *arguments])
 
