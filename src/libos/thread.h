@@ -18,6 +18,7 @@ struct vfork_saved;
 #define WORK_HOSTSIG 2u  /* the host-signal box has entries */
 #define WORK_STOP    4u  /* the world is being stopped: park */
 #define WORK_KILL    8u  /* the thread is to end (exit_group, execve of another thread) */
+#define WORK_FILES   32u /* another process asks for an encrypted file */
 #define WORK_FAULT   16u /* fault describes a synchronous fault of the application */
 
 /* What restart_syscall(2) goes on with, after -ERESTART_RESTARTBLOCK. */

@@ -87,6 +87,11 @@ int pfs_close(struct pfs *f)
     return rc;
 }
 
+void pfs_discard(struct pfs *f)
+{
+    destroy(f);
+}
+
 int pfs_rename(struct pfs *f, const char *path)
 {
     char next[PFS_PATH_SIZE], old[PFS_PATH_SIZE];

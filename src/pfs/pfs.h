@@ -132,6 +132,9 @@ int pfs_open(const struct pfs_env *env, const struct pfs_backend *backend,
  */
 int pfs_close(struct pfs *f);
 
+/* Wipes and frees without writing: what was not flushed is forgotten. */
+void pfs_discard(struct pfs *f);
+
 /* Plaintext size in bytes, changes not yet flushed included. */
 uint64_t pfs_size(const struct pfs *f);
 

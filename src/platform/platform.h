@@ -21,6 +21,9 @@ __attribute__((noreturn)) void platform_thread_end(struct thread *self);
  * which *pidfd becomes a host descriptor of the child.
  */
 long platform_fork(uint64_t flags, int *pidfd);
+/* Zeroed pages of the library OS that later children share, for hints: what is there may be
+ * anything on a host that is not trusted. NULL: none. Never given back. */
+void *platform_shared_pages(size_t size);
 /* Ends the process as if by the signal. */
 __attribute__((noreturn)) void platform_die_of_signal(int sig);
 /* Stops the process as the signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) does by default, until it is

@@ -113,7 +113,7 @@ void exit_work(struct regs *r)
     while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST))) {
         if (work & WORK_KILL)
             thread_exit(0);
-        if (work & WORK_STOP)
+        if (work & (WORK_STOP | WORK_FILES))
             interrupted(); /* parks until the world goes on */
         if (work & WORK_FAULT) {
             work_clear(t, WORK_FAULT);

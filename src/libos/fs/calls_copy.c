@@ -16,6 +16,12 @@ static bool host_to_host(const struct file *in, const struct file *out)
 /* Through memory of ours; for files that the host does not hold as they are. */
 static ssize write_kernel(struct file *out, const char *buf, size_t n, int64_t pos)
 {
+    if (out->ops->write_here && pos < 0) {
+        lock(&out->pos_lock);
+        ssize r = out->ops->write_here(out, buf, n, out->flags & O_APPEND);
+        unlock(&out->pos_lock);
+        return r;
+    }
     if (out->ops->write) {
         int64_t at = pos >= 0 ? pos : out->pos;
         ssize r = out->ops->write(out, buf, n, at);
@@ -36,6 +42,8 @@ static ssize write_kernel(struct file *out, const char *buf, size_t n, int64_t p
 
 static ssize read_kernel(struct file *in, char *buf, size_t n, int64_t pos)
 {
+    if (in->ops->read && pos < 0)
+        file_pos_load(in);
     if (in->ops->read)
         return in->ops->read(in, buf, n, pos >= 0 ? pos : in->pos);
     if (pos >= 0)
@@ -47,6 +55,12 @@ static ssize read_kernel(struct file *in, char *buf, size_t n, int64_t pos)
         if (interrupted())
             return -ERESTARTSYS;
     }
+}
+
+static void move(struct file *f, int64_t by)
+{
+    f->pos += by;
+    file_pos_store(f);
 }
 
 /* Positions < 0 mean the file's own. */
@@ -71,7 +85,7 @@ static ssize copy(struct file *in, int64_t *in_pos, struct file *out, int64_t *o
         if (*in_pos >= 0)
             *in_pos += r;
         else if (in->ops->read)
-            in->pos += r;
+            move(in, r);
         else if (r < got)
             host_lseek(in->host_fd, r - got, 1);
         if (*out_pos >= 0)

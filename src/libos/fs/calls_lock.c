@@ -31,11 +31,15 @@ static int lock_fd(struct file *f)
 static int from_start(struct file *f, struct flock *l)
 {
     int64_t base = 0;
-    if (l->l_whence == SEEK_CUR)
-        base = __atomic_load_n(&f->pos, __ATOMIC_RELAXED);
-    else if (l->l_whence == SEEK_END)
+    if (l->l_whence == SEEK_CUR) {
+        lock(&f->pos_lock);
+        file_pos_load(f);
+        base = f->pos;
+        unlock(&f->pos_lock);
+    }
+    if (l->l_whence == SEEK_END)
         base = f->ops && f->ops->size ? f->ops->size(f) : 0;
-    else if (l->l_whence != SEEK_SET)
+    if (l->l_whence != SEEK_SET && l->l_whence != SEEK_CUR && l->l_whence != SEEK_END)
         return -EINVAL;
     if (base < 0)
         return (int)base;
@@ -43,6 +47,20 @@ static int from_start(struct file *f, struct flock *l)
         return -EOVERFLOW;
     l->l_whence = SEEK_SET;
     return l->l_start < 0 || (l->l_len < 0 && l->l_start + l->l_len < 0) ? -EINVAL : 0;
+}
+
+/* Ours are behind FILE_LOCK_LIMIT. False: the range lies there as a whole. */
+static bool clip(struct flock *l)
+{
+    if (l->l_len < 0) {
+        l->l_start += l->l_len;
+        l->l_len = -l->l_len;
+    }
+    if (l->l_start >= FILE_LOCK_LIMIT)
+        return false;
+    if (!l->l_len || l->l_len > FILE_LOCK_LIMIT - l->l_start)
+        l->l_len = FILE_LOCK_LIMIT - l->l_start;
+    return true;
 }
 
 static int check_access(struct file *f, int cmd, short type)
@@ -68,10 +86,13 @@ static long lock_by_hand(struct file *f, int cmd, struct flock *ulock)
     long r = ofd && l.l_pid ? -EINVAL : from_start(f, &l);
     if (!r)
         r = check_access(f, cmd, l.l_type);
-    if (!r && fd >= 0)
+    bool ours = !r && fd >= 0 && clip(&l);
+    if (ours)
         r = pass(__NR_fcntl, fd, cmd, (long)&l);
     else if (!r && query)
         l.l_type = F_UNLCK;
+    if (ours && l.l_start + l.l_len == FILE_LOCK_LIMIT)
+        l.l_len = 0;
     return !r && query && copy_to_user(ulock, &l, sizeof(l)) ? -EFAULT : r;
 }
 

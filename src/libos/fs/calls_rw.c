@@ -2,6 +2,7 @@
 /* read(2), write(2) and their vectored and positioned forms; lseek; syncing; sizes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/encrypted.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
@@ -213,6 +214,7 @@ static int64_t seek_own(struct file *f, int64_t off, int whence)
     int64_t size = f->ops->size ? f->ops->size(f) : 0;
     int64_t base = 0;
     lock(&f->pos_lock);
+    file_pos_load(f);
     switch (whence) {
     case 0:
         break;
@@ -232,8 +234,10 @@ static int64_t seek_own(struct file *f, int64_t off, int whence)
     int64_t to = base;
     if (base >= 0) {
         to = __builtin_add_overflow(base, off, &to) || to < 0 ? -EINVAL : to;
-        if (to >= 0)
+        if (to >= 0) {
             f->pos = to;
+            file_pos_store(f);
+        }
     }
     unlock(&f->pos_lock);
     return to;
@@ -371,10 +375,16 @@ SYSCALL4(sync_file_range, int, fd, int64_t, off, int64_t, n, unsigned, flags)
 
 SYSCALL0(sync)
 {
+    encrypted_flush_all(true);
     return host_pass(__NR_sync, 0, 0, 0, 0, 0, 0);
 }
 
 SYSCALL1(syncfs, int, fd)
 {
-    return sync_file(fd, false);
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    int err = f->mount && f->mount->ops == &fs_encrypted ? encrypted_flush_all(true) : 0;
+    file_put(f);
+    return err ? err : sync_file(fd, false);
 }

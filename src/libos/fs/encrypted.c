@@ -5,20 +5,27 @@
 #include "crypto/crypto.h"
 #include "host/host.h"
 #include "libos/fs/dir.h"
-#include "libos/fs/encrypted_node.h"
+#include "libos/fs/encrypted_share.h"
 #include <linux/mman.h>
 
 #define S_TYPE 0170000
 #define S_DIR  0040000
 #define S_REG  0100000
 
+/* Another process that has mapped it may refuse writing: better now than at the first write. */
 static int wrap(struct enc_node *n, uint32_t flags, struct file **out)
 {
-    bool writes = (flags & O_ACCMODE) != O_RDONLY;
-    int err = writes ? enc_node_writable(n) : 0;
-    if (!err && flags & O_TRUNC && writes) {
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+    int err = 0;
+    if (writes) {
         lock(&n->lock);
-        err = enc_set_size(n, 0);
+        err = n->readonly ? -EACCES : enc_begin(n, true);
+        if (!err) {
+            bool cut = flags & O_TRUNC && pfs_size(n->pfs);
+            err = cut ? enc_set_size(n, 0) : 0;
+            int ended = enc_end(n, cut);
+            err = err ? err : ended;
+        }
         unlock(&n->lock);
     }
     if (err) {
@@ -63,7 +70,7 @@ static int enc_open(struct mount *m, const char *rel, uint32_t flags, uint32_t m
         return open_dir(host, flags & ~(uint32_t)O_TRUNC, out);
     if (flags & O_DIRECTORY)
         return -ENOTDIR;
-    err = enc_node_get(m, host, flags & O_CREAT, &n);
+    err = enc_node_get(m, host, &st, flags & O_CREAT, &n);
     return err ? err : wrap(n, flags, out);
 }
 
@@ -76,16 +83,20 @@ static int enc_stat(struct mount *m, const char *rel, bool follow, kstat *st)
         err = host_stat(host, follow, st);
     if (err || (st->st_mode & S_TYPE) != S_REG)
         return err;
-    n = enc_node_find(st->st_dev, st->st_ino);
-    if (!n)
-        err = enc_node_get(m, host, false, &n);
+    err = enc_node_get(m, host, st, false, &n);
     if (err)
         return err;
     lock(&n->lock);
-    enc_describe(n, st);
+    err = enc_begin(n, false);
+    if (!err)
+        err = host_fstat(n->host_fd, st); /* another process may have let go of it just now */
+    if (!err) {
+        enc_describe(n, st);
+        err = enc_end(n, false);
+    }
     unlock(&n->lock);
     enc_node_put(n);
-    return 0;
+    return err;
 }
 
 static int enc_access(struct mount *m, const char *rel, int mode, int flags)
@@ -108,7 +119,12 @@ static int enc_mkdir(struct mount *m, const char *rel, uint32_t mode)
 static int set_path(struct enc_node *n, const char *host)
 {
     lock(&n->lock);
-    int err = (int)enc_io_result(pfs_rename(n->pfs, host));
+    int err = enc_begin(n, true);
+    if (!err) {
+        err = (int)enc_io_result(pfs_rename(n->pfs, host));
+        int ended = enc_end(n, true);
+        err = err ? err : ended;
+    }
     unlock(&n->lock);
     return err;
 }
@@ -129,12 +145,10 @@ static int enc_rename(struct mount *m, const char *from, const char *to, uint32_
         return -EXDEV; /* each file below is bound to its path: callers copy instead */
     if (flags & ~1u)   /* RENAME_NOREPLACE alone */
         return -EINVAL;
-    err = enc_node_get(m, host_from, false, &n);
+    err = enc_node_get(m, host_from, &st, false, &n);
     if (err)
         return err;
-    err = enc_node_writable(n);
-    if (!err)
-        err = set_path(n, host_to);
+    err = set_path(n, host_to);
     if (!err) {
         err = host_rename(host_from, host_to, flags);
         if (err)

@@ -2,6 +2,7 @@
 /* Operations of open encrypted files. */
 #include "host/host.h"
 #include "libos/fs/encrypted_map.h"
+#include "libos/fs/encrypted_share.h"
 #include "libos/process.h"
 #include <asm/ioctls.h>
 #include <linux/falloc.h>
@@ -53,21 +54,41 @@ static ssize read_part(struct enc_node *n, char *buf, size_t len, int64_t pos)
     return copied ? (ssize)copied : -EFAULT;
 }
 
-static ssize enc_read(struct file *f, void *buf, size_t len, int64_t pos)
+static ssize read_at(struct enc_node *n, char *buf, size_t len, int64_t pos)
 {
-    struct enc_node *n = node_of(f);
-    ssize done = 0, r = 0;
-    lock(&n->lock);
-    if (!enc_bounce(n))
-        r = -ENOMEM;
+    ssize done = 0, r = enc_bounce(n) ? 0 : -ENOMEM;
     while (r >= 0 && (size_t)done < len) {
-        r = read_part(n, (char *)buf + done, len - (size_t)done, pos + done);
+        r = read_part(n, buf + done, len - (size_t)done, pos + done);
         if (r == 0)
             break;
         done += MAX(r, 0L);
     }
-    unlock(&n->lock);
     return done ? done : r;
+}
+
+/* The content is locked and as the last writer left it; 0 or an errno. */
+static int begin(struct enc_node *n, bool write)
+{
+    lock(&n->lock);
+    int err = enc_begin(n, write);
+    if (err)
+        unlock(&n->lock);
+    return err;
+}
+
+/* The end of what begin() began: `r`, or the error of writing it through. */
+static ssize end(struct enc_node *n, bool wrote, ssize r)
+{
+    int err = enc_end(n, wrote);
+    unlock(&n->lock);
+    return err ? err : r;
+}
+
+static ssize enc_read(struct file *f, void *buf, size_t len, int64_t pos)
+{
+    struct enc_node *n = node_of(f);
+    int err = begin(n, false);
+    return err ? err : end(n, false, read_at(n, buf, len, pos));
 }
 
 static int grow(struct enc_node *n, int64_t size)
@@ -153,21 +174,35 @@ static ssize after_write(struct file *f, ssize r)
 static ssize enc_write(struct file *f, const void *buf, size_t len, int64_t pos)
 {
     struct enc_node *n = node_of(f);
-    lock(&n->lock);
-    ssize r = write_at(n, buf, len, pos);
-    unlock(&n->lock);
-    return after_write(f, r);
+    int err = begin(n, true);
+    return err ? err : after_write(f, end(n, true, write_at(n, buf, len, pos)));
 }
 
-static ssize enc_append(struct file *f, const void *buf, size_t len, int64_t *end)
+static ssize enc_append(struct file *f, const void *buf, size_t len)
 {
     struct enc_node *n = node_of(f);
-    lock(&n->lock);
-    int64_t pos = (int64_t)pfs_size(n->pfs);
+    int err = begin(n, true);
+    if (err)
+        return err;
+    ssize r = write_at(n, buf, len, (int64_t)pfs_size(n->pfs));
+    return after_write(f, end(n, true, r));
+}
+
+/* The offset is looked up while the content is locked: it may be shared with another process. */
+static ssize enc_write_here(struct file *f, const void *buf, size_t len, bool append)
+{
+    struct enc_node *n = node_of(f);
+    int err = begin(n, true);
+    if (err)
+        return err;
+    file_pos_load(f);
+    int64_t pos = append ? (int64_t)pfs_size(n->pfs) : f->pos;
     ssize r = write_at(n, buf, len, pos);
-    unlock(&n->lock);
-    *end = pos + MAX(r, 0L);
-    return after_write(f, r);
+    if (r > 0) {
+        f->pos = pos + r;
+        file_pos_store(f);
+    }
+    return after_write(f, end(n, true, r));
 }
 
 /* ---- size ---- */
@@ -175,19 +210,15 @@ static ssize enc_append(struct file *f, const void *buf, size_t len, int64_t *en
 static int64_t enc_size(struct file *f)
 {
     struct enc_node *n = node_of(f);
-    lock(&n->lock);
-    int64_t size = (int64_t)pfs_size(n->pfs);
-    unlock(&n->lock);
-    return size;
+    int err = begin(n, false);
+    return err ? err : end(n, false, (int64_t)pfs_size(n->pfs));
 }
 
 static int enc_truncate(struct file *f, int64_t size)
 {
     struct enc_node *n = node_of(f);
-    lock(&n->lock);
-    int err = enc_set_size(n, size);
-    unlock(&n->lock);
-    return err;
+    int err = begin(n, true);
+    return err ? err : (int)end(n, true, enc_set_size(n, size));
 }
 
 static int put_zeros(struct enc_node *n, int64_t pos, int64_t end)
@@ -211,20 +242,20 @@ static int enc_allocate(struct file *f, int mode, int64_t off, int64_t len)
     struct enc_node *n = node_of(f);
     bool keep = mode & FALLOC_FL_KEEP_SIZE;
     int what = mode & ~FALLOC_FL_KEEP_SIZE;
-    int64_t end;
+    int64_t last;
     if (what && !(what == FALLOC_FL_PUNCH_HOLE && keep) && what != FALLOC_FL_ZERO_RANGE)
         return -EOPNOTSUPP;
-    if (__builtin_add_overflow(off, len, &end))
+    if (__builtin_add_overflow(off, len, &last))
         return -EFBIG;
-    lock(&n->lock);
+    int err = begin(n, true);
+    if (err)
+        return err;
     int64_t size = (int64_t)pfs_size(n->pfs);
-    int err = n->readonly ? -EBADF : 0;
-    if (!err && what)
-        err = put_zeros(n, off, MIN(end, size));
-    if (!err && !keep && end > size)
-        err = enc_set_size(n, end);
-    unlock(&n->lock);
-    return err;
+    if (what)
+        err = put_zeros(n, off, MIN(last, size));
+    if (!err && !keep && last > size)
+        err = enc_set_size(n, last);
+    return (int)end(n, true, err);
 }
 
 /* ---- attributes ---- */
@@ -257,28 +288,40 @@ void enc_describe(struct enc_node *n, kstat *st)
 static int enc_fstat(struct file *f, kstat *st)
 {
     struct enc_node *n = node_of(f);
-    lock(&n->lock);
-    int err = host_fstat(n->host_fd, st);
+    int err = begin(n, false);
+    if (err)
+        return err;
+    err = host_fstat(n->host_fd, st);
     if (!err)
         enc_describe(n, st);
-    unlock(&n->lock);
-    return err;
+    return (int)end(n, false, err);
 }
+
+#define WITH_LOCK(n, call)            \
+    ({                                \
+        lock(&(n)->lock);             \
+        __typeof__(call) r_ = (call); \
+        unlock(&(n)->lock);           \
+        r_;                           \
+    })
 
 static int enc_fchmod(struct file *f, uint32_t mode)
 {
-    return host_fchmod(node_of(f)->host_fd, mode | 0600);
+    struct enc_node *n = node_of(f);
+    return WITH_LOCK(n, host_fchmod(n->host_fd, mode | 0600));
 }
 
 static int enc_fchown(struct file *f, uint32_t uid, uint32_t gid)
 {
-    return host_fchown(node_of(f)->host_fd, uid, gid);
+    struct enc_node *n = node_of(f);
+    return WITH_LOCK(n, host_fchown(n->host_fd, uid, gid));
 }
 
 static int enc_futimens(struct file *f, const struct __kernel_timespec ts[2])
 {
-    int err = enc_node_flush(node_of(f), false); /* which would change them again later */
-    return err ? err : host_utimens(node_of(f)->host_fd, NULL, ts, 0);
+    struct enc_node *n = node_of(f);
+    int err = enc_node_flush(n, false); /* which would change them again later */
+    return err ? err : WITH_LOCK(n, host_utimens(n->host_fd, NULL, ts, 0));
 }
 
 static long enc_ioctl(struct file *f, unsigned cmd, unsigned long arg)
@@ -311,21 +354,23 @@ static int enc_map_fd(struct file *f, size_t len, int prot, int flags, int64_t o
         return -EOVERFLOW;
     if (stores && (f->flags & O_ACCMODE) != O_RDWR)
         return -EACCES;
-    lock(&n->lock);
+    int err = begin(n, stores);
+    if (err)
+        return err;
     if (n->map && !is_mapped(n) && enc_map_store(n, 0, INT64_MAX) == 0)
         enc_map_drop(n); /* do not keep what is not mapped any more */
-    int fd = enc_map_prepare(n, off, len, stores);
-    unlock(&n->lock);
-    return fd;
+    if (stores)
+        err = enc_share_stores(n);
+    return (int)end(n, stores, err ? err : enc_map_prepare(n, off, len, stores));
 }
 
 static int enc_mmap_sync(struct file *f, size_t len, int64_t off)
 {
     struct enc_node *n = node_of(f);
-    lock(&n->lock);
-    int err = enc_map_store(n, off, (int64_t)len);
-    unlock(&n->lock);
-    return err;
+    if (!enc_map_has_stores(n)) /* it is set when a mapping is made, under mm.lock, as we are */
+        return 0;
+    int err = begin(n, true);
+    return err ? err : (int)end(n, true, enc_map_store(n, off, (int64_t)len));
 }
 
 static int enc_sync(struct file *f, bool data_only)
@@ -339,25 +384,31 @@ static int enc_flush(struct file *f)
     return (f->flags & O_ACCMODE) == O_RDONLY ? 0 : enc_node_flush(node_of(f), false);
 }
 
-/* Locks belong to a description; all handles share the context's own otherwise. */
-static int enc_lock_fd(struct file *f)
+/* Locks and offsets that processes share belong to a description. */
+int enc_file_fd(struct enc_file *ef)
 {
-    struct enc_file *ef = f->priv;
     struct enc_node *n = ef->node;
     char name[40];
-    lock(&n->lock);
     if (ef->fd < 0) {
         fmt(name, sizeof(name), "/proc/self/fd/%d", n->host_fd);
         ef->fd = host_open(name, n->readonly ? O_RDONLY : O_RDWR, 0);
     }
-    int fd = ef->fd;
-    unlock(&n->lock);
-    return fd >= 0 ? fd : n->host_fd;
+    return ef->fd;
+}
+
+static int enc_lock_fd(struct file *f)
+{
+    struct enc_file *ef = f->priv;
+    int fd = WITH_LOCK(ef->node, enc_file_fd(ef));
+    return fd >= 0 ? fd : ef->node->host_fd;
 }
 
 static void enc_release(struct file *f)
 {
     struct enc_file *ef = f->priv;
+    lock(&ef->node->lock);
+    list_del(&ef->link);
+    unlock(&ef->node->lock);
     enc_node_put(ef->node);
     if (ef->fd >= 0)
         host_close(ef->fd);
@@ -368,6 +419,7 @@ const struct file_ops encrypted_ops = {.name = "encrypted",
                                        .read = enc_read,
                                        .write = enc_write,
                                        .append = enc_append,
+                                       .write_here = enc_write_here,
                                        .size = enc_size,
                                        .stat = enc_fstat,
                                        .truncate = enc_truncate,
@@ -392,7 +444,10 @@ int enc_file_new(struct enc_node *n, uint32_t flags, struct file **out)
         enc_node_put(n);
         return -ENOMEM;
     }
-    *ef = (struct enc_file){.node = n, .fd = -1};
+    *ef = (struct enc_file){.node = n, .file = f, .fd = -1};
+    lock(&n->lock);
+    list_add_tail(&n->files, &ef->link);
+    unlock(&n->lock);
     f->priv = ef;
     f->seekable = true;
     *out = f;

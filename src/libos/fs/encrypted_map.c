@@ -2,6 +2,8 @@
 #include "libos/fs/encrypted_map.h"
 #include "host/host.h"
 
+#define MOST_REFRESHED (64L << 20) /* bytes; longer mappings keep what they show */
+
 struct enc_map {
     int fd;
     uint64_t *have; /* a bit for each page that holds the file's content */
@@ -249,6 +251,27 @@ int enc_map_store(struct enc_node *n, int64_t off, int64_t len)
         p += count;
     }
     return 0;
+}
+
+bool enc_map_has_stores(const struct enc_node *n)
+{
+    return n->map && n->map->stores;
+}
+
+/* With stores, only processes that share the pages write: they are as they should be. */
+int enc_map_refresh(struct enc_node *n)
+{
+    struct enc_map *m = n->map;
+    int64_t size = (int64_t)pfs_size(n->pfs);
+    if (!m)
+        return 0;
+    int err = reserve(m, MIN(size, m->limit));
+    if (!err)
+        err = host_ftruncate(m->fd, size);
+    if (err || m->stores || m->limit > MOST_REFRESHED)
+        return err;
+    memset(m->have, 0, m->words * sizeof(*m->have));
+    return size ? fill(n, 0, MIN(size, m->limit)) : 0;
 }
 
 size_t enc_map_where(struct enc_node *n, int64_t pos, size_t len, int *fd)

@@ -20,6 +20,9 @@ void enc_map_cut(struct enc_node *n, int64_t size);
 int enc_map_wrote(struct enc_node *n, int64_t pos, const char *buf, size_t len);
 /* Writes to the file what was stored in [off, off + len) through mappings. */
 int enc_map_store(struct enc_node *n, int64_t off, int64_t len);
+bool enc_map_has_stores(const struct enc_node *n);
+/* The file was changed by another process. */
+int enc_map_refresh(struct enc_node *n);
 /* How many bytes from `pos` on, at most `len`, are to be read from the mapped pages, whose
  * descriptor goes to *fd, or (*fd = -1) from the file. */
 size_t enc_map_where(struct enc_node *n, int64_t pos, size_t len, int *fd);

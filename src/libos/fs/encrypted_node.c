@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/encrypted.h"
 #include "libos/fs/encrypted_map.h"
+#include "libos/fs/encrypted_share.h"
 #include "libos/fs/keys.h"
 #include "libos/log.h"
 #include "platform/platform.h"
@@ -12,8 +13,7 @@
 
 #define UTIME_OMIT_K 0x3ffffffeL
 
-/* Lock order: nodes_lock above node.lock. */
-static struct lock nodes_lock;
+struct lock enc_nodes_lock;
 static struct list nodes = {&nodes, &nodes};
 
 static int64_t back_read(void *ctx, void *buf, size_t n, uint64_t off)
@@ -102,43 +102,58 @@ static int take_key(const struct mount *m, uint8_t key[FS_KEY_SIZE])
     return -EACCES;
 }
 
-static int open_context(struct enc_node *n, const struct mount *m, const char *host, bool replace)
+/* Under node.lock; `host` NULL: whatever path the file is stored for. `replace`: an interrupted
+ * creation counts as new. */
+static int open_context(struct enc_node *n, const char *host, bool create, bool replace)
 {
-    uint8_t key[FS_KEY_SIZE];
     struct pfs_backend back = {.ctx = n,
                                .read_at = back_read,
                                .write_at = back_write,
                                .truncate = back_truncate,
                                .size = back_size,
                                .sync = back_sync};
-    struct pfs_open_args args = {.flags =
-                                     PFS_REFUSE_PENDING | (n->writable ? PFS_CREATE : PFS_READONLY),
+    struct pfs_open_args args = {.flags = PFS_REFUSE_PENDING | (create        ? PFS_CREATE
+                                                                : n->writable ? 0
+                                                                              : PFS_READONLY),
                                  .path = host,
                                  .boot_id = enc_boot_id()};
     struct pfs_info info;
-    int err = take_key(m, key);
-    if (!err)
-        err = pfs_open(&env, &back, key, &args, &n->pfs);
-    if (err == -EUCLEAN)
-        err = enc_open_with_log(host, &env, &back, key, &args, &n->pfs);
+    int err = pfs_open(&env, &back, n->key, &args, &n->pfs);
+    if (err == -EUCLEAN && host)
+        err = enc_open_with_log(host, &env, &back, n->key, &args, &n->pfs);
     if (err == -ENODATA && replace && !n->readonly) {
         args.flags = PFS_CREATE;
-        err = pfs_open(&env, &back, key, &args, &n->pfs);
+        err = pfs_open(&env, &back, n->key, &args, &n->pfs);
         n->writable = !err;
     }
-    crypto_wipe(key, sizeof(key));
     if (err)
         return err;
+    n->writable |= create;
     pfs_info(n->pfs, &info);
     if (info.recovered && !info.pending)
-        log_warning("encrypted file '%s': an interrupted write was undone", host);
+        log_warning("encrypted file '%s': an interrupted write was undone", pfs_path(n->pfs));
     if (info.unsettled && !n->readonly) {
         err = pfs_refresh(n->pfs, true);
         n->writable = !err;
-        if (err)
-            pfs_close(n->pfs);
+    }
+    if (err) {
+        pfs_discard(n->pfs);
+        n->pfs = NULL;
     }
     return err;
+}
+
+int enc_node_reload(struct enc_node *n)
+{
+    if (n->pfs)
+        pfs_discard(n->pfs);
+    n->pfs = NULL;
+    n->stale = false;
+    int err = open_context(n, NULL, false, false);
+    if (!err)
+        return enc_map_refresh(n);
+    log_error("an encrypted file that another process has changed cannot be read: error %d", -err);
+    return -EIO;
 }
 
 static struct enc_node *find_node(uint64_t dev, uint64_t ino)
@@ -151,102 +166,144 @@ static struct enc_node *find_node(uint64_t dev, uint64_t ino)
     return NULL;
 }
 
-/* Under nodes_lock; `fd` is taken over. */
-static int new_node(int fd, bool readonly, const struct stat *st, const struct mount *m,
-                    const char *host, bool create, bool replace, struct enc_node **out)
+void enc_nodes_each(void (*fn)(struct enc_node *n))
 {
-    struct enc_node *n = heap_zalloc(sizeof(*n));
-    int err = n ? 0 : -ENOMEM;
-    if (!err) {
-        *n = (struct enc_node){.refs = 1,
-                               .dev = st->st_dev,
-                               .ino = st->st_ino,
-                               .key_name = m->key_name,
-                               .host_fd = fd,
-                               .readonly = readonly,
-                               .writable = create};
-        err = explain(open_context(n, m, host, replace), host, m);
-    }
-    if (err) {
-        host_close(fd);
-        heap_free(n);
-        return err;
-    }
-    list_add_tail(&nodes, &n->link);
-    __atomic_fetch_add(&files_to_flush, 1, __ATOMIC_RELEASE);
-    *out = n;
-    return 0;
+    list_for_each (it, &nodes)
+        fn(list_entry(it, struct enc_node, link));
 }
 
-int enc_node_writable(struct enc_node *n)
+/* The context in the list, counted; a new one is locked. NULL: no memory. */
+static struct enc_node *enter(uint64_t dev, uint64_t ino, bool *new)
 {
-    lock(&n->lock);
-    int err = n->readonly   ? -EACCES
-              : n->writable ? 0
-                            : (int)enc_io_result(pfs_refresh(n->pfs, true));
-    n->writable |= !err;
-    unlock(&n->lock);
-    return err;
-}
-
-struct enc_node *enc_node_find(uint64_t dev, uint64_t ino)
-{
-    lock(&nodes_lock);
+    lock(&enc_nodes_lock);
     struct enc_node *n = find_node(dev, ino);
-    if (n)
+    *new = !n;
+    if (n) {
         n->refs++;
-    unlock(&nodes_lock);
+    } else if ((n = heap_zalloc(sizeof(*n)))) {
+        n->refs = 1;
+        n->dev = dev;
+        n->ino = ino;
+        n->host_fd = -1;
+        list_init(&n->files);
+        lock(&n->lock);
+        enc_share_join(n);
+        list_add_tail(&nodes, &n->link);
+        __atomic_fetch_add(&files_to_flush, 1, __ATOMIC_RELEASE);
+    }
+    unlock(&enc_nodes_lock);
     return n;
 }
 
-/* A file that is open already, under a path: is it the one that the path and key stand for? */
+/* A file that is open already: is it the one that the path and key stand for? */
 static int check_open(struct enc_node *n, const struct mount *m, const char *host)
 {
     char path[PFS_PATH_SIZE];
-    int err = strcmp(n->key_name, m->key_name) == 0 ? 0 : -EKEYREJECTED;
-    lock(&n->lock);
-    if (!err && (pfs_normalize_path(host, path) || strcmp(path, pfs_path(n->pfs)) != 0))
+    if (n->error)
+        return n->error;
+    int err = enc_begin(n, false);
+    if (err)
+        return err;
+    if (strcmp(n->key_name, m->key_name) != 0)
+        err = -EKEYREJECTED;
+    else if (pfs_normalize_path(host, path) || strcmp(path, pfs_path(n->pfs)) != 0)
         err = -EXDEV;
-    unlock(&n->lock);
+    enc_end(n, false);
     return explain(err, host, m);
 }
 
-int enc_node_get(const struct mount *m, const char *host, bool replace, struct enc_node **out)
+/* A new context, its host file open: reads the file, or makes it. */
+static int first_open(struct enc_node *n, const struct mount *m, const char *host, bool create,
+                      bool replace)
+{
+    n->key_name = m->key_name;
+    int err = take_key(m, n->key);
+    if (!err)
+        err = enc_begin_open(n);
+    if (err)
+        return err;
+    err = explain(open_context(n, host, create, replace), host, m);
+    int ended = enc_end(n, !err);
+    return err ? err : ended;
+}
+
+static int open_host(struct enc_node *n, const char *host)
 {
     struct stat st;
-    bool readonly = false;
-    int fd = host_open(host, O_RDWR, 0);
-    if (fd == -EACCES || fd == -EROFS || fd == -EPERM) {
-        readonly = true;
-        fd = host_open(host, O_RDONLY, 0);
+    n->host_fd = host_open(host, O_RDWR, 0);
+    if (n->host_fd == -EACCES || n->host_fd == -EROFS || n->host_fd == -EPERM) {
+        n->readonly = true;
+        n->host_fd = host_open(host, O_RDONLY, 0);
     }
-    if (fd < 0)
-        return fd;
-    int err = host_fstat(fd, &st);
-    if (!err && (st.st_mode & S_TYPE) != S_REG)
-        err = -EACCES;
-    if (err) {
-        host_close(fd);
+    int err = n->host_fd < 0 ? n->host_fd : host_fstat(n->host_fd, &st);
+    if (err)
         return err;
+    /* Replaced since it was looked up: say so to the caller, who looks again. */
+    return st.st_dev != n->dev || st.st_ino != n->ino ? -ESTALE : 0;
+}
+
+static int get_once(const struct mount *m, const char *host, const kstat *st, bool replace,
+                    struct enc_node **out)
+{
+    bool new;
+    struct enc_node *n = enter(st->st_dev, st->st_ino, &new);
+    if (!n)
+        return -ENOMEM;
+    if (!new)
+        lock(&n->lock);
+    int err = new ? open_host(n, host) : check_open(n, m, host);
+    if (new && !err)
+        err = first_open(n, m, host, false, replace);
+    if (new)
+        n->error = err;
+    unlock(&n->lock);
+    if (err)
+        enc_node_put(n);
+    *out = n;
+    return err;
+}
+
+int enc_node_get(const struct mount *m, const char *host, const kstat *st, bool replace,
+                 struct enc_node **out)
+{
+    kstat now = *st;
+    for (int tries = 0;; tries++) {
+        if ((now.st_mode & S_TYPE) != S_REG)
+            return -EACCES;
+        int err = get_once(m, host, &now, replace, out);
+        if (err != -ESTALE || tries == 8)
+            return err == -ESTALE ? -EAGAIN : err;
+        err = host_stat(host, true, &now);
+        if (err)
+            return err;
     }
-    lock(&nodes_lock);
-    struct enc_node *n = find_node(st.st_dev, st.st_ino);
-    if (n) {
+}
+
+/* Makes a context for the new host file behind `fd`, which is taken over. */
+static int create_context(int fd, const struct mount *m, const char *host, struct enc_node **out)
+{
+    struct stat st;
+    bool new = false;
+    int err = host_fstat(fd, &st);
+    struct enc_node *n = err ? NULL : enter(st.st_dev, st.st_ino, &new);
+    if (!new) {
+        if (n)
+            enc_node_put(n);
         host_close(fd);
-        err = check_open(n, m, host);
-        n->refs += !err;
-        *out = n;
-    } else {
-        err = new_node(fd, readonly, &st, m, host, false, replace, out);
+        return err ? err : n ? -EEXIST : -ENOMEM;
     }
-    unlock(&nodes_lock);
+    n->host_fd = fd;
+    err = n->error = first_open(n, m, host, true, false);
+    unlock(&n->lock);
+    if (err)
+        enc_node_put(n);
+    *out = n;
     return err;
 }
 
 int enc_node_create(const struct mount *m, const char *host, uint32_t mode, struct enc_node **out)
 {
     uint8_t key[FS_KEY_SIZE];
-    struct stat st;
     int err = take_key(m, key); /* before the host sees an empty file that nothing can open */
     crypto_wipe(key, sizeof(key));
     if (err)
@@ -254,21 +311,13 @@ int enc_node_create(const struct mount *m, const char *host, uint32_t mode, stru
     int fd = host_open(host, O_RDWR | O_CREAT | O_EXCL, mode | 0600);
     if (fd < 0)
         return fd;
-    err = host_fstat(fd, &st);
-    if (err) {
-        host_close(fd);
-    } else {
-        lock(&nodes_lock);
-        err = new_node(fd, false, &st, m, host, true, false, out);
-        unlock(&nodes_lock);
-    }
+    err = create_context(fd, m, host, out);
     if (err)
         host_unlink(host, false);
     return err;
 }
 
-/* After a flush, which changed the host file's times: the one that was shown stays. */
-static void settle_times(struct enc_node *n)
+void enc_settle_times(struct enc_node *n)
 {
     struct __kernel_timespec ts[2] = {{.tv_nsec = UTIME_OMIT_K}, n->mtime};
     if (n->mtime_shown && !n->touched)
@@ -276,26 +325,42 @@ static void settle_times(struct enc_node *n)
     n->mtime_shown = n->touched = false;
 }
 
+/* Nobody else knows the context any more. Closing writes: what is dirty, and what is tidied up. */
+static int close_context(struct enc_node *n)
+{
+    int err = n->pfs && n->writable ? enc_begin(n, true) : 0;
+    if (n->pfs && (err || n->stale)) {
+        pfs_discard(n->pfs);
+    } else if (n->pfs) {
+        err = enc_map_store(n, 0, INT64_MAX);
+        int closed = pfs_close(n->pfs);
+        err = err ? err : closed;
+        enc_settle_times(n);
+    }
+    n->pfs = NULL;
+    if (err)
+        log_error("closing an encrypted file failed: error %d; its last changes may be lost", -err);
+    enc_map_drop(n);
+    return err;
+}
+
 int enc_node_put(struct enc_node *n)
 {
-    lock(&nodes_lock);
+    lock(&enc_nodes_lock);
     bool last = --n->refs == 0;
     if (last)
         list_del(&n->link);
-    unlock(&nodes_lock);
+    unlock(&enc_nodes_lock);
     if (!last)
         return 0;
-    int err = enc_map_store(n, 0, INT64_MAX), closed = pfs_close(n->pfs);
-    enc_map_drop(n);
-    if (!err)
-        err = closed;
-    settle_times(n);
-    if (err)
-        log_error("closing an encrypted file failed: error %d; its last changes may be lost", -err);
-    host_close(n->host_fd);
+    int err = close_context(n);
+    enc_share_leave(n);
+    if (n->host_fd >= 0)
+        host_close(n->host_fd);
     if (n->bounce)
         crypto_wipe(n->bounce, ENC_BOUNCE);
     heap_free(n->bounce);
+    crypto_wipe(n->key, sizeof(n->key));
     heap_free(n);
     __atomic_fetch_sub(&files_to_flush, 1, __ATOMIC_RELEASE);
     return err;
@@ -317,16 +382,41 @@ ssize enc_io_result(int64_t r)
 int enc_node_flush(struct enc_node *n, bool sync)
 {
     lock(&n->lock);
-    int err = enc_map_store(n, 0, INT64_MAX);
-    int flushed = (int)enc_io_result(pfs_flush(n->pfs, sync));
-    if (!flushed)
-        settle_times(n);
+    bool write = n->writable;
+    int err = enc_begin(n, write);
+    if (!err) {
+        err = enc_map_store(n, 0, INT64_MAX);
+        int flushed = (int)enc_io_result(pfs_flush(n->pfs, sync));
+        if (!flushed)
+            enc_settle_times(n);
+        int ended = enc_end(n, write);
+        err = err ? err : flushed ? flushed : ended;
+    }
     unlock(&n->lock);
-    return err ? err : flushed;
+    return err;
 }
 
-void encrypted_before_fork(void)
+int encrypted_flush_all(bool sync)
 {
+    lock(&enc_nodes_lock);
+    size_t count = 0, i = 0;
     list_for_each (it, &nodes)
-        enc_node_flush(list_entry(it, struct enc_node, link), false);
+        count++;
+    struct enc_node **all = heap_alloc((count + 1) * sizeof(struct enc_node *));
+    list_for_each (it, &nodes) {
+        struct enc_node *n = list_entry(it, struct enc_node, link);
+        if (all) {
+            n->refs++;
+            all[i++] = n;
+        }
+    }
+    unlock(&enc_nodes_lock);
+    int err = all ? 0 : -ENOMEM;
+    while (i--) {
+        int e = all[i]->error ? 0 : enc_node_flush(all[i], sync);
+        err = err ? err : e;
+        enc_node_put(all[i]);
+    }
+    heap_free(all);
+    return err;
 }

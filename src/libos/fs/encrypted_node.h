@@ -11,18 +11,32 @@
 
 #define ENC_BOUNCE (128 * 1024UL) /* bytes */
 
+#define ENC_SEEN 201 /* bytes of node 0 that tell whether the file was changed */
+
 struct enc_map;
+struct share_slot;
 
 struct enc_node {
-    struct list link;     /* in `nodes`, under nodes_lock */
-    uint32_t refs;        /* under nodes_lock */
+    struct list link;     /* in the list of all, under enc_nodes_lock */
+    uint32_t refs;        /* under enc_nodes_lock */
     uint64_t dev, ino;    /* of the host file */
     const char *key_name; /* of the mount that opened it */
-    int host_fd;
+    uint8_t key[PFS_KEY_SIZE];
     bool readonly;    /* the host does not let us write */
     bool writable;    /* the context may write: opened for writing, made or renamed */
-    struct lock lock; /* over every use of what follows; above heap_lock */
-    struct pfs *pfs;
+    struct lock lock; /* over every use of what follows; above enc_nodes_lock */
+    int host_fd;
+    int error;       /* why the context could not be made */
+    struct pfs *pfs; /* NULL: `error`, or lost in a failed reload */
+    /* fs/encrypted_share.c */
+    struct share_slot *slot;
+    bool owned;             /* the file is ours until we are asked */
+    bool locked;            /* the host's lock is held for the operation that is on */
+    bool own_fd;            /* host_fd is of no other process: locks can be taken on it */
+    bool stale;             /* memory holds what is not to be written */
+    uint8_t seen[ENC_SEEN]; /* what node 0 was when the file was let go */
+    int stores_of;          /* process that first mapped it for stores, or 0 */
+    struct list files;      /* enc_file.link */
     char *bounce; /* ENC_BOUNCE bytes of plain text on their way, or NULL; wiped at the end */
     struct enc_map *map; /* what is or was mapped, or NULL: fs/encrypted_map.c */
     /* Written since somebody looked at the times; the time that was shown then, if it is not the
@@ -34,21 +48,25 @@ struct enc_node {
 /* An open handle, struct file.priv. */
 struct enc_file {
     struct enc_node *node;
-    int fd; /* a description of the handle's own, for locks; -1 until it is needed */
+    struct file *file;
+    struct list link; /* in node.files, under node.lock */
+    int fd; /* a description of the handle's own, for locks and a shared offset; -1: not yet */
 };
 
 extern const struct file_ops encrypted_ops;
 
-/*
- * The context of an existing host file, counted. `replace`: what an interrupted creation left
- * counts as new. -EACCES, after one line that names the cause, for what is no
- * file of this mount's key and path.
+/* All contexts, linked through enc_node.link. Below node.lock; a node.lock may be tried under it.
  */
-int enc_node_get(const struct mount *m, const char *host, bool replace, struct enc_node **out);
-/* The context of a file that is open already, counted, or NULL. */
-struct enc_node *enc_node_find(uint64_t dev, uint64_t ino);
-/* Makes the context one that may write. A crash's traces in the host file are removed. */
-int enc_node_writable(struct enc_node *n);
+extern struct lock enc_nodes_lock;
+void enc_nodes_each(void (*fn)(struct enc_node *n));
+
+/*
+ * The context of an existing host file, which `st` describes, counted. `replace`: what an
+ * interrupted creation left counts as new. -EACCES, after one line that names the cause, for what
+ * is no file of this mount's key and path.
+ */
+int enc_node_get(const struct mount *m, const char *host, const kstat *st, bool replace,
+                 struct enc_node **out);
 /* Creates the host file; -EEXIST, or -EACCES while the key is not set. */
 int enc_node_create(const struct mount *m, const char *host, uint32_t mode, struct enc_node **out);
 /* The last one closes the file: the error of writing what was still in memory. */
@@ -68,14 +86,18 @@ int enc_open_with_log(const char *host, const struct pfs_env *env, const struct 
                       const uint8_t key[PFS_KEY_SIZE], struct pfs_open_args *args,
                       struct pfs **out);
 
-/* ---- under node.lock ---- */
+/* ---- under node.lock; what touches the content also between enc_begin() and enc_end() ---- */
 
 /* Plain text in transit; NULL: no memory. */
 char *enc_bounce(struct enc_node *n);
 /* Sets the size, mappings included. A long extension ends with -EINTR when the thread is to end. */
 int enc_set_size(struct enc_node *n, int64_t size);
+/* The handle's own description. -1: none could be had. */
+int enc_file_fd(struct enc_file *ef);
 /* Writes from library-OS memory; returns the count or an error. */
 ssize enc_put_bytes(struct enc_node *n, const char *buf, size_t len, int64_t pos);
+/* After a flush, which changed the host file's times: the one that was shown stays. */
+void enc_settle_times(struct enc_node *n);
 /* Size and times as the application is to see them. */
 void enc_describe(struct enc_node *n, kstat *st);
 

@@ -42,6 +42,7 @@ struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_
     f->kind = kind;
     f->host_fd = host_fd;
     f->flags = flags;
+    f->pos_fd = -1;
     __atomic_store_n(&f->refs, 1, __ATOMIC_RELEASE);
     return f;
 }
@@ -67,6 +68,19 @@ void file_put(struct file *f)
         host_close(f->host_fd);
     heap_free(f->path);
     give_to_pool(f);
+}
+
+void file_pos_load(struct file *f)
+{
+    int64_t at = likely(f->pos_fd < 0) ? -1 : host_lseek(f->pos_fd, 0, 1);
+    if (at >= 0)
+        f->pos = at;
+}
+
+void file_pos_store(struct file *f)
+{
+    if (unlikely(f->pos_fd >= 0))
+        host_lseek(f->pos_fd, f->pos, 0);
 }
 
 static bool may_read(const struct file *f)
@@ -155,9 +169,12 @@ ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
     if (pos >= 0)
         return f->ops->read(f, ubuf, n, pos);
     lock(&f->pos_lock);
+    file_pos_load(f);
     ssize r = f->ops->read(f, ubuf, n, f->pos);
-    if (r > 0)
+    if (r > 0) {
         f->pos += r;
+        file_pos_store(f);
+    }
     unlock(&f->pos_lock);
     return r;
 }
@@ -165,6 +182,11 @@ ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
 static ssize write_at_own_pos(struct file *f, const void *ubuf, size_t n)
 {
     lock(&f->pos_lock);
+    if (f->ops->write_here) {
+        ssize r = f->ops->write_here(f, ubuf, n, false);
+        unlock(&f->pos_lock);
+        return r;
+    }
     if (f->flags & O_APPEND && f->ops->size) {
         int64_t end = f->ops->size(f);
         if (end >= 0)
@@ -179,17 +201,14 @@ static ssize write_at_own_pos(struct file *f, const void *ubuf, size_t n)
 
 ssize file_append(struct file *f, const void *ubuf, size_t n, int64_t pos)
 {
-    int64_t end;
     if (!may_write(f))
         return -EBADF;
     if (unlikely(!user_range_ok(ubuf, n)))
         return -EFAULT;
     if (pos >= 0) /* pwrite(2) appends, too, but leaves the offset */
-        return f->ops->append(f, ubuf, n, &end);
+        return f->ops->append(f, ubuf, n);
     lock(&f->pos_lock);
-    ssize r = f->ops->append(f, ubuf, n, &end);
-    if (r > 0)
-        f->pos = end;
+    ssize r = f->ops->write_here(f, ubuf, n, true);
     unlock(&f->pos_lock);
     return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Builds the mount table from the manifest (spec: root, /proc, /dev, /sys, then fs.mounts in
  * order). */
+#include "libos/fs/encrypted_share.h"
 #include "libos/fs/keys.h"
 #include "libos/fs/tmpfs.h"
 #include "libos/fs/vfs.h"
@@ -28,7 +29,7 @@ static int add(const struct fs_ops *ops, const char *path, const struct mf_mount
         m->device = mm->scheme == MF_SCHEME_DEV;
     }
     mounts[mount_count++] = m;
-    return ops == &fs_tmpfs ? tmpfs_setup(m) : 0;
+    return ops == &fs_tmpfs ? tmpfs_setup(m) : ops == &fs_encrypted ? enc_share_setup() : 0;
 }
 
 static const struct fs_ops *ops_of(const struct mf_mount *mm)

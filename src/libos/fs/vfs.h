@@ -35,8 +35,10 @@ struct file_ops {
     /* Positioned transfer. `pos` is the offset to use; the caller advances the file's own. */
     ssize (*read)(struct file *f, void *ubuf, size_t n, int64_t pos);
     ssize (*write)(struct file *f, const void *ubuf, size_t n, int64_t pos);
-    /* O_APPEND: finds the end itself and says where it is then. NULL: size, then write. */
-    ssize (*append)(struct file *f, const void *ubuf, size_t n, int64_t *end);
+    /* Both or none; none: size, then write. A write at the end of the file; a write at its own
+     * offset or, with `append`, at its end, which moves the offset, under pos_lock. */
+    ssize (*append)(struct file *f, const void *ubuf, size_t n);
+    ssize (*write_here)(struct file *f, const void *ubuf, size_t n, bool append);
     /* Length of the file for SEEK_END and O_APPEND; NULL: not seekable unless host-backed. */
     int64_t (*size)(struct file *f);
     int (*stat)(struct file *f, kstat *st);
@@ -67,7 +69,8 @@ struct file_ops {
     int (*mmap_sync)(struct file *f, size_t len, int64_t off);
     /* The host descriptor to wait on for readiness; NULL with host_fd < 0: always ready. */
     int (*poll_fd)(struct file *f);
-    /* The host descriptor that carries the file's locks; NULL with host_fd < 0: calls_lock.c. */
+    /* The host descriptor that carries the file's locks, below FILE_LOCK_LIMIT; NULL with host_fd <
+     * 0: calls_lock.c. */
     int (*lock_fd)(struct file *f);
     /* Last reference gone. The host descriptor is closed by the caller afterwards. */
     int (*flush)(struct file *f); /* each close(): its result is close's result */
@@ -98,6 +101,7 @@ struct file {
     bool seekable;
     struct lock pos_lock; /* held over a transfer that uses pos; last lock before object locks */
     int64_t pos;
+    int pos_fd; /* -1, or the host's description whose offset stands for `pos`: shared over fork */
     struct mount *mount;
     char *path;            /* absolute path inside, or NULL for nameless objects; heap, owned */
     void *priv;            /* of ops */
@@ -109,6 +113,7 @@ struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_
 /* A description for an object that the host opened, by its type; takes `host_fd` over on success.
  */
 int file_from_host(int host_fd, uint32_t flags, struct file **out);
+#define FILE_LOCK_LIMIT (1L << 62)
 /* fcntl(2) with F_GETLK, F_SETLK, F_SETLKW or their F_OFD_ forms: fs/calls_lock.c. */
 long file_lock(struct file *f, int cmd, struct flock *ulock);
 static inline void file_get(struct file *f)
@@ -133,6 +138,9 @@ static inline int file_verify(struct file *f, int64_t off, int64_t n)
 /* Transfers at the file's own offset (read/write) or at `pos` (>= 0). */
 ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos);
 ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos);
+/* Under pos_lock, where `pos` is used or changed: fetches it from, and gives it to, pos_fd. */
+void file_pos_load(struct file *f);
+void file_pos_store(struct file *f);
 /* As file_write() to a file that has ops->append, at its end whatever O_APPEND says. */
 ssize file_append(struct file *f, const void *ubuf, size_t n, int64_t pos);
 /* Reads into library-OS memory (ELF headers, scripts, configuration). */

@@ -124,6 +124,7 @@ long clone_fork(struct clone_request *c)
     int pidfd = -1;
     encrypted_before_fork();
     long pid = platform_fork(c->flags & (CSIGNAL | CLONE_PARENT | CLONE_PIDFD), &pidfd);
+    encrypted_after_fork(pid);
     if (!c->pidfd_file)
         return pid;
     if (pid > 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The end of a process. */
+#include "libos/fs/encrypted.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "host/host.h"
@@ -32,6 +33,7 @@ void process_exit(int wait_status)
         threads_end_others();
         mm_clear(&p->mm);
         fd_close_all(p);
+        encrypted_flush_all(false); /* whose handle an ended thread had in use */
     }
     log_debug("process exits with wait status 0x%x", (unsigned)wait_status);
     if (wait_status & 0x7f)

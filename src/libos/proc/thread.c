@@ -2,6 +2,7 @@
 /* Threads: parking, stopping the world, ending; clone(2) in its thread form is in clone.c. */
 #include "libos/thread.h"
 #include "host/host.h"
+#include "libos/fs/encrypted.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
@@ -42,10 +43,16 @@ bool interrupted(void)
 {
     struct thread *t = current();
     uint32_t work;
-    while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST)) & (WORK_KILL | WORK_STOP)) {
+    while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST)) &
+           (WORK_KILL | WORK_STOP | WORK_FILES)) {
         if (work & WORK_KILL)
             thread_exit(0);
-        stop_here(t);
+        if (work & WORK_FILES) {
+            work_clear(t, WORK_FILES);
+            encrypted_let_go();
+        }
+        if (work & WORK_STOP)
+            stop_here(t);
     }
     return signal_pending(t);
 }

@@ -151,6 +151,16 @@ long platform_fork(uint64_t flags, int *pidfd)
     return pid;
 }
 
+void *platform_shared_pages(size_t size)
+{
+    void *at = region_alloc(size); /* where the application cannot name it */
+    if (!at)
+        return NULL;
+    long p = host_mmap((uintptr_t)at, size, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return IS_ERR(p) ? NULL : at;
+}
+
 void thread_kick(struct thread *t)
 {
     host_tgkill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), t->host_tid, NOTICE_SIGNAL);

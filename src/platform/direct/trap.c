@@ -150,11 +150,12 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
     }
     if (sig == SIGKILL)
         platform_die_of_signal(sig);
-    if (sig == NOTICE_SIGNAL &&
-        info->si_code == SI_TKILL) /* thread_kick: work bits are set already */
-        ;
-    else if (sig)
+    if (sig == NOTICE_SIGNAL && info->si_code == SI_TKILL) {
+        if (info->si_pid != t->process->pid) /* else thread_kick: work bits are set already */
+            work_set(t, WORK_FILES);
+    } else if (sig) {
         put_in_box(t, sig, info);
+    }
     redirect(t, c);
 }
 

@@ -291,3 +291,8 @@ void signal_host_disposition(struct process *p, int sig)
     (void)p;
     assert(sig >= 1 && sig <= NSIG_MAX);
 }
+
+void *platform_shared_pages(size_t size)
+{
+    return heap_zalloc(size);
+}
