@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 static struct epoll_event got[8];
@@ -196,6 +197,29 @@ static void threads(void)
     pthread_join(t, NULL);
 }
 
+/* More events than fit in a small buffer come with one call. */
+static void many(void)
+{
+    enum { COUNT = 5000 };
+    static struct epoll_event got[COUNT + 10];
+    struct rlimit limit;
+    NEED(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (limit.rlim_max < 3 * COUNT) {
+        say("many events", "not so many descriptors");
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    TRY("soft limit to the hard one", setrlimit(RLIMIT_NOFILE, &limit));
+    int ep = epoll_create1(0), fd = eventfd(1, 0);
+    for (int i = 0; i < COUNT; i++) {
+        int copy = dup(fd);
+        NEED(copy > 0 && add(ep, copy, EPOLLIN, (uint64_t)i) == 0);
+    }
+    TRY("many events", epoll_wait(ep, got, COUNT + 10, 0));
+    TRY("some of many", epoll_wait(ep, got, COUNT - 10, 0));
+    close_range((unsigned)ep, ~0U, 0);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -203,5 +227,6 @@ int main(int argc, char **argv)
     errors();
     waiting();
     threads();
+    many();
     return 0;
 }

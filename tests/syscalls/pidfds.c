@@ -95,6 +95,17 @@ static void signalling(void)
     TRY("bad flags", syscall(SYS_pidfd_send_signal, self, 0, NULL, 0x100));
     TRY("bad pointer", syscall(SYS_pidfd_send_signal, self, SIGUSR1, BAD_LOW, 0));
     TRY("not a pidfd", syscall(SYS_pidfd_send_signal, 0, 0, NULL, 0));
+    static const char *const names[] = {"/proc/self", "/proc/self/fd", "/proc", "/proc/self/task"};
+    got = 0;
+    for (int i = 0; i < 4; i++) {
+        int dir = open(names[i], O_RDONLY | O_DIRECTORY);
+        TRY(names[i], syscall(SYS_pidfd_send_signal, dir, SIGUSR1, NULL, 0));
+        close(dir);
+    }
+    say("came", "%d code %d", got == SIGUSR1, got_code);
+    int dir = open("/proc/self", O_PATH | O_DIRECTORY);
+    TRY("O_PATH", syscall(SYS_pidfd_send_signal, dir, 0, NULL, 0));
+    close(dir);
     pid_t child = waiting_child(&gate);
     int fd = pidfd_open_(child, 0);
     info.si_code = SI_USER;

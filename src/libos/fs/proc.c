@@ -127,3 +127,14 @@ static const struct pseudo_node proc_children[] = {
 static const struct pseudo_node proc_root = P_DIR("", 0555, proc_children);
 
 PSEUDO_FS(fs_proc, "proc", &proc_root, PROC_SUPER_MAGIC);
+
+int proc_directory_pid(const struct file *f)
+{
+    if (!f->mount || f->mount->ops != &fs_proc || f->kind != FILE_DIR || !f->path)
+        return -1;
+    const char *at = f->path + strlen(f->mount->path);
+    int pid = 0;
+    for (at += *at == '/'; *at >= '0' && *at <= '9'; at++)
+        pid = pid * 10 + (*at - '0');
+    return *at || !pid ? -1 : pid;
+}

@@ -11,6 +11,8 @@
 /* proc_pid.c: /proc/PID, and /proc/PID/task/TID. */
 extern const struct pseudo_node proc_pid_dir[];
 long proc_next_pid(const struct pseudo_ref *dir, long from);
+/* The process whose directory /proc/PID `f` is, opened; -1: it is another file. */
+int proc_directory_pid(const struct file *f);
 /* The thread that a path names: PID itself stands for its first thread. */
 int proc_tid(const struct pseudo_ref *r);
 /* The host's path of the same file of this process or thread. */

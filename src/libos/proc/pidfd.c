@@ -2,6 +2,7 @@
 #include "libos/proc/pidfd.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/proc.h"
 #include "libos/net/host_object.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
@@ -47,9 +48,19 @@ int pidfd_host(int fd, struct file **out)
     return f->host_fd;
 }
 
+/* A descriptor of the directory /proc/PID stands for the process too, for this call alone. */
+static int pidfd_of_directory(int fd)
+{
+    struct file *f = fd_get_io(fd);
+    int pid = f ? proc_directory_pid(f) : -1;
+    if (f)
+        file_put(f);
+    return pid < 0 ? -EBADF : (int)host_pass(__NR_pidfd_open, pid, 0, 0, 0, 0, 0);
+}
+
 SYSCALL4(pidfd_send_signal, int, fd, int, sig, const siginfo_t *, uinfo, unsigned, flags)
 {
-    struct file *f;
+    struct file *f = NULL;
     siginfo_t info;
     if (flags)
         return -EINVAL;
@@ -57,9 +68,14 @@ SYSCALL4(pidfd_send_signal, int, fd, int, sig, const siginfo_t *, uinfo, unsigne
         return -EFAULT;
     int host = pidfd_host(fd, &f);
     if (host < 0)
+        host = pidfd_of_directory(fd);
+    if (host < 0)
         return host;
     long r = host_pass(__NR_pidfd_send_signal, host, sig, (long)(uinfo ? &info : NULL), 0, 0, 0);
-    file_put(f);
+    if (f)
+        file_put(f);
+    else
+        host_close(host);
     return r;
 }
 

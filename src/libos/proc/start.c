@@ -8,7 +8,6 @@
 #include <asm/unistd.h>
 
 #define FIRST_NOFILE 900
-#define MOST_NOFILE  65536
 
 __attribute__((noreturn)) static void fail(void)
 {
@@ -26,7 +25,7 @@ static void set_limits(struct process *p)
                                             ? MAX(host_files.rlim_cur, (uint64_t)FIRST_NOFILE)
                                             : im->fds_limit;
     p->limits[RLIMIT_NOFILE].rlim_max =
-        MAX(p->limits[RLIMIT_NOFILE].rlim_cur, MAX(host_files.rlim_max, (uint64_t)MOST_NOFILE));
+        MAX(p->limits[RLIMIT_NOFILE].rlim_cur, (uint64_t)host_files.rlim_max);
     /* The host's own limit must not be in the way: we hold descriptors of our own too. */
     host_files.rlim_cur = host_files.rlim_max;
     host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, (long)&host_files, 0, 0, 0);

@@ -15,7 +15,7 @@
 #include <linux/time.h>
 
 #define EPOLL_EVENT_BYTES 12
-#define MOST_EVENTS       4096 /* of one wait; the rest comes with the next */
+#define MOST_EVENTS       65536 /* of one wait; the rest comes with the next */
 
 struct watch {
     struct list of_epoll;
