@@ -268,6 +268,7 @@ int exec_program(const char *path, const char *name, struct strings *argv, struc
     vfork_commit_with(let_go, &left);
     threads_end_others();
     thread_release_user(current()); /* robust list, clear_child_tid, vfork parent */
+    current()->tid = p->pid;        /* whichever thread it was, it is the first one now */
     fd_close_on_exec(p);
     timers_exec();
     mm_clear(&p->mm);

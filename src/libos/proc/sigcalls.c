@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/process.h"
+#include <asm/unistd.h>
 #include <linux/time.h>
 
 #define MINSIGSTKSZ_KERNEL 2048
@@ -258,7 +259,8 @@ SYSCALL2(tkill, int, tid, int, sig)
     if (tid <= 0 || sig < 0 || sig > NSIG_MAX)
         return -EINVAL;
     siginfo_t info = from_us(sig, SI_TKILL);
-    return send_to_tid(tid, &info);
+    int err = send_to_tid(tid, &info);
+    return err == -ESRCH ? host_pass(__NR_tkill, tid, sig, 0, 0, 0, 0) : err;
 }
 
 static int take_info(int sig, const siginfo_t *uinfo, siginfo_t *info)
@@ -281,7 +283,7 @@ SYSCALL3(rt_sigqueueinfo, int, pid, int, sig, const siginfo_t *, uinfo)
     if (pid != p->pid)
         return info.si_code >= 0 || info.si_code == SI_TKILL
                    ? -EPERM
-                   : host_pass(129, pid, sig, (long)&info, 0, 0, 0);
+                   : host_pass(__NR_rt_sigqueueinfo, pid, sig, (long)&info, 0, 0, 0);
     return sig ? signal_send_process(p, &info) : 0;
 }
 
@@ -293,5 +295,9 @@ SYSCALL4(rt_tgsigqueueinfo, int, pid, int, tid, int, sig, const siginfo_t *, uin
     int err = take_info(sig, uinfo, &info);
     if (err)
         return err;
-    return pid == current_process()->pid ? send_to_tid(tid, &info) : -ESRCH;
+    if (pid == current_process()->pid)
+        return send_to_tid(tid, &info);
+    return info.si_code >= 0 || info.si_code == SI_TKILL
+               ? -EPERM
+               : host_pass(__NR_rt_tgsigqueueinfo, pid, tid, sig, (long)&info, 0, 0);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Signal queues: what is pending for whom. Lock: process.sig_lock. */
 #include "libos/proc/signal.h"
+#include "host/host.h"
 #include "libos/process.h"
 #include "libos/sync/signalfd.h"
 #include "libos/time/timer.h"
+#include <asm/unistd.h>
 
 #define FAULTS                                                                              \
     (SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE) | \
@@ -43,10 +45,26 @@ static bool is_ignored(struct process *p, struct thread *t, int sig)
     return handler == 1 || (handler == 0 && default_ignored(sig));
 }
 
+/* A timer has one signal in the queue; how often it expired since goes with it. */
+static bool timer_overran(struct sigqueue *q, const siginfo_t *info)
+{
+    list_for_each (it, &q->entries) {
+        siginfo_t *old = &list_entry(it, struct sigqueue_entry, link)->info;
+        if (old->si_code == SI_TIMER && old->si_tid == info->si_tid &&
+            old->si_signo == info->si_signo) {
+            old->si_overrun += info->si_overrun + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int queue_add(struct sigqueue *q, const siginfo_t *info)
 {
     int sig = info->si_signo;
     if (sig < 32 && q->set & SIGBIT(sig))
+        return 0;
+    if (info->si_code == SI_TIMER && q->set & SIGBIT(sig) && timer_overran(q, info))
         return 0;
     if (q->count >= MOST_QUEUED)
         return -EAGAIN;
@@ -184,13 +202,24 @@ static bool take_from(struct sigqueue *q, sigmask want, siginfo_t *info)
     return true;
 }
 
-/* What the host sent to this thread: for the process, unless a timer of its own sent it. */
+/* What the host sent to this thread: for the process, unless tgkill or a timer of its own sent it.
+ */
 static void take_in(struct thread *t, const siginfo_t *info)
 {
-    if (info->si_code == SI_TIMER && timer_is_for_thread(info->si_tid))
+    if (info->si_code == SI_TKILL ||
+        (info->si_code == SI_TIMER && timer_is_for_thread(info->si_tid)))
         signal_send_thread(t, info);
     else
         signal_send_process(t->process, info);
+}
+
+/* There is room for what the host holds back; it may come before this returns. */
+static void let_more_come(struct host_signal_box *box)
+{
+    sigmask set = HELD_BACK;
+    if (likely(!__atomic_exchange_n(&box->held_back, false, __ATOMIC_ACQ_REL)))
+        return;
+    host_pass(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&set, 0, sizeof(set), 0, 0);
 }
 
 /* Moves what the host's handler noted into the queues. */
@@ -213,6 +242,16 @@ static void empty_box(struct thread *t)
         __atomic_store_n(&box->rt_tail, box->rt_tail + 1, __ATOMIC_RELEASE);
         take_in(t, &info);
     }
+    let_more_come(box);
+}
+
+void signal_forget_host(struct thread *t)
+{
+    struct host_signal_box *box = &t->box;
+    work_clear(t, WORK_HOSTSIG);
+    __atomic_store_n(&box->standard, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&box->rt_tail, box->rt_head, __ATOMIC_RELEASE);
+    let_more_come(box);
 }
 
 sigmask signal_effective_mask(const struct thread *t)
@@ -240,6 +279,8 @@ int signal_take(struct thread *t, sigmask want, siginfo_t *info)
     if (found)
         signalfd_taken(t->pending.set | p->pending.set);
     unlock(&p->sig_lock);
+    if (found && info->si_code == SI_TIMER)
+        timer_delivered(info->si_tid, info->si_overrun);
     return found ? info->si_signo : 0;
 }
 

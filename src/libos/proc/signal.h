@@ -16,6 +16,7 @@
 #define NSIG_MAX        64
 #define SIGBIT(n)       (1UL << ((n)-1))
 #define SIG_UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+#define HELD_BACK       (~0UL << 31) /* the real-time signals */
 
 struct ksigaction {   /* struct kernel_sigaction */
     uint64_t handler; /* 0 SIG_DFL, 1 SIG_IGN */
@@ -42,12 +43,16 @@ struct sigaltstack_state {
     uint32_t flags; /* SS_DISABLE, SS_AUTODISARM */
 };
 
-/* Filled by the host's signal handler, which can take no lock; emptied by the thread itself. */
+/*
+ * Filled by the host's signal handler, which can take no lock; emptied by the thread itself. With
+ * all slots taken the thread blocks real-time signals at the host, which then keeps them.
+ */
 #define BOX_RT_SLOTS 64
 struct host_signal_box {
     sigmask standard;            /* atomic */
     siginfo_t standard_info[32]; /* valid where the bit is set */
     uint32_t rt_head, rt_tail;
+    bool held_back; /* the host's mask has HELD_BACK */
     siginfo_t rt[BOX_RT_SLOTS];
 };
 
@@ -80,6 +85,8 @@ int signal_take(struct thread *t, sigmask want, siginfo_t *info);
 /* Drops pending instances of a signal that is ignored from now on (under process.lock and
  * sig_lock). */
 void signal_discard_ignored(struct process *p, int sig);
+/* In a new process: what came for the parent is not for it. */
+void signal_forget_host(struct thread *t);
 /* What is not delivered now: the blocked set, and in a vfork child everything but faults. */
 sigmask signal_effective_mask(const struct thread *t);
 void signal_set_blocked(struct thread *t, sigmask mask);

@@ -22,6 +22,8 @@ struct frame {
 #define FLAGS_FIXED 0x202UL     /* IF, and bit 1 */
 #define FLAGS_USER  0x240dd5UL  /* CF PF AF ZF SF TF DF OF RF? AC ID */
 #define UC_OURS     (1 | 2 | 4) /* FP_XSTATE, SIGCONTEXT_SS, STRICT_RESTORE_SS */
+#define MXCSR_BITS  0xffffu     /* others fault when restored */
+#define USER_TOP    (1UL << 47) /* addresses from here on are not the application's, or none at all */
 #define SW_RESERVED 464         /* struct _fpx_sw_bytes in the FXSAVE area */
 
 static bool on_altstack(const struct thread *t, uint64_t sp)
@@ -240,8 +242,8 @@ static int pop_vector_state(struct thread *t, uint64_t at)
     memset(header + 1, 0, 56);
     uint32_t mxcsr;
     memcpy(&mxcsr, area + 24, 4);
-    mxcsr &= 0xffff;
-    memcpy(area + 24, &mxcsr, 4);
+    if (mxcsr & ~MXCSR_BITS)
+        return -EFAULT;
     platform_xstate_restore(area);
     return 0;
 }
@@ -282,6 +284,10 @@ long signal_return(struct thread *t, struct regs *r)
         t->altstack = (struct sigaltstack_state){(uint64_t)uc.uc_stack.ss_sp, uc.uc_stack.ss_size,
                                                  (uint32_t)uc.uc_stack.ss_flags};
     signal_set_blocked(t, mask);
+    if (r->rip >= USER_TOP) {
+        siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+        signal_force(t, &info);
+    }
     work_set(t, WORK_SIGNAL); /* all registers changed: not the quick way back */
     return (long)r->rax;
 }

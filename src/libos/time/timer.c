@@ -17,6 +17,7 @@ struct timer {
     struct list link;
     int id; /* the host's, and the application's */
     bool for_thread;
+    int overrun; /* of the last signal */
 };
 
 /* The timers of process `owner`. Lock: above heap_lock, below process.lock. */
@@ -124,7 +125,10 @@ SYSCALL4(timer_settime, int, id, int, flags, const void *, uvalue, void *, uold)
     if ((uvalue && !user_range_ok(uvalue, ITIMERSPEC_BYTES)) ||
         (uold && !user_range_ok(uold, ITIMERSPEC_BYTES)))
         return -EFAULT;
-    return host_pass(__NR_timer_settime, id, flags, (long)uvalue, (long)uold, 0, 0);
+    long r = host_pass(__NR_timer_settime, id, flags, (long)uvalue, (long)uold, 0, 0);
+    if (!r)
+        timer_delivered(id, 0);
+    return r;
 }
 
 SYSCALL2(timer_gettime, int, id, void *, uvalue)
@@ -134,9 +138,22 @@ SYSCALL2(timer_gettime, int, id, void *, uvalue)
     return host_pass(__NR_timer_gettime, id, (long)uvalue, 0, 0, 0, 0);
 }
 
+void timer_delivered(int id, int overrun)
+{
+    lock_timers();
+    struct timer *t = find(id);
+    if (t)
+        t->overrun = overrun;
+    unlock(&timers_lock);
+}
+
 SYSCALL1(timer_getoverrun, int, id)
 {
-    return host_pass(__NR_timer_getoverrun, id, 0, 0, 0, 0, 0);
+    lock_timers();
+    struct timer *t = find(id);
+    int overrun = t ? t->overrun : -EINVAL;
+    unlock(&timers_lock);
+    return overrun;
 }
 
 void timers_exec(void)

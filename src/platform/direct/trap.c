@@ -100,7 +100,7 @@ static void take_fault(struct thread *t, int sig, const siginfo_t *info, struct 
     c->rip = (uintptr_t)libos_async_entry;
 }
 
-static void put_in_box(struct thread *t, int sig, siginfo_t *info)
+static void put_in_box(struct thread *t, int sig, siginfo_t *info, sigset_t *mask)
 {
     struct host_signal_box *box = &t->box;
     info->si_signo = sig;
@@ -110,9 +110,14 @@ static void put_in_box(struct thread *t, int sig, siginfo_t *info)
             box->standard_info[sig] = *info;
             __atomic_fetch_or(&box->standard, bit, __ATOMIC_RELEASE);
         }
-    } else if (box->rt_head - box->rt_tail < BOX_RT_SLOTS) {
+    } else {
+        assert(box->rt_head - box->rt_tail < BOX_RT_SLOTS);
         box->rt[box->rt_head % BOX_RT_SLOTS] = *info;
         __atomic_store_n(&box->rt_head, box->rt_head + 1, __ATOMIC_RELEASE);
+        if (box->rt_head - box->rt_tail == BOX_RT_SLOTS) {
+            box->held_back = true;
+            *(sigmask *)mask |= HELD_BACK;
+        }
     }
     work_set(t, WORK_HOSTSIG);
 }
@@ -154,7 +159,7 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
         if (info->si_pid != t->process->pid) /* else thread_kick: work bits are set already */
             work_set(t, WORK_FILES);
     } else if (sig) {
-        put_in_box(t, sig, info);
+        put_in_box(t, sig, info, &uc->uc_sigmask);
     }
     redirect(t, c);
 }
