@@ -323,9 +323,10 @@ static void bad_returns(void)
     child = fork();
     if (child == 0) { /* no room for a frame */
         handle_info(SIGUSR1, on_info, 0);
-        __asm__ volatile("mov $0x100000, %%rsp; mov $39, %%eax; syscall; mov %%eax, %%edi; mov $62, "
-                         "%%eax; mov $10, %%esi; syscall; ud2" ::
-                             : "memory");
+        __asm__ volatile(
+            "mov $0x100000, %%rsp; mov $39, %%eax; syscall; mov %%eax, %%edi; mov $62, "
+            "%%eax; mov $10, %%esi; syscall; ud2" ::
+                : "memory");
     }
     waitpid(child, &status, 0);
     show_status("no stack for the frame", status);

@@ -207,8 +207,9 @@ static long link_at(int from_fd, const char *ufrom, int to_fd, const char *uto, 
     struct file *f = named >= 0 ? fd_get(named) : NULL;
     if (f) {
         int done = link_nameless(f, to_fd, uto);
+        bool nameless = f->flags & __O_TMPFILE;
         file_put(f);
-        if (done != -ENOENT)
+        if (done != -ENOENT || nameless)
             return done;
     }
     struct path *p = heap_alloc(2 * sizeof(*p));
