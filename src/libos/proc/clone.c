@@ -104,7 +104,6 @@ void clone_become_child(struct process *p, const struct clone_request *c, int pa
     work_clear(t, WORK_STOP);
     signal_queue_flush(&p->pending);
     signal_queue_flush(&t->pending);
-    signal_forget_host(t);
     t->robust_list = NULL;
     t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : NULL;
     if (c->flags & CLONE_SETTLS)

@@ -251,7 +251,7 @@ void signal_forget_host(struct thread *t)
     work_clear(t, WORK_HOSTSIG);
     __atomic_store_n(&box->standard, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&box->rt_tail, box->rt_head, __ATOMIC_RELEASE);
-    let_more_come(box);
+    box->held_back = false;
 }
 
 sigmask signal_effective_mask(const struct thread *t)
@@ -320,6 +320,7 @@ void signal_leave(struct thread *t)
 {
     t->waiting_for = 0;
     t->blocked = ~0UL;
+    t->box.held_back = false; /* stays so: other threads get them */
     empty_box(t);
     wake_others(t);
 }

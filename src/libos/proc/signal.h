@@ -85,7 +85,7 @@ int signal_take(struct thread *t, sigmask want, siginfo_t *info);
 /* Drops pending instances of a signal that is ignored from now on (under process.lock and
  * sig_lock). */
 void signal_discard_ignored(struct process *p, int sig);
-/* In a new process: what came for the parent is not for it. */
+/* In a new process, all host signals still blocked: what came for the parent is not for it. */
 void signal_forget_host(struct thread *t);
 /* What is not delivered now: the blocked set, and in a vfork child everything but faults. */
 sigmask signal_effective_mask(const struct thread *t);

@@ -23,8 +23,7 @@ struct frame {
 #define FLAGS_USER  0x240dd5UL  /* CF PF AF ZF SF TF DF OF RF? AC ID */
 #define UC_OURS     (1 | 2 | 4) /* FP_XSTATE, SIGCONTEXT_SS, STRICT_RESTORE_SS */
 #define MXCSR_BITS  0xffffu     /* others fault when restored */
-#define USER_TOP    (1UL << 47) /* addresses from here on are not the application's, or none at all \
-                                 */
+#define USER_TOP    (1UL << 47) /* no address of the application from here on */
 #define SW_RESERVED 464         /* struct _fpx_sw_bytes in the FXSAVE area */
 
 static bool on_altstack(const struct thread *t, uint64_t sp)

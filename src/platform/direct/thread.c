@@ -146,6 +146,8 @@ long platform_fork(uint64_t flags, int *pidfd)
         t->host_tid = (int)host_syscall(__NR_gettid, 0, 0, 0, 0, 0, 0);
         list_for_each (it, &spare)
             list_entry(it, struct thread, siblings)->alive = 0;
+        signal_forget_host(t);
+        old &= ~HELD_BACK;
     }
     host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
     return pid;
