@@ -44,7 +44,10 @@ static struct list *waiters_of(struct bucket *b)
 
 void futex_forget_all(void)
 {
-    memset(buckets, 0, sizeof(buckets));
+    /* Only what has to change is written: the rest stays shared with the parent. */
+    for (struct bucket *b = buckets; b < buckets + BUCKETS; b++)
+        if (b->lock.word || (b->waiters.next && b->waiters.next != &b->waiters))
+            *b = (struct bucket){0};
 }
 
 static void lock_two(struct bucket *a, struct bucket *b)
@@ -66,17 +69,35 @@ static void unlock_two(struct bucket *a, struct bucket *b)
         unlock(&b->lock);
 }
 
+/*
+ * Threads to be unparked once the bucket is unlocked: one that is woken before would at once run
+ * into the lock. Their structures stay mapped, even when they end meanwhile (platform.h).
+ */
+struct wakeup {
+    struct thread *thread[16];
+    size_t count;
+};
+
+static void unpark_all(const struct wakeup *up)
+{
+    for (size_t i = 0; i < up->count; i++)
+        unpark(up->thread[i]);
+}
+
 /* Takes the waiter off its queue; its thread may run on as soon as `bucket` is NULL. */
-static void wake(struct waiter *w)
+static void wake(struct waiter *w, struct wakeup *up)
 {
     struct thread *t = w->thread;
     list_del(&w->link);
     __atomic_store_n(&w->bucket, NULL, __ATOMIC_RELEASE);
-    unpark(t);
+    if (up->count < ARRAY_SIZE(up->thread))
+        up->thread[up->count++] = t;
+    else
+        unpark(t);
 }
 
 /* Under the bucket's lock. */
-static int wake_some(struct bucket *b, uintptr_t key, int n, uint32_t bitset)
+static int wake_some(struct bucket *b, uintptr_t key, int n, uint32_t bitset, struct wakeup *up)
 {
     int woken = 0;
     list_for_each_safe (it, waiters_of(b)) {
@@ -84,7 +105,7 @@ static int wake_some(struct bucket *b, uintptr_t key, int n, uint32_t bitset)
         if (woken >= n)
             break;
         if (w->key == key && w->bitset & bitset) {
-            wake(w);
+            wake(w, up);
             woken++;
         }
     }
@@ -150,9 +171,12 @@ static long futex_wake(uint32_t *uaddr, int n, uint32_t bitset)
     if (!user_range_ok(uaddr, 4))
         return -EFAULT;
     struct bucket *b = bucket_of((uintptr_t)uaddr);
+    struct wakeup up;
+    up.count = 0;
     lock(&b->lock);
-    int woken = wake_some(b, (uintptr_t)uaddr, MAX(n, 1), bitset);
+    int woken = wake_some(b, (uintptr_t)uaddr, MAX(n, 1), bitset, &up);
     unlock(&b->lock);
+    unpark_all(&up);
     return woken;
 }
 
@@ -196,12 +220,14 @@ static long futex_requeue(uint32_t *from, int nwake, int nmove, uint32_t *to, co
         return -EFAULT;
     struct bucket *a = bucket_of((uintptr_t)from), *b = bucket_of((uintptr_t)to);
     uint32_t now = 0;
+    struct wakeup up;
+    up.count = 0;
     lock_two(a, b);
     long r = cmp ? user_load32(&now, from) : 0;
     if (!r && cmp && now != *cmp)
         r = -EAGAIN;
     if (!r) {
-        int woken = nwake ? wake_some(a, (uintptr_t)from, nwake, FUTEX_BITSET_MATCH_ANY) : 0;
+        int woken = nwake ? wake_some(a, (uintptr_t)from, nwake, FUTEX_BITSET_MATCH_ANY, &up) : 0;
         int moved = 0;
         list_for_each_safe (it, waiters_of(a)) {
             struct waiter *w = list_entry(it, struct waiter, link);
@@ -221,6 +247,7 @@ static long futex_requeue(uint32_t *from, int nwake, int nmove, uint32_t *to, co
         r = woken + moved;
     }
     unlock_two(a, b);
+    unpark_all(&up);
     return r;
 }
 
@@ -274,6 +301,8 @@ static long futex_wake_op(uint32_t *one, int n1, int n2, uint32_t *two, uint32_t
     if ((uintptr_t)two & 3)
         return -EINVAL;
     struct bucket *a = bucket_of((uintptr_t)one), *b = bucket_of((uintptr_t)two);
+    struct wakeup up;
+    up.count = 0;
     lock_two(a, b);
     uint32_t old = 0, seen;
     long r = user_range_ok(one, 4) ? user_load32(&old, two) : -EFAULT;
@@ -283,11 +312,12 @@ static long futex_wake_op(uint32_t *one, int n1, int n2, uint32_t *two, uint32_t
             r = user_cmpxchg32(two, &old, apply_op(op, seen, (uint32_t)oparg));
     } while (!r && seen != old);
     if (!r) {
-        r = wake_some(a, (uintptr_t)one, MAX(n1, 1), FUTEX_BITSET_MATCH_ANY);
+        r = wake_some(a, (uintptr_t)one, MAX(n1, 1), FUTEX_BITSET_MATCH_ANY, &up);
         if (compare(cmp, (int32_t)old, cmparg))
-            r += wake_some(b, (uintptr_t)two, MAX(n2, 1), FUTEX_BITSET_MATCH_ANY);
+            r += wake_some(b, (uintptr_t)two, MAX(n2, 1), FUTEX_BITSET_MATCH_ANY, &up);
     }
     unlock_two(a, b);
+    unpark_all(&up);
     return r;
 }
 
