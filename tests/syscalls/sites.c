@@ -3,50 +3,62 @@
 #include "check.h"
 
 /* 39 is getpid, 110 getppid. */
-__asm__(".text\n"
-        "s_plain: mov $39, %eax; syscall; ret\n"
-        "s_short: xor %eax, %eax; mov $39, %al; syscall; ret\n"
-        "s_rex: mov $39, %rax; syscall; ret\n"
-        "s_push: push $39; pop %rax; syscall; ret\n"
-        "s_lea: xor %eax, %eax; lea 39(%rax), %eax; syscall; ret\n"
-        "s_memory: mov s_number(%rip), %eax; syscall; ret\n"
-        "s_register: mov %edi, %eax; syscall; ret\n"
-        "s_bare: syscall; ret\n" /* the number comes with the jump */
-        "s_to_bare: mov $39, %eax; jmp s_bare\n"
-        "s_gap: mov $39, %eax; nop; syscall; ret\n"
-        "s_prefix: mov $39, %eax; .byte 0x48, 0x0f, 0x05; ret\n"
-        /* Entered by the pair, or in its middle. */
-        "s_pair: mov $39, %eax\n"
-        "s_middle: syscall; ret\n"
-        "s_to_middle: mov $110, %eax; jmp s_middle\n"
-        /* Loops back to the instruction itself with another number. */
-        "s_loop: push %rbx; xor %ebx, %ebx; mov $3, %r10d; mov $39, %eax\n"
-        "1: syscall; add %rax, %rbx; mov $110, %eax; dec %r10d; jnz 1b\n"
-        "mov %rbx, %rax; pop %rbx; ret\n"
-        /* The instruction after it is a jump target. */
-        "s_after: mov %rdi, %rax; test %edi, %edi; jnz 2f; mov $39, %eax; syscall\n"
-        "2: cmp $-4095, %rax; jae 3f; ret\n"
-        "3: mov $-1, %rax; ret\n"
-        /* Two in a row, with and without room between. */
-        "s_two: push %rbx; mov $39, %eax; syscall; mov %rax, %rbx; mov $110, %eax; syscall\n"
-        "add %rbx, %rax; pop %rbx; ret\n"
-        "s_twice: mov $39, %eax; syscall; mov $39, %eax; syscall; ret\n"
-        /* Followed by an instruction relative to its own place. */
-        "s_relative: mov $39, %eax; syscall; lea s_number(%rip), %rdx; mov (%rdx), %ecx\n"
-        "sub $39, %rcx; add %rcx, %rax; ret\n"
-        "s_call: mov $39, %eax; syscall; call s_identity; ret\n"
-        "s_jump: mov $39, %eax; syscall; jmp s_identity\n"
-        "s_identity: ret\n"
-        /* Directly before unmapped-looking bytes. */
-        "s_traps: mov $39, %eax; syscall; jmp 4f; ud2; ud2\n"
-        "4: ret\n"
-        ".data\n"
-        "s_number: .long 39, 0\n"
-        ".text\n");
+__asm__(
+    ".text\n"
+    "s_plain: mov $39, %eax; syscall; ret\n"
+    "s_short: xor %eax, %eax; mov $39, %al; syscall; ret\n"
+    "s_rex: mov $39, %rax; syscall; ret\n"
+    "s_push: push $39; pop %rax; syscall; ret\n"
+    "s_lea: xor %eax, %eax; lea 39(%rax), %eax; syscall; ret\n"
+    "s_memory: mov s_number(%rip), %eax; syscall; ret\n"
+    "s_register: mov %edi, %eax; syscall; ret\n"
+    "s_bare: syscall; ret\n" /* the number comes with the jump */
+    "s_to_bare: mov $39, %eax; jmp s_bare\n"
+    "s_gap: mov $39, %eax; nop; syscall; ret\n"
+    "s_prefix: mov $39, %eax; .byte 0x48, 0x0f, 0x05; ret\n"
+    /* Entered by the pair, or in its middle. */
+    "s_pair: mov $39, %eax\n"
+    "s_middle: syscall; ret\n"
+    "s_to_middle: mov $110, %eax; jmp s_middle\n"
+    /* Loops back to the instruction itself with another number. */
+    "s_loop: push %rbx; xor %ebx, %ebx; mov $3, %r10d; mov $39, %eax\n"
+    "1: syscall; add %rax, %rbx; mov $110, %eax; dec %r10d; jnz 1b\n"
+    "mov %rbx, %rax; pop %rbx; ret\n"
+    /* The instruction after it is a jump target. */
+    "s_after: mov %rdi, %rax; test %edi, %edi; jnz 2f; mov $39, %eax; syscall\n"
+    "2: cmp $-4095, %rax; jae 3f; ret\n"
+    "3: mov $-1, %rax; ret\n"
+    /* Two in a row, with and without room between. */
+    "s_two: push %rbx; mov $39, %eax; syscall; mov %rax, %rbx; mov $110, %eax; syscall\n"
+    "add %rbx, %rax; pop %rbx; ret\n"
+    "s_twice: mov $39, %eax; syscall; mov $39, %eax; syscall; ret\n"
+    /* Followed by an instruction relative to its own place. */
+    "s_relative: mov $39, %eax; syscall; lea s_number(%rip), %rdx; mov (%rdx), %ecx\n"
+    "sub $39, %rcx; add %rcx, %rax; ret\n"
+    "s_call: mov $39, %eax; syscall; call s_identity; ret\n"
+    "s_jump: mov $39, %eax; syscall; jmp s_identity\n"
+    "s_identity: ret\n"
+    /* The number is loaded further up, with all sorts of code up to the instruction. */
+    "s_ahead: mov $39, %eax; lea 0x12345(%rbx), %rsi; syscall; ret\n"
+    "s_place: mov $39, %eax; lea s_number(%rip), %rsi; syscall; sub $39, %rax\n"
+    "movslq (%rsi), %rdi; add %rdi, %rax; ret\n"
+    "s_stack: movq $39, -16(%rsp); sub $24, %rsp; mov $7, %edi; mov 8(%rsp), %eax; syscall\n"
+    "add $24, %rsp; ret\n"
+    "s_many: mov $38, %edx; xchg %ax, %ax; xor %edi, %edi; mov %edx, %eax; inc %eax; syscall; ret\n"
+    /* Entered behind the instruction that a jump may replace. */
+    "s_behind: mov %rdi, %rax; test %edi, %edi; jnz 5f; mov $39, %eax\n"
+    "5: xor %esi, %esi; xor %edx, %edx; syscall; ret\n"
+    /* Directly before unmapped-looking bytes. */
+    "s_traps: mov $39, %eax; syscall; jmp 4f; ud2; ud2\n"
+    "4: ret\n"
+    ".data\n"
+    "s_number: .long 39, 0\n"
+    ".text\n");
 
 typedef long fn(long);
 extern fn s_plain, s_short, s_rex, s_push, s_lea, s_memory, s_register, s_to_bare, s_gap, s_prefix,
-    s_pair, s_to_middle, s_loop, s_after, s_two, s_twice, s_relative, s_call, s_jump, s_traps;
+    s_pair, s_to_middle, s_loop, s_after, s_two, s_twice, s_relative, s_call, s_jump, s_traps,
+    s_ahead, s_place, s_stack, s_many, s_behind;
 
 static long pid, ppid;
 
@@ -72,6 +84,14 @@ static void shapes(void)
     expect("from a register, no such number", s_register, 100000, -ENOSYS);
     expect("upper half of the number", s_register, 39L + (1L << 32), pid);
     expect("jumped to", s_to_bare, 0, pid);
+    expect("code between", s_ahead, 0, pid);
+    expect("code between that knows its place", s_place, 0, pid);
+    expect("code between that reads the stack", s_stack, 0, pid);
+    expect("much code between", s_many, 0, pid);
+    for (int i = 0; i < 3; i++) {
+        expect("code between, as a whole", s_behind, 0, pid);
+        expect("code between, entered there", s_behind, 110, ppid);
+    }
     expect("gap", s_gap, 0, pid);
     expect("prefix", s_prefix, 0, pid);
     for (int i = 0; i < 3; i++) {

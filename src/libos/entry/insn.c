@@ -252,6 +252,85 @@ size_t insn_length(const uint8_t *p, size_t avail)
     return at <= avail && at <= 15 ? at : 0;
 }
 
+/* Opcodes that read and write registers only when their ModRM byte says so. Of group 3 (f6, f7) the
+ * divisions are excluded by their ModRM byte. */
+static bool computes(uint8_t op)
+{
+    if (op < 0x40)
+        return (op & 7) < 6;
+    switch (op) {
+    case 0x63:
+    case 0x69:
+    case 0x6b:
+    case 0x80:
+    case 0x81:
+    case 0x83:
+    case 0x84:
+    case 0x85:
+    case 0x88:
+    case 0x89:
+    case 0x8a:
+    case 0x8b:
+    case 0xc0:
+    case 0xc1:
+    case 0xc6:
+    case 0xc7:
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
+    case 0xf6:
+    case 0xf7:
+        return true;
+    }
+    return false;
+}
+
+static bool computes_0f(uint8_t op)
+{
+    return (op >= 0x40 && op <= 0x4f) || (op >= 0x90 && op <= 0x9f) || op == 0xaf || op == 0xb6 ||
+           op == 0xb7 || op == 0xbe || op == 0xbf;
+}
+
+size_t insn_movable(const uint8_t *p, size_t avail, size_t *disp)
+{
+    size_t n = insn_length(p, avail), at = 0;
+    *disp = 0;
+    if (n && p[at] == 0x66)
+        at++;
+    if (at < n && (p[at] & 0xf0) == 0x40)
+        at++;
+    if (at + 1 > n)
+        return 0;
+    uint8_t op = p[at++];
+    bool two = op == 0x0f;
+    if (two)
+        op = at < n ? p[at++] : 0x0b;
+    if (!two && (op == 0x90 || op == 0x98 || op == 0x99 || (op >= 0xb0 && op <= 0xbf)))
+        return n;
+    if (at >= n)
+        return 0;
+    uint8_t mod = p[at] >> 6, rm = p[at] & 7;
+    if (two && op == 0x1f)
+        return n;
+    if (!two && op == 0x8d) {
+        if (mod == 0 && rm == 5)
+            *disp = at + 1;
+        return n;
+    }
+    if (!two && op < 0x40 && (op & 6) == 4) /* with an immediate, no ModRM byte */
+        return n;
+    if (!two && (op == 0xa8 || op == 0xa9))
+        return n;
+    if (!(two ? computes_0f(op) : computes(op)))
+        return 0;
+    uint8_t reg = p[at] >> 3 & 7;
+    if (!two && (((op & 0xfe) == 0xf6 && reg >= 6) || ((op & 0xfe) == 0xc6 && reg)))
+        return 0; /* divisions; xabort, xbegin */
+    bool stack_load = !two && op == 0x8b && mod < 3 && rm == 4 && at + 1 < n && p[at + 1] == 0x24;
+    return mod == 3 || stack_load ? n : 0;
+}
+
 static bool ends_flow(const uint8_t *p)
 {
     if (p[0] == 0xf3 && p[1] == 0xc3)
@@ -297,7 +376,6 @@ uintptr_t insn_find_hole(uintptr_t from, uintptr_t end, size_t need)
 
 #define LOOK_BACK 72
 #define NEAREST   16 /* further up than the longest instruction */
-#define MOST_MEET 10 /* of eleven streams that reach the end */
 
 /* Walks from `from`: does the stream meet `end`, and did it meet `at` on the way? */
 static bool stream_meets(uintptr_t from, uintptr_t at, uintptr_t end, bool *meets_at)
@@ -313,7 +391,7 @@ static bool stream_meets(uintptr_t from, uintptr_t at, uintptr_t end, bool *meet
     return from == end;
 }
 
-bool insn_begins(uintptr_t start, uintptr_t at, uintptr_t end)
+unsigned insn_begins(uintptr_t start, uintptr_t at, uintptr_t end)
 {
     unsigned streams = 0, met = 0;
     uintptr_t low = end - start > LOOK_BACK ? end - LOOK_BACK : start;
@@ -324,5 +402,5 @@ bool insn_begins(uintptr_t start, uintptr_t at, uintptr_t end)
             met += meets;
         }
     }
-    return streams >= 4 && met * 11 >= streams * MOST_MEET;
+    return streams >= 4 ? met * 100 / streams : 0;
 }

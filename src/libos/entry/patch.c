@@ -3,11 +3,13 @@
  * From trap to jump. A site is the two bytes 0f 05 (`syscall`) at S. Two rewritings, tried in
  * order:
  *
- *   A  `mov $nr, %eax` (b8 imm32) directly before S becomes `jmp rel32` to a stub that does the
- * mov. 0f 05 stays: whoever jumps to it, or stands between the two, still traps. B  0f 05 itself
- * becomes `jmp rel8` to five bytes of padding nearby that no execution reaches, where a `jmp rel32`
- * to the stub is placed. Padding is what follows an unconditional jump or a return, found by
- * decoding forward from S (insn.c).
+ *   A  The nearest instruction before S of five bytes or more (mostly `mov $nr, %eax`) becomes
+ * `jmp rel32` to a stub with copies of it and of what follows it up to S. The rest stays in place,
+ * 0f 05 too: whoever jumps there, or stands there, still traps. Only instructions that compute with
+ * registers are copied (insn_movable), so that none faults in the stub. B  0f 05 itself becomes
+ * `jmp rel8` to five bytes of padding nearby that no execution reaches, where a `jmp rel32` to the
+ * stub is placed. Padding is what follows an unconditional jump or a return, found by decoding
+ * forward from S (insn.c).
  *
  * Else the site goes on trapping. A stub loads the return address into %rcx, as `syscall` does,
  * and jumps to the library OS. It never uses the stack: there is a red zone below it.
@@ -44,6 +46,20 @@ static uint32_t chunk_count;       /* atomic: read by the trap handler */
 static uintptr_t site_in_progress; /* atomic */
 static bool registered;            /* membarrier */
 
+/*
+ * A site is rewritten when it traps for the second time: many are met once only, above all in
+ * forked children, which would pay for a private page of code each. Sites that were met, by hash;
+ * atomic. One whose slot is another's is rewritten at once.
+ */
+#define MET_SLOTS 1024u
+static uint32_t met[MET_SLOTS];
+
+static bool met_before(uintptr_t site)
+{
+    uint32_t hash = (uint32_t)(site * 0x9e3779b97f4a7c15UL >> 32) | 1;
+    return __atomic_exchange_n(&met[hash / 2 % MET_SLOTS], hash, __ATOMIC_RELAXED) != 0;
+}
+
 /* Has the rewriting of the code at `p` been completed? */
 static bool is_our_jump(const uint8_t *p)
 {
@@ -71,6 +87,9 @@ void patch_forget(void)
 {
     lock(&patch_lock);
     __atomic_store_n(&chunk_count, 0, __ATOMIC_RELEASE);
+    for (size_t i = 0; i < MET_SLOTS; i++)
+        if (met[i])
+            met[i] = 0;
     unlock(&patch_lock);
 }
 
@@ -112,21 +131,61 @@ static uint8_t *put32(uint8_t *p, int64_t v)
     return p + 4;
 }
 
-/* [mov $nr, %eax;] lea ret(%rip), %rcx; jmp *entry(%rip) */
-static void write_stub(uintptr_t stub, uintptr_t entry, bool with_mov, uint32_t nr, uintptr_t ret)
+/* The code before a site that its stub repeats. */
+struct prelude {
+    uintptr_t at;
+    size_t first; /* length of the first instruction, which the jump replaces; 0: no prelude */
+};
+
+/* Instructions from `at` on that are exactly what lies before `site`, all movable? Length of the
+ * first, or 0. */
+static size_t movable_until(uintptr_t at, uintptr_t site)
+{
+    size_t first = 0, disp;
+    while (at < site) {
+        size_t n = insn_movable((const uint8_t *)at, site - at, &disp);
+        if (!n)
+            return 0;
+        first = first ? first : n;
+        at += n;
+    }
+    return first;
+}
+
+/* Copies the instructions of [at, site) to `p`. False: a displacement does not reach. */
+static bool copy_code(uint8_t **p, uintptr_t at, uintptr_t site)
+{
+    while (at < site) {
+        size_t disp, n = insn_movable((const uint8_t *)at, site - at, &disp);
+        memcpy(*p, (const void *)at, n);
+        if (disp) {
+            int32_t d;
+            memcpy(&d, (const uint8_t *)at + disp, 4);
+            uintptr_t target = at + n + (uintptr_t)(intptr_t)d;
+            if (!reaches((uintptr_t)*p + n, target))
+                return false;
+            put32(*p + disp, (int64_t)(target - ((uintptr_t)*p + n)));
+        }
+        *p += n;
+        at += n;
+    }
+    return true;
+}
+
+/* [prelude;] lea ret(%rip), %rcx; jmp *entry(%rip) */
+static bool write_stub(uintptr_t stub, uintptr_t entry, const struct prelude *pre, uintptr_t site)
 {
     uint8_t *p = (uint8_t *)stub;
-    if (with_mov) {
-        *p++ = 0xb8;
-        p = put32(p, nr);
-    }
+    if (pre->first && !copy_code(&p, pre->at, site))
+        return false;
     *p++ = 0x48;
     *p++ = 0x8d;
     *p++ = 0x0d;
-    p = put32(p, (int64_t)(ret - ((uintptr_t)p + 4)));
+    p = put32(p, (int64_t)(site + 2 - ((uintptr_t)p + 4)));
     *p++ = 0xff;
     *p++ = 0x25;
     put32(p, (int64_t)(entry - ((uintptr_t)p + 4)));
+    return true;
 }
 
 static void serialise_threads(void)
@@ -166,14 +225,16 @@ static void write_code(uintptr_t at, const uint8_t *code, size_t n, bool alone)
 
 struct change {
     uintptr_t at;
-    uint8_t code[5];
+    uint8_t code[16];
     size_t n;
 };
 
-static void jump32(struct change *c, uintptr_t at, uintptr_t to)
+/* A jump of `n` bytes, five and nops. */
+static void jump32(struct change *c, uintptr_t at, uintptr_t to, size_t n)
 {
     c->at = at;
-    c->n = 5;
+    c->n = n;
+    memset(c->code + 5, 0x90, n - 5);
     c->code[0] = 0xe9;
     put32(c->code + 1, (int64_t)(to - (at + 5)));
 }
@@ -208,37 +269,51 @@ static void apply(const struct change *c, size_t count, int prot, bool alone)
     host_mprotect(low, high - low, prot);
 }
 
-/* Rewriting A; `code` is the text before the site. False: not this shape. */
-static bool shape_a(uintptr_t site, uintptr_t map_start, uint32_t nr)
+#define PRELUDE_MOST 15 /* bytes; stubs hold no more, and insn_begins() sees no further */
+
+/* Is it `mov $imm32, %reg` of a register that holds just this? */
+static bool just_loaded(const uint8_t *p, const struct regs *r)
 {
-    if (site - map_start < 6)
-        return false;
-    const uint8_t *mov = (const uint8_t *)site - 5;
+    const uint64_t value[8] = {r->rax, r->rcx, r->rdx, r->rbx, 0, r->rbp, r->rsi, r->rdi};
     uint32_t imm;
-    memcpy(&imm, mov + 1, 4);
-    /* A prefix before b8 would make it another instruction. */
-    return mov[0] == 0xb8 && imm == nr && (mov[-1] & 0xf0) != 0x40 && mov[-1] != 0x66 &&
-           insn_begins(map_start, site - 5, site);
+    memcpy(&imm, p + 1, 4);
+    return (p[0] & 0xf8) == 0xb8 && imm && value[p[0] & 7] == imm;
+}
+
+/* Rewriting A. pre->first = 0: not this shape. */
+static void find_prelude(uintptr_t site, uintptr_t start, const struct regs *r, struct prelude *pre)
+{
+    for (size_t n = 5; n <= PRELUDE_MOST && n < site - start; n++) {
+        const uint8_t *p = (const uint8_t *)site - n;
+        size_t first = movable_until(site - n, site);
+        /* A prefix before it would make it another instruction. */
+        if (first >= 5 && (p[-1] & 0xf0) != 0x40 && p[-1] != 0x66 &&
+            insn_begins(start, site - n, site) >= (just_loaded(p, r) ? 67 : 90)) {
+            *pre = (struct prelude){site - n, first};
+            return;
+        }
+    }
+    pre->first = 0;
 }
 
 /* Under patch_lock; the site still reads 0f 05. */
-static void rewrite(uintptr_t site, uint32_t nr, uintptr_t start, uintptr_t end, int prot)
+static void rewrite(uintptr_t site, const struct regs *r, uintptr_t start, uintptr_t end, int prot)
 {
     struct change c[2];
+    struct prelude pre;
     bool alone = current_process()->nthreads == 1;
-    bool a = shape_a(site, start, nr);
-    uintptr_t hole = a ? 0 : insn_find_hole(site + 2, MIN(end, site + 2 + 127), 5);
-    if (!a && !hole)
+    find_prelude(site, start, r, &pre);
+    uintptr_t hole = pre.first ? 0 : insn_find_hole(site + 2, MIN(end, site + 2 + 127), 5);
+    if (!pre.first && !hole)
         return;
     uintptr_t entry, stub = take_slot(site, &entry);
-    if (!stub)
+    if (!stub || !write_stub(stub, entry, &pre, site))
         return;
-    write_stub(stub, entry, a, nr, site + 2);
-    if (a) {
-        jump32(&c[0], site - 5, stub);
+    if (pre.first) {
+        jump32(&c[0], pre.at, stub, pre.first);
         apply(c, 1, prot, alone);
     } else {
-        jump32(&c[0], hole, stub);
+        jump32(&c[0], hole, stub, 5);
         c[1] = (struct change){.at = site, .code = {0xeb, (uint8_t)(hole - (site + 2))}, .n = 2};
         apply(c, 2, prot, alone);
     }
@@ -248,7 +323,7 @@ void patch_site(const struct regs *r)
 {
     uintptr_t site = r->rip - 2, start, end;
     int prot;
-    if (!patchable(&current_process()->mm, site, &start, &end, &prot))
+    if (!met_before(site) || !patchable(&current_process()->mm, site, &start, &end, &prot))
         return;
     lock(&patch_lock);
     const uint8_t *code = (const uint8_t *)site;
@@ -256,6 +331,6 @@ void patch_site(const struct regs *r)
     bool fresh =
         code[0] == 0x0f && code[1] == 0x05 && !(site - start >= 5 && is_our_jump(code - 5));
     if (fresh)
-        rewrite(site, (uint32_t)r->rax, start, end, prot);
+        rewrite(site, r, start, end, prot);
     unlock(&patch_lock);
 }
