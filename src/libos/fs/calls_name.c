@@ -467,6 +467,7 @@ static long set_root(const char *abs)
     lock(&fs->lock);
     char *old = fs->root;
     fs->root = n;
+    __atomic_store_n(&fs->has_root, true, __ATOMIC_RELAXED);
     unlock(&fs->lock);
     heap_free(old);
     return 0;

@@ -13,7 +13,7 @@
 
 SYSCALL3(read, int, fd, void *, buf, size_t, n)
 {
-    struct file *f = fd_get_io(fd);
+    struct file *f = fd_get_transfer(fd);
     if (!f)
         return -EBADF;
     ssize r = file_read(f, buf, n, -1);
@@ -23,7 +23,7 @@ SYSCALL3(read, int, fd, void *, buf, size_t, n)
 
 SYSCALL3(write, int, fd, const void *, buf, size_t, n)
 {
-    struct file *f = fd_get_io(fd);
+    struct file *f = fd_get_transfer(fd);
     if (!f)
         return -EBADF;
     ssize r = file_write(f, buf, n, -1);
@@ -37,7 +37,7 @@ static struct file *positioned(int fd, int64_t off, long *err)
     *err = off < 0 ? -EINVAL : -EBADF;
     if (off < 0)
         return NULL;
-    struct file *f = fd_get_io(fd);
+    struct file *f = fd_get_transfer(fd);
     if (f && !f->seekable && f->ops->read) {
         *err = -ESPIPE;
         file_put(f);

@@ -23,7 +23,7 @@ static int stat_fd(int fd, kstat *st)
         int err = path_resolve_kernel(AT_FDCWD, ".", true, &p);
         return err ? err : vfs_stat(&p, true, st);
     }
-    struct file *f = fd_get(fd);
+    struct file *f = fd_get_unseen(fd);
     if (!f)
         return -EBADF;
     int err = file_stat(f, st);

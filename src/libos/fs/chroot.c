@@ -4,6 +4,7 @@
 #include "libos/fs/dir.h"
 #include "libos/fs/policy.h"
 #include "libos/fs/vfs.h"
+#include "libos/log.h"
 #include "libos/thread.h"
 #include <asm/unistd.h>
 #include <linux/fs.h>
@@ -23,26 +24,42 @@ static int64_t regular_size(struct file *f)
 static const struct file_ops regular_ops = {.name = "file", .size = regular_size};
 static const struct file_ops stream_ops = {.name = "dev"};
 
+void file_look(struct file *f, const struct stat *known)
+{
+    struct stat st = {.st_mode = S_REG};
+    if (!known)
+        host_fstat(f->host_fd, &st);
+    uint32_t type = (known ? known : &st)->st_mode & S_TYPE;
+    /* Several threads may come here; the kind says that the rest is in place. */
+    if (type == S_DIR) {
+        f->ops = &host_dir_ops;
+        f->host_offset = false;
+    } else if (type != S_REG) {
+        f->ops = &stream_ops;
+    }
+    enum file_kind kind = type == S_DIR ? FILE_DIR : type == S_REG ? FILE_REGULAR : FILE_STREAM;
+    __atomic_store_n(&f->kind, kind, __ATOMIC_RELEASE);
+}
+
+int file_from_host_unseen(int fd, uint32_t flags, struct file **out)
+{
+    *out = file_new(&regular_ops, FILE_UNSEEN, fd, flags);
+    if (!*out)
+        return -ENOMEM;
+    (*out)->host_offset = true;
+    (*out)->seekable = true;
+    return 0;
+}
+
 int file_from_host(int fd, uint32_t flags, struct file **out)
 {
     struct stat st;
     int err = host_fstat(fd, &st);
-    if (err)
-        return err;
-    uint32_t type = st.st_mode & S_TYPE;
-    bool dir = type == S_DIR, regular = type == S_REG;
-    *out = file_new(dir       ? &host_dir_ops
-                    : regular ? &regular_ops
-                              : &stream_ops,
-                    dir       ? FILE_DIR
-                    : regular ? FILE_REGULAR
-                              : FILE_STREAM,
-                    fd, flags);
-    if (!*out)
-        return -ENOMEM;
-    (*out)->host_offset = !dir;
-    (*out)->seekable = true;
-    return 0;
+    if (!err)
+        err = file_from_host_unseen(fd, flags, out);
+    if (!err)
+        file_look(*out, &st);
+    return err;
 }
 
 /* Opening a FIFO waits and can be interrupted; opening anything else is done in any case. */
@@ -65,7 +82,7 @@ static int open_host(const char *host, uint32_t flags, uint32_t mode, struct fil
     int fd = open_waiting(host, flags, mode);
     if (fd < 0)
         return fd;
-    int err = file_from_host(fd, flags, out);
+    int err = file_from_host_unseen(fd, flags, out);
     if (err)
         host_close(fd);
     return err;
@@ -123,8 +140,11 @@ static int chroot_open(struct mount *m, const char *rel, uint32_t flags, uint32_
         return open_trusted(host, entry, flags, out);
     case CLASS_UNKNOWN_OK:
         err = open_host(host, flags, mode, out);
-        if (!err && (*out)->kind == FILE_REGULAR)
-            policy_log_unknown(host);
+        if (!err && log_level_now >= LOG_WARNING) {
+            file_look(*out, NULL);
+            if ((*out)->kind == FILE_REGULAR)
+                policy_log_unknown(host);
+        }
         return err;
     case CLASS_DENIED:
         return open_denied(host, flags, out);

@@ -97,7 +97,7 @@ static bool get_unless_free(struct file *f)
     return false;
 }
 
-struct file *fd_get(int fd)
+struct file *fd_get_unseen(int fd)
 {
     struct process *p = current_process();
     struct fdtable *t = &p->fds;
@@ -120,14 +120,31 @@ struct file *fd_get(int fd)
     }
 }
 
-struct file *fd_get_io(int fd)
+struct file *fd_get(int fd)
 {
-    struct file *f = fd_get(fd);
+    struct file *f = fd_get_unseen(fd);
+    if (f && unlikely(f->kind == FILE_UNSEEN))
+        file_look(f, NULL);
+    return f;
+}
+
+static struct file *unless_path_only(struct file *f)
+{
     if (f && unlikely(f->flags & O_PATH)) {
         file_put(f);
         return NULL;
     }
     return f;
+}
+
+struct file *fd_get_io(int fd)
+{
+    return unless_path_only(fd_get(fd));
+}
+
+struct file *fd_get_transfer(int fd)
+{
+    return unless_path_only(fd_get_unseen(fd));
 }
 
 int fd_close(int fd)

@@ -12,10 +12,14 @@ uint32_t files_to_flush;
  * just being given back. Lock: leaf.
  */
 static struct lock pool_lock;
-static struct file *pool; /* linked through `priv` */
+static struct file *pool;  /* linked through `priv` */
+static struct file *spare; /* one outside the pool, exchanged atomically */
 
 static struct file *take_from_pool(void)
 {
+    struct file *one = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQUIRE);
+    if (one)
+        return one;
     lock(&pool_lock);
     struct file *f = pool;
     if (f)
@@ -26,6 +30,9 @@ static struct file *take_from_pool(void)
 
 static void give_to_pool(struct file *f)
 {
+    f = __atomic_exchange_n(&spare, f, __ATOMIC_ACQ_REL);
+    if (!f)
+        return;
     lock(&pool_lock);
     f->priv = pool;
     pool = f;
@@ -37,7 +44,7 @@ struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_
     struct file *f = take_from_pool();
     if (!f)
         return NULL;
-    memset((char *)f + sizeof(f->refs), 0, sizeof(*f) - sizeof(f->refs));
+    memset((char *)f + sizeof(f->refs), 0, offsetof(struct file, short_path) - sizeof(f->refs));
     f->ops = ops;
     f->kind = kind;
     f->host_fd = host_fd;
@@ -45,6 +52,16 @@ struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_
     f->pos_fd = -1;
     __atomic_store_n(&f->refs, 1, __ATOMIC_RELEASE);
     return f;
+}
+
+int file_set_path(struct file *f, const char *path)
+{
+    size_t n = strlen(path) + 1;
+    char *to = n <= sizeof(f->short_path) ? f->short_path : heap_alloc(n);
+    if (!to)
+        return -ENOMEM;
+    f->path = memcpy(to, path, n);
+    return 0;
 }
 
 /* True when it was the last one. Without a second thread there is nobody to race with, and a locked
@@ -66,7 +83,8 @@ void file_put(struct file *f)
         f->ops->release(f);
     if (f->host_fd >= 0)
         host_close(f->host_fd);
-    heap_free(f->path);
+    if (f->path != f->short_path)
+        heap_free(f->path);
     give_to_pool(f);
 }
 
@@ -262,5 +280,8 @@ int file_stat(struct file *f, kstat *st)
         st->st_nlink = 1;
         return 0;
     }
-    return host_fstat(f->host_fd, st);
+    int err = host_fstat(f->host_fd, st);
+    if (!err && f->kind == FILE_UNSEEN)
+        file_look(f, st);
+    return err;
 }

@@ -244,6 +244,10 @@ static int start_at(int dirfd, const char *in, struct path *p)
 {
     struct fs_state *fs = &current_process()->fs;
     int err = 0;
+    if (in[0] == '/' && !__atomic_load_n(&fs->has_root, __ATOMIC_RELAXED)) {
+        memcpy(p->abs, "/", 2);
+        return 0;
+    }
     if (in[0] == '/' || dirfd == AT_FDCWD) {
         lock(&fs->lock);
         const char *base = in[0] == '/' ? fs->root : fs->cwd;

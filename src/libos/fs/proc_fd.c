@@ -151,9 +151,11 @@ static int open_again(struct file *f, uint32_t flags, struct file **out)
         (*out)->kind = f->kind;
         (*out)->seekable = f->seekable;
     }
-    (*out)->path = heap_strdup(has_path(f) ? f->path : NO_PATH);
     (*out)->mount = f->mount;
-    return 0;
+    err = file_set_path(*out, has_path(f) ? f->path : NO_PATH);
+    if (err)
+        file_put(*out);
+    return err;
 }
 
 static int fd_open(const struct pseudo_ref *r, uint32_t flags, struct file **out)

@@ -276,8 +276,10 @@ static int open_unnamed(struct mount *m, struct tmp_inode *dir, uint32_t flags, 
     char path[PATH_LIMIT];
     fmt(path, sizeof(path), "%s/#%lu", m->path, i->ino);
     err = open_inode(m, i, flags, out);
-    if (!err)
-        (*out)->path = heap_strdup(path); /* without, it is called by its directory's */
+    if (!err && file_set_path(*out, path)) { /* without, it would be called by its directory's */
+        file_put(*out);
+        err = -ENOMEM;
+    }
     return err;
 }
 

@@ -290,13 +290,18 @@ static int verify_as_whole(struct content *c, int fd, struct verify_scratch *w)
     return err;
 }
 
+static struct identity identity_of(const struct stat *st)
+{
+    return (struct identity){st->st_dev,        st->st_ino,   (uint64_t)st->st_size, st->st_mtime,
+                             st->st_mtime_nsec, st->st_ctime, st->st_ctime_nsec};
+}
+
 static int identify(int fd, struct identity *id)
 {
     struct stat st;
     int err = host_fstat(fd, &st);
     if (!err)
-        *id = (struct identity){st.st_dev,        st.st_ino,   (uint64_t)st.st_size, st.st_mtime,
-                                st.st_mtime_nsec, st.st_ctime, st.st_ctime_nsec};
+        *id = identity_of(&st);
     return err;
 }
 
@@ -306,14 +311,19 @@ static bool is_young(const struct identity *id)
     return changed + YOUNG_NS > host_clock_ns(CLOCK_REALTIME);
 }
 
-/* Makes what is known be about the file behind `fd`. */
-static int settle(struct content *c, int fd, bool opening)
+/* Makes what is known be about the file behind `fd`. `st`: what fstat says of it at its opening,
+ * else NULL. */
+static int settle(struct content *c, int fd, const struct stat *st)
 {
     struct identity id;
-    int err = identify(fd, &id);
+    int err = 0;
+    if (st)
+        id = identity_of(st);
+    else
+        err = identify(fd, &id);
     if (err)
         return err;
-    if (c->generation && !(opening && c->young) && memcmp(&id, &c->id, sizeof(id)) == 0)
+    if (c->generation && !(st && c->young) && memcmp(&id, &c->id, sizeof(id)) == 0)
         return 0;
     __atomic_store_n(&c->all, false, __ATOMIC_RELEASE);
     __atomic_store_n(&c->generation, c->generation + 1, __ATOMIC_RELEASE);
@@ -355,10 +365,10 @@ static int verify_missing(struct content *c, int fd, int64_t off, int64_t n)
 }
 
 static int verify_locked(struct file *f, struct trusted_file *t, int64_t off, int64_t n,
-                         bool opening)
+                         const struct stat *st)
 {
     struct content *c = t->content;
-    int err = settle(c, f->host_fd, opening);
+    int err = settle(c, f->host_fd, st);
     if (err)
         return err;
     t->generation = c->generation;
@@ -373,11 +383,11 @@ static int verify_locked(struct file *f, struct trusted_file *t, int64_t off, in
     return err ? err : c->all;
 }
 
-static int verify_now(struct file *f, int64_t off, int64_t n, bool opening)
+static int verify_now(struct file *f, int64_t off, int64_t n, const struct stat *st)
 {
     struct trusted_file *t = f->priv;
     lock(&t->content->lock);
-    int r = verify_locked(f, t, off, n, opening);
+    int r = verify_locked(f, t, off, n, st);
     unlock(&t->content->lock);
     return r;
 }
@@ -395,7 +405,7 @@ static int trusted_verify(struct file *f, int64_t off, int64_t n)
         if (n <= 0 || range_done(c, off, n))
             return 0;
     }
-    return verify_now(f, off, n, false);
+    return verify_now(f, off, n, NULL);
 }
 
 static int64_t trusted_size(struct file *f)
@@ -413,7 +423,8 @@ static void trusted_release(struct file *f)
 static const struct file_ops trusted_ops = {
     .name = "file", .verify = trusted_verify, .size = trusted_size, .release = trusted_release};
 
-static int trusted_attach(struct file *f, const char *host, const struct mf_trusted *entry)
+static int trusted_attach(struct file *f, const char *host, const struct mf_trusted *entry,
+                          const struct stat *st)
 {
     if (f->kind == FILE_DIR)
         return 0;
@@ -431,17 +442,21 @@ static int trusted_attach(struct file *f, const char *host, const struct mf_trus
     f->priv = t;
     f->ops = &trusted_ops;
     /* With a tree, what is read is verified when it is read. */
-    int r = verify_now(f, 0, c->tree ? 0 : WHOLE, true);
+    int r = verify_now(f, 0, c->tree ? 0 : WHOLE, st);
     return MIN(r, 0);
 }
 
 int trusted_open(int host_fd, const char *host, const struct mf_trusted *entry, uint32_t flags,
                  struct file **out)
 {
-    int err = file_from_host(host_fd, flags, out);
+    struct stat st;
+    int err = host_fstat(host_fd, &st);
+    if (!err)
+        err = file_from_host_unseen(host_fd, flags, out);
     if (err)
         return err;
-    err = trusted_attach(*out, host, entry);
+    file_look(*out, &st);
+    err = trusted_attach(*out, host, entry, &st);
     if (err) {
         (*out)->host_fd = -1;
         file_put(*out);

@@ -40,10 +40,10 @@ static int open_once(const struct path *p, uint32_t flags, uint32_t mode, struct
     if (err)
         return err;
     if (!(*out)->path) {
-        (*out)->path = heap_strdup(p->abs);
-        if (!(*out)->path) {
+        err = file_set_path(*out, p->abs);
+        if (err) {
             file_put(*out);
-            return -ENOMEM;
+            return err;
         }
         (*out)->mount = p->mount;
     }
@@ -81,7 +81,7 @@ static int open_removed_cwd(const struct path *p, uint32_t flags, struct file **
     return err;
 }
 
-int vfs_open(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
+int vfs_open_unseen(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
 {
     int err = open_once(p, flags, mode, out);
     if (err == -ENOENT)
@@ -94,6 +94,14 @@ int vfs_open(const struct path *p, uint32_t flags, uint32_t mode, struct file **
     if (chase_link(p, to) == 0)
         err = open_once(to, flags, mode, out);
     heap_free(to);
+    return err;
+}
+
+int vfs_open(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
+{
+    int err = vfs_open_unseen(p, flags, mode, out);
+    if (!err && (*out)->kind == FILE_UNSEEN)
+        file_look(*out, NULL);
     return err;
 }
 

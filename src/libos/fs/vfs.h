@@ -84,7 +84,8 @@ enum file_kind {
     FILE_SOCKET,
     FILE_EPOLL,
     FILE_EVENTFD,
-    FILE_OTHER
+    FILE_OTHER,
+    FILE_UNSEEN /* a host file just opened, whose type nobody asked for yet: file_look() */
 };
 
 struct file {
@@ -103,16 +104,23 @@ struct file {
     int64_t pos;
     int pos_fd; /* -1, or the host's description whose offset stands for `pos`: shared over fork */
     struct mount *mount;
-    char *path;            /* absolute path inside, or NULL for nameless objects; heap, owned */
+    char *path;            /* absolute path inside, or NULL for nameless objects: file_set_path() */
     void *priv;            /* of ops */
     struct watch *watches; /* registrations with epolls: sync/epoll.c */
+    char short_path[96];   /* stays last: not cleared when the description is used again */
 };
 
 /* Allocates a description with one reference, everything zero but what is given. NULL: no memory */
 struct file *file_new(const struct file_ops *ops, enum file_kind kind, int host_fd, uint32_t flags);
+/* Gives a file the name by which it was opened, a copy. 0 or -ENOMEM. */
+int file_set_path(struct file *f, const char *path);
 /* A description for an object that the host opened, by its type; takes `host_fd` over on success.
  */
 int file_from_host(int host_fd, uint32_t flags, struct file **out);
+/* The same without a look at what it is: FILE_UNSEEN. */
+int file_from_host_unseen(int host_fd, uint32_t flags, struct file **out);
+/* Makes a FILE_UNSEEN file what it is: kind, operations. `st` is what fstat said, or NULL. */
+void file_look(struct file *f, const struct stat *st);
 #define FILE_LOCK_LIMIT (1L << 62)
 /* fcntl(2) with F_GETLK, F_SETLK, F_SETLKW or their F_OFD_ forms: fs/calls_lock.c. */
 long file_lock(struct file *f, int cmd, struct flock *ulock);
@@ -173,6 +181,9 @@ int fd_replace(int fd, struct file *f, bool cloexec);
 struct file *fd_get(int fd);
 /* As fd_get, but EBADF for O_PATH descriptors. */
 struct file *fd_get_io(int fd);
+/* The same two for callers to whom a FILE_UNSEEN file is as good: transfers, fstat. */
+struct file *fd_get_unseen(int fd);
+struct file *fd_get_transfer(int fd);
 int fd_close(int fd);
 void fd_close_on_exec(struct process *p);
 void fd_close_all(struct process *p);
@@ -239,6 +250,7 @@ struct fs_state {
     char *cwd;             /* absolute, normalised */
     struct file *cwd_file; /* the directory itself: it outlives its name; may be NULL */
     char *root;            /* chroot(2) directory, "/" */
+    bool has_root;         /* chroot(2) was called; atomic, read without the lock */
     uint32_t umask;
 };
 
@@ -277,6 +289,8 @@ bool mounts_imply(const char *abs);
 
 /* Opens by path inside; the building block of open, execve and the loader. */
 int vfs_open(const struct path *p, uint32_t flags, uint32_t mode, struct file **out);
+/* The same; the file may be FILE_UNSEEN. */
+int vfs_open_unseen(const struct path *p, uint32_t flags, uint32_t mode, struct file **out);
 int vfs_open_kernel(const char *kpath, uint32_t flags, struct file **out);
 int vfs_stat(const struct path *p, bool follow, kstat *st);
 
