@@ -95,10 +95,11 @@ class Bench:
         if measure is resident_mib:
             peak = [self.program('peak'), self.folder / 'peak.txt']
             argv, direct = [*peak, *argv], [*peak, *direct]
-        for number in range((runs or self.runs) + 1):
-            for side, command in enumerate((argv, direct)):
+        both = list(enumerate((argv, direct)))
+        for turn in range((runs or self.runs) + 1):
+            for side, command in both if turn % 2 else reversed(both):
                 value = measure(self, self.run(command, env))
-                if number > 0:  # the first round fills caches
+                if turn > 0:  # the first round fills caches
                     values[side].append(value)
         return statistics.median(values[0]), statistics.median(values[1])
 
@@ -158,13 +159,21 @@ def call_row(kind, flags=(), variant='', trusted=False):
     def row(bench):
         program = bench.program('calls', *flags, variant=variant)
         data = big_file(bench, 'block-file', 4)
-        argv = [program, kind, *([data] if kind.startswith('p') else [])]
+        argv = [program, kind, *([data] if kind in ('open', 'pread', 'pwrite') else [])]
         name = f'calls-{kind}{"-trusted" if trusted else ""}'
         if trusted:
             prefix = bench.manifest(name, program, trusted=[program, data, *bench.libraries(program)])
         else:
             prefix = bench.manifest(name, program, allowed=[data])
         return bench.pair(argv, prefix, number)
+    return row
+
+
+def task_row(kind):
+    def row(bench):
+        program = bench.program('tasks', '-pthread')
+        prefix = bench.manifest('tasks', program)
+        return bench.pair([program, kind], prefix, lambda _, result: number(_, result) / 1000)
     return row
 
 
@@ -270,6 +279,14 @@ ROWS = {
     'pread': ('pread 4 KiB, allowed file', 'ns', 'ratio', 1.15, call_row('pread')),
     'pread-trusted': ('pread 4 KiB, trusted file', 'ns', 'ratio', 1.15, call_row('pread', trusted=True)),
     'pwrite': ('pwrite 4 KiB, allowed file', 'ns', 'ratio', 1.15, call_row('pwrite')),
+    'open': ('open + close, allowed file', 'ns', 'ratio', 1.5, call_row('open')),
+    'mmap': ('mmap + touch + munmap, 64 KiB', 'ns', 'ratio', 1.15, call_row('mmap')),
+    'pipe': ('ping-pong by pipe, two processes', 'us', 'ratio', 1.15, task_row('pipe')),
+    'futex': ('ping-pong by futex, two threads', 'us', 'ratio', 1.15, task_row('futex')),
+    'thread': ('thread: create, join', 'us', 'ratio', 1.5, task_row('thread')),
+    'fork': ('fork, exit, wait', 'us', 'ratio', 2, task_row('fork')),
+    'fork-exec': ('fork, exec /bin/true, wait', 'us', 'ratio', 2, task_row('forkexec')),
+    'spawn': ('posix_spawn /bin/true, wait', 'us', 'ratio', 2, task_row('spawn')),
     'hello': ('hello world, start to exit', 'ms', 'over', 6, hello),
     'python': (f"python3 -c 'print(1)', {TRUSTED_FILES} trusted files", 'ms', 'over', 40, python_many),
     'example': ('PyTorch example, encrypted files, whole run', 's', 'ratio', 1.3, example),

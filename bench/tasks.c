@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* tasks pipe|futex|thread|fork|spawn|forkexec: prints the nanoseconds of one round.
+ *
+ *   pipe      two processes pass a byte to and fro
+ *   futex     two threads wake each other
+ *   thread    create and join
+ *   fork      fork, _exit, wait
+ *   spawn     posix_spawn /bin/true, wait
+ *   forkexec  fork, exec /bin/true, wait
+ *
+ * All on one processor, so that what is timed is the work and not the waking of an idle one. The
+ * run is cut into slices, as short as they can be, and the median slice counts (calls.c). */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_SLICES = 2000, WARM_UP = 10 };
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+__attribute__((noreturn)) static void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void expect(int ok, const char *what)
+{
+    if (!ok)
+        fail(what);
+}
+
+/* ---- ping-pong ---- */
+
+static int there[2], back[2];
+
+static void pipe_partner(void)
+{
+    char c;
+    while (read(there[0], &c, 1) == 1 && write(back[1], &c, 1) == 1)
+        ;
+    _exit(0);
+}
+
+static void pipe_setup(void)
+{
+    expect(pipe(there) == 0 && pipe(back) == 0, "pipe");
+    pid_t child = fork();
+    expect(child >= 0, "fork");
+    if (child == 0) {
+        close(there[1]);
+        pipe_partner();
+    }
+}
+
+static void pipe_round(void)
+{
+    char c = 'x';
+    expect(write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1, "pipe");
+}
+
+static atomic_int ball; /* whose turn: 0 the main thread's, 1 its partner's */
+
+static void pass_to(int whose)
+{
+    atomic_store(&ball, whose);
+    syscall(SYS_futex, &ball, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void await(int whose)
+{
+    while (atomic_load(&ball) != whose)
+        syscall(SYS_futex, &ball, FUTEX_WAIT_PRIVATE, !whose, NULL, NULL, 0);
+}
+
+static void *futex_partner(void *arg)
+{
+    for (;;) {
+        await(1);
+        pass_to(0);
+    }
+    return arg;
+}
+
+static void futex_setup(void)
+{
+    pthread_t partner;
+    expect(pthread_create(&partner, NULL, futex_partner, NULL) == 0, "pthread_create");
+}
+
+static void futex_round(void)
+{
+    pass_to(1);
+    await(0);
+}
+
+/* ---- threads and processes ---- */
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static void thread_round(void)
+{
+    pthread_t t;
+    expect(pthread_create(&t, NULL, nothing, NULL) == 0, "pthread_create");
+    pthread_join(t, NULL);
+}
+
+static void reap(pid_t child)
+{
+    int status;
+    expect(child > 0 && waitpid(child, &status, 0) == child && status == 0, "child");
+}
+
+static char *const true_argv[] = {"/bin/true", NULL};
+static char *const no_env[] = {NULL};
+
+static void fork_round(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    reap(child);
+}
+
+static void fork_exec_round(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execve(true_argv[0], true_argv, no_env);
+        _exit(127);
+    }
+    reap(child);
+}
+
+static void spawn_round(void)
+{
+    pid_t child;
+    expect(posix_spawn(&child, true_argv[0], NULL, NULL, true_argv, no_env) == 0, "posix_spawn");
+    reap(child);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*setup)(void);
+        void (*round)(void);
+        int count, slices; /* rounds in a slice */
+    } kinds[] = {
+        {"pipe", pipe_setup, pipe_round, 20, 1000}, {"futex", futex_setup, futex_round, 20, 1000},
+        {"thread", NULL, thread_round, 1, 2000},    {"fork", NULL, fork_round, 1, 400},
+        {"spawn", NULL, spawn_round, 1, 60},        {"forkexec", NULL, fork_exec_round, 1, 60},
+    };
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    expect(sched_setaffinity(0, sizeof(one), &one) == 0, "sched_setaffinity");
+    for (size_t k = 0; argc == 2 && k < sizeof kinds / sizeof *kinds; k++) {
+        if (strcmp(argv[1], kinds[k].name) != 0)
+            continue;
+        double slices[MOST_SLICES];
+        if (kinds[k].setup)
+            kinds[k].setup();
+        for (int i = -WARM_UP; i < kinds[k].slices; i++) {
+            uint64_t begin = now();
+            for (int n = 0; n < kinds[k].count; n++)
+                kinds[k].round();
+            if (i >= 0)
+                slices[i] = (double)(now() - begin) / kinds[k].count;
+        }
+        qsort(slices, (size_t)kinds[k].slices, sizeof *slices, by_value);
+        printf("%.0f\n", slices[kinds[k].slices / 2]);
+        return 0;
+    }
+    fprintf(stderr, "usage: tasks pipe|futex|thread|fork|spawn|forkexec\n");
+    return 2;
+}
