@@ -100,7 +100,7 @@ struct pfs {
     bool log_open;  /* a commit has begun to overwrite; `undo` is the version before it */
     bool overlay;   /* every read goes through `undo` */
     int sync_error; /* sticky */
-    uint64_t guard; /* data nodes of any version that a power loss may bring back */
+    uint64_t guard; /* data nodes of the version before, if a power loss may bring it back */
     uint64_t log_seq;
     struct log_slot slot[2];
     unsigned newest;

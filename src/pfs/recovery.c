@@ -204,6 +204,10 @@ static int apply(struct pfs *f)
         if (i + 1 < f->undo.count && f->undo.entry[i + 1].node == node)
             continue;
         int64_t got = pfs_nodes_read(f, node, 1, f->scratch);
+        if (node == 0 && got == 1) { /* but the notes of today: a crash now needs them */
+            pfs_mark_sum(f, f->scratch, f->sum);
+            pfs_mark_pack(f, f->scratch + OFF_PAD);
+        }
         rc = got < 0 ? (int)got : got == 0 ? -EIO : pfs_nodes_write(f, node, 1, f->scratch);
     }
     f->touched = true;
@@ -224,7 +228,8 @@ static bool torn(struct pfs *f)
 /* No candidate is whole; `rc` is what speaks against the storage as it is. */
 static int give_up(struct pfs *f, const struct pfs_open_args *args, int rc, bool all)
 {
-    if (all && (rc == -EBADMSG || (rc == -EKEYREJECTED && torn(f))))
+    bool renamed = rc == -EXDEV && (f->slot[0].nodes || f->slot[1].nodes);
+    if (all && (rc == -EBADMSG || renamed || torn(f)))
         return -ENODATA;
     return rc == -EBADMSG ? load(f, args) : rc;
 }
@@ -369,8 +374,6 @@ int pfs_open_existing(struct pfs *f, const struct pfs_open_args *args, int64_t s
     int rc = marked ? open_marked(f, args, storage, same_boot) : open_plain(f, args, storage);
     if (!rc && args->expected_tag && crypto_differs(args->expected_tag, f->tag, PFS_TAG_SIZE))
         rc = -ESTALE;
-    if (f->guard < f->committed)
-        f->guard = f->committed;
     return rc;
 }
 

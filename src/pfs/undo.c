@@ -122,14 +122,15 @@ void pfs_mark_sum(struct pfs *f, const uint8_t *raw, uint8_t sum[GCM_TAG_SIZE])
 void pfs_log_mac(struct pfs *f, struct log_head *head, size_t n, uint8_t mac[CMAC_SIZE])
 {
     static const uint8_t label[16] = "ADYTON-UNDO-LOG";
-    uint8_t key[AES128_KEY_SIZE], kept[CMAC_SIZE];
+    uint8_t key[AES128_KEY_SIZE], kept[CMAC_SIZE], made[CMAC_SIZE];
     __builtin_memcpy(kept, head->mac, CMAC_SIZE);
     __builtin_memset(head->mac, 0, CMAC_SIZE);
     vector_enter(f);
     aes128_cmac(f->wrap_key, label, sizeof label, key);
-    aes128_cmac(key, head, n, mac);
+    aes128_cmac(key, head, n, made);
     vector_leave(f);
     __builtin_memcpy(head->mac, kept, CMAC_SIZE);
+    __builtin_memcpy(mac, made, CMAC_SIZE);
     crypto_wipe(key, sizeof key);
 }
 
@@ -370,8 +371,6 @@ void pfs_log_end(struct pfs *f)
     pfs_undo_free(f);
     f->log_open = false;
     f->unsynced = true;
-    if (f->guard < f->committed)
-        f->guard = f->committed;
 }
 
 int pfs_before_early(struct pfs *f, const struct hash_node *h)

@@ -59,7 +59,8 @@ void record_clear(struct record *r)
 
 static bool fails(struct object *o)
 {
-    return ++o->calls == o->fail_at;
+    o->calls++;
+    return o->fail_at && (o->fail_onwards ? o->calls >= o->fail_at : o->calls == o->fail_at);
 }
 
 static int64_t object_read(void *ctx, void *buf, size_t n, uint64_t off)
@@ -213,11 +214,11 @@ static unsigned arrives(enum loss loss, size_t unit, size_t which, uint64_t *rng
     case LOSS_BUT_ONE:
         return unit == which ? 0xff : 0;
     case LOSS_AFTER:
-        return unit < which ? 0xff : unit == which ? test_random(rng) : 0;
+        return unit < which ? 0xff : unit == which ? test_random(rng) & 0xff : 0;
     case LOSS_NODES:
         return test_random(rng) % 2 ? 0xff : 0;
     case LOSS_SECTORS:
-        return test_random(rng) >> 8;
+        return test_random(rng) >> 8 & 0xff;
     default:
         return 0xff;
     }
@@ -242,6 +243,9 @@ void replay_power_loss(const struct replay *p, const struct record *r, int inode
         for (uint64_t at = e->off, end = e->off + e->len; at < end;) {
             uint64_t next = at / SECTOR * SECTOR + SECTOR;
             next = next < end ? next : end;
+            uint64_t node_end = (at / PFS_NODE_SIZE + 1) * PFS_NODE_SIZE;
+            if (sectors && out->size < (node_end < end ? node_end : end))
+                image_resize(out, node_end < end ? node_end : end);
             if (sectors >> at / SECTOR % 8 & 1)
                 image_write(out, at, e->data + (at - e->off), next - at);
             at = next;
@@ -249,8 +253,6 @@ void replay_power_loss(const struct replay *p, const struct record *r, int inode
                 sectors = arrives(loss, ++unit, which, rng);
         }
     }
-    /* A file system knows sizes in sectors at the coarsest. */
-    image_resize(out, (out->size + SECTOR - 1) / SECTOR * SECTOR);
 }
 
 size_t replay_names(const struct replay *p, const struct record *r, size_t keep,

@@ -2,8 +2,8 @@
 /*
  * A disk with a page cache that records what is done to it, and the states a crash may leave it in:
  * of the writes to an object since its last sync any subset, in program order, each 4096-byte node
- * of a write for itself and torn at 512 bytes; of the changes of names since the last sync of the
- * directory the first few.
+ * of a write for itself and torn at 512 bytes (the length covers the node, what is missing of it
+ * are zeros); of the changes of names since the last sync of the directory the first few.
  */
 #pragma once
 #include "pfs/pfs.h"
@@ -48,6 +48,7 @@ struct object {
     struct record *record; /* NULL: not recorded */
     int inode;
     unsigned long calls, fail_at; /* the fail_at'th call fails with `error`; 0: none */
+    bool fail_onwards;            /* and all later ones */
     int error;
     bool short_writes;
 };
