@@ -147,11 +147,13 @@ static int verify_log(struct pfs *f, const struct log *l)
     return rc;
 }
 
-/* What keeps a candidate from being the file, as opposed to a failure of the host. */
-static bool refused(int rc)
+/* What keeps a candidate from being the file, as opposed to a failure of the host. Power loss alone
+ * takes magic and version from no file that was ever synced. */
+static bool refused(const struct pfs *f, int rc)
 {
-    return rc == -EBADMSG || rc == -EKEYREJECTED || rc == -EINVAL || rc == -EPROTONOSUPPORT ||
-           rc == -EXDEV || rc == -EOVERFLOW;
+    if (rc == -EINVAL || rc == -EPROTONOSUPPORT)
+        return f->fresh;
+    return rc == -EBADMSG || rc == -EKEYREJECTED || rc == -EXDEV || rc == -EOVERFLOW;
 }
 
 /* Loads node 0 and the root through the overlay, if there is one. */
@@ -237,11 +239,11 @@ static int give_up(struct pfs *f, const struct pfs_open_args *args, int rc, bool
 static int choose(struct pfs *f, const struct pfs_open_args *args, const struct log *logs, bool all)
 {
     int first = try(f, args, logs, -1, all), rc = first;
-    for (int i = 0; i < 2 && refused(rc); i++) {
+    for (int i = 0; i < 2 && refused(f, rc); i++) {
         if (logs[i].head)
             rc = try(f, args, logs, i, all);
     }
-    if (refused(rc))
+    if (refused(f, rc))
         return give_up(f, args, first, all);
     if (!rc && f->overlay)
         rc = apply(f);
@@ -322,14 +324,14 @@ static int open_with_foreign_log(struct pfs *f, const struct pfs_open_args *args
     if (!rc && !f->readonly)
         rc = pfs_sync(f); /* the caller may remove the log */
     f->info.pending = true;
-    return refused(rc) ? -EUCLEAN : rc;
+    return rc == -EINVAL || rc == -EPROTONOSUPPORT || refused(f, rc) ? -EUCLEAN : rc;
 }
 
 /* The pending-write flag is set: with the log, or if nothing was overwritten yet. */
 static int open_pending(struct pfs *f, const struct pfs_open_args *args, int64_t storage)
 {
     int rc = verify_all(f);
-    if (!refused(rc))
+    if (!refused(f, rc))
         return rc;
     if (args->log)
         return open_with_foreign_log(f, args, storage);
