@@ -126,6 +126,55 @@ static void cipher(size_t call)
     }
 }
 
+static uint64_t rng = 88172645463325252ull;
+
+static size_t random_block(void)
+{
+    rng ^= rng << 13;
+    rng ^= rng >> 7;
+    rng ^= rng << 17;
+    return rng % (total / 4096) * 4096;
+}
+
+#define RANDOM_CALLS 20000
+
+static void plain_random_read(size_t call)
+{
+    for (int i = 0; i < RANDOM_CALLS; i++)
+        check(pread(fd, buf, 4096, (off_t)random_block()), 4096);
+}
+
+static void plain_random_write(size_t call)
+{
+    for (int i = 0; i < RANDOM_CALLS; i++)
+        check(pwrite(fd, buf, 4096, (off_t)random_block()), 4096);
+}
+
+static void pfs_random_read(size_t call)
+{
+    struct pfs *f = open_file(PFS_READONLY);
+    for (int i = 0; i < RANDOM_CALLS; i++)
+        check(pfs_read(f, random_block(), buf, 4096), 4096);
+    check(pfs_close(f), 0);
+}
+
+static void pfs_random_write(size_t call)
+{
+    struct pfs *f = open_file(0);
+    for (int i = 0; i < RANDOM_CALLS; i++) {
+        check(pfs_write(f, random_block(), buf, 4096), 4096);
+        if (i % 1000 == 999)
+            check(pfs_flush(f, true), 0);
+    }
+    check(pfs_close(f), 0);
+}
+
+static void pfs_open_close(size_t call)
+{
+    for (int i = 0; i < RANDOM_CALLS; i++)
+        check(pfs_close(open_file(PFS_READONLY)), 0);
+}
+
 /* Best rate in MB/s of processor time, which other load disturbs least; the file is emptied before
  * each run when `fresh`. */
 static double rate(void (*work)(size_t), size_t call, bool fresh)
@@ -186,5 +235,12 @@ int main(int argc, char **argv)
         row("overwrite", calls[i], over, aes, rate(pfs_write_all, calls[i], false));
         row("read", calls[i], read, aes, rate(pfs_read_all, calls[i], false));
     }
+    pfs_write_all(1 << 20);
+    double scale = (double)RANDOM_CALLS * 1e6 / (double)total;
+    printf("random read bare %.0f ours %.0f /s\n", rate(plain_random_read, 0, false) * scale,
+           rate(pfs_random_read, 0, false) * scale);
+    printf("random write ours %.0f /s\n", rate(pfs_random_write, 0, false) * scale);
+    printf("open+close %.0f /s\n", rate(pfs_open_close, 0, false) * scale);
+    printf("random write bare %.0f\n", rate(plain_random_write, 0, false) * scale);
     return 0;
 }

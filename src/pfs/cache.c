@@ -21,11 +21,17 @@ void pfs_hash_mark_clean(struct pfs *f, struct hash_node *h)
     h->is_dirty = false;
 }
 
+static bool is_new(const struct pfs *f, const struct data_node *n)
+{
+    return n->owner->number * DATA_SLOTS + n->slot >= f->committed;
+}
+
 void pfs_data_mark_dirty(struct pfs *f, struct data_node *n)
 {
     if (!n->is_dirty) {
         n->is_dirty = true;
         f->dirty_count++;
+        f->dirty_new += is_new(f, n);
         list_remove(&n->link);
         list_push(&f->dirty_data, &n->link);
     }
@@ -36,6 +42,7 @@ void pfs_data_mark_clean(struct pfs *f, struct data_node *n)
 {
     n->is_dirty = false;
     f->dirty_count--;
+    f->dirty_new -= is_new(f, n);
     list_remove(&n->link);
     list_push(n->streamed ? f->clean.prev : &f->clean, &n->link);
 }
@@ -53,8 +60,10 @@ void pfs_data_insert(struct pfs *f, struct data_node *n, struct hash_node *h, un
 /* Takes a node out of the tree and its list; the memory is the caller's. */
 static void data_detach(struct pfs *f, struct data_node *n)
 {
-    if (n->is_dirty)
+    if (n->is_dirty) {
         f->dirty_count--;
+        f->dirty_new -= is_new(f, n);
+    }
     if (f->partial == n)
         f->partial = NULL;
     list_remove(&n->link);
@@ -67,19 +76,25 @@ void pfs_data_release(struct pfs *f, struct data_node *n)
     crypto_wipe(n->bytes, sizeof n->bytes);
     f->env.free(n, sizeof *n);
     f->data_count--;
+    pfs_pool_return(f, sizeof *n);
 }
 
 int pfs_data_take(struct pfs *f, struct data_node **out)
 {
-    if (f->data_count >= f->data_limit && !list_empty(&f->clean)) {
-        *out = DATA_OF(f->clean.prev);
-        data_detach(f, *out);
-        return 0;
+    struct data_node *last = list_empty(&f->clean) ? NULL : DATA_OF(f->clean.prev);
+    if (last && f->data_count >= f->data_floor) {
+        bool scan = last->streamed && f->size > f->pool->limit / 2;
+        if (scan || (!pfs_pool_room(f, sizeof *last) && (last->streamed || !pfs_pool_steal(f)))) {
+            data_detach(f, last);
+            *out = last;
+            return 0;
+        }
     }
     *out = f->env.alloc(sizeof **out);
     if (!*out)
         return -ENOMEM;
     f->data_count++;
+    pfs_pool_charge(f, sizeof **out);
     return 0;
 }
 
@@ -92,6 +107,7 @@ static void hash_release(struct pfs *f, struct hash_node *h)
     crypto_wipe(h->entries, sizeof h->entries);
     f->env.free(h, sizeof *h);
     f->hash_count--;
+    pfs_pool_return(f, sizeof *h);
 }
 
 static bool hash_evictable(const struct hash_node *h, const struct hash_node *keep)
@@ -106,32 +122,57 @@ static void hash_evict(struct pfs *f, struct hash_node *h)
     hash_release(f, h);
 }
 
-/* Frees one hash node other than `keep`, if need be together with data nodes. What is dirty stays,
- * so the limit is soft. */
-static void hash_make_room(struct pfs *f, const struct hash_node *keep)
+static bool evict_some_hash(struct pfs *f, const struct hash_node *keep)
 {
     for (struct link *l = f->hashes.prev; l != &f->hashes; l = l->prev) {
         if (hash_evictable(HASH_OF(l), keep)) {
             hash_evict(f, HASH_OF(l));
-            return;
+            return true;
         }
     }
-    while (!list_empty(&f->clean)) {
-        struct data_node *n = DATA_OF(f->clean.prev);
-        struct hash_node *h = n->owner;
-        data_detach(f, n);
-        pfs_data_release(f, n);
-        if (hash_evictable(h, keep)) {
-            hash_evict(f, h);
-            return;
-        }
+    return false;
+}
+
+static bool evict_some_data(struct pfs *f)
+{
+    if (list_empty(&f->clean))
+        return false;
+    struct data_node *n = DATA_OF(f->clean.prev);
+    data_detach(f, n);
+    pfs_data_release(f, n);
+    return true;
+}
+
+/* Makes room for a hash node below `keep`. One of them stands for 96 data nodes, so it is rather
+ * data that goes. What is dirty stays, so the limit is soft. */
+static void hash_make_room(struct pfs *f, const struct hash_node *keep)
+{
+    bool many = f->hash_count * sizeof(struct hash_node) > f->pool_bytes / 4 * 3;
+    if (many && evict_some_hash(f, keep))
+        return;
+    size_t freed = 0;
+    while (freed < sizeof(struct hash_node) && f->data_count > f->data_floor && evict_some_data(f))
+        freed += sizeof(struct data_node);
+    if (freed < sizeof(struct hash_node)) {
+        while (!evict_some_hash(f, keep) && evict_some_data(f))
+            ;
     }
+}
+
+bool pfs_cache_shrink(struct pfs *f, size_t count)
+{
+    size_t left = count;
+    while (left && evict_some_data(f))
+        left--;
+    while (left && evict_some_hash(f, NULL))
+        left--;
+    return left < count;
 }
 
 /* A new hash node below `parent`, in no pointer of it yet; content undefined. */
 static int hash_take(struct pfs *f, struct hash_node *parent, struct hash_node **out)
 {
-    if (f->hash_count >= f->hash_limit)
+    if (f->hash_count >= f->hash_floor && !pfs_pool_room(f, sizeof **out) && !pfs_pool_steal(f))
         hash_make_room(f, parent);
     struct hash_node *h = f->env.alloc(sizeof *h);
     if (!h)
@@ -139,6 +180,7 @@ static int hash_take(struct pfs *f, struct hash_node *parent, struct hash_node *
     __builtin_memset(h, 0, offsetof(struct hash_node, entries));
     h->parent = parent;
     f->hash_count++;
+    pfs_pool_charge(f, sizeof *h);
     list_push(&f->hashes, &h->link);
     *out = h;
     return 0;

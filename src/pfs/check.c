@@ -125,6 +125,7 @@ static int walk(struct walk *w)
 
 int pfs_check(struct pfs *f, void (*bad)(void *ctx, const struct pfs_damage *d), void *ctx)
 {
+    IN_USE(f);
     if (f->dirty)
         return -EBUSY;
     struct walk w = {.f = f, .data_nodes = pfs_data_nodes(f->size), .bad = bad, .ctx = ctx};

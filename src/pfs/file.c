@@ -23,20 +23,23 @@ static void destroy(struct pfs *f)
     struct pfs_env env = f->env;
     pfs_cache_free(f);
     pfs_undo_free(f);
+    pfs_pool_part(f);
     crypto_wipe(f, sizeof *f);
     env.free(f, sizeof *f);
 }
 
-static void set_limits(struct pfs *f, size_t cache_bytes)
+static void set_limits(struct pfs *f, bool shared)
 {
-    if (!cache_bytes)
-        cache_bytes = DEFAULT_CACHE;
-    f->data_limit = cache_bytes / 8 * 5 / sizeof(struct data_node);
-    f->hash_limit = cache_bytes / 8 * 3 / sizeof(struct hash_node);
-    if (f->data_limit < 8)
-        f->data_limit = 8;
-    if (f->hash_limit < 2 * MAX_DEPTH)
-        f->hash_limit = 2 * MAX_DEPTH;
+    size_t bytes = shared ? f->pool->limit / 2 : f->pool->limit;
+    f->data_floor = shared ? 64 : 8;
+    f->hash_floor = 2 * MAX_DEPTH;
+    f->new_limit = NEW_NODES;
+    f->data_limit = bytes / 8 * 5 / sizeof(struct data_node);
+    f->hash_limit = bytes / 8 * 3 / sizeof(struct hash_node);
+    if (f->data_limit < f->data_floor)
+        f->data_limit = f->data_floor;
+    if (f->hash_limit < f->hash_floor)
+        f->hash_limit = f->hash_floor;
 }
 
 int pfs_open(const struct pfs_env *env, const struct pfs_backend *backend,
@@ -59,19 +62,23 @@ int pfs_open(const struct pfs_env *env, const struct pfs_backend *backend,
     list_init(&f->hashes);
     list_init(&f->clean);
     list_init(&f->dirty_data);
-    set_limits(f, args->cache_bytes);
+    f->busy = true;
+    pfs_pool_join(f, args->pool, args->cache_bytes);
+    set_limits(f, args->pool);
     int rc =
         args->flags & PFS_CREATE ? create(f, args, storage) : pfs_open_existing(f, args, storage);
     if (rc) {
         destroy(f);
         return rc;
     }
+    pfs_leave(f);
     *out = f;
     return 0;
 }
 
 int pfs_flush(struct pfs *f, bool sync)
 {
+    IN_USE(f);
     if (f->failed)
         return f->failed;
     int rc = pfs_commit(f);
@@ -80,6 +87,7 @@ int pfs_flush(struct pfs *f, bool sync)
 
 int pfs_close(struct pfs *f)
 {
+    pfs_enter(f);
     int rc = f->failed ? f->failed : pfs_commit(f);
     if (!rc)
         rc = pfs_tidy(f);
@@ -95,6 +103,7 @@ void pfs_discard(struct pfs *f)
 int pfs_rename(struct pfs *f, const char *path)
 {
     char next[PFS_PATH_SIZE], old[PFS_PATH_SIZE];
+    IN_USE(f);
     if (f->failed)
         return f->failed;
     if (f->readonly)

@@ -26,7 +26,13 @@
 #define FLAG_PENDING  1
 #define DEFAULT_CACHE (2u << 20)
 #define READAHEAD_MIN 4
-#define DIRECT_NODES  48 /* so many whole nodes in sequence bypass the cache */
+#define DIRECT_WRITE  48 /* so many whole nodes in sequence bypass the cache */
+#define DIRECT_READ   12
+/* A sequence of writes is written after so many nodes, while they are in the CPU's cache: beyond
+ * the stored end of the file, where that is free to do, and below it, where it takes a commit, if
+ * that needs no sync. */
+#define NEW_NODES 192
+#define OLD_NODES 420
 
 struct link {
     struct link *prev, *next;
@@ -42,7 +48,7 @@ struct data_node {
     struct hash_node *owner;
     unsigned slot;
     bool is_dirty;
-    bool streamed; /* written to its end in passing: once clean, the first to go */
+    bool streamed; /* read or written to its end in passing: once clean, the first to go */
     uint8_t bytes[PFS_NODE_SIZE];
 };
 
@@ -117,8 +123,17 @@ struct pfs {
     struct hash_node *root;
     struct hash_node *last; /* found last */
     struct link hashes, clean, dirty_data;
-    size_t hash_count, dirty_hashes, hash_limit;
+    size_t hash_count, dirty_hashes, hash_limit; /* limits of what is dirty at a time */
     size_t data_count, dirty_count, data_limit;
+    size_t dirty_new, new_limit;   /* dirty nodes beyond `committed`, and when to write them */
+    size_t hash_floor, data_floor; /* so many nodes it may have however little room there is */
+
+    /* pool.c */
+    struct pfs_pool *pool, own_pool;
+    struct link pool_link;
+    size_t pool_bytes; /* counted in by this file */
+    bool busy;
+    uint64_t stamp; /* pool->round at its last use */
 
     /* The one dirty node whose bytes from `partial_end` on are still only on the storage, or NULL:
      * a sequence of writes is about to overwrite them too. */
@@ -195,6 +210,22 @@ int pfs_data_complete(struct pfs *f);
 /* Forgets everything that a file of `size` bytes does not have. */
 void pfs_cache_cut(struct pfs *f, uint64_t size);
 void pfs_cache_free(struct pfs *f);
+/* Frees up to `count` clean nodes; whether there was one. */
+bool pfs_cache_shrink(struct pfs *f, size_t count);
+
+/* pool.c */
+
+/* Around everything that touches the cache of an open file. */
+void pfs_enter(struct pfs *f);
+void pfs_leave(struct pfs *f);
+void pfs_pool_join(struct pfs *f, struct pfs_pool *shared, size_t cache_bytes);
+void pfs_pool_part(struct pfs *f);
+/* Whether `bytes` more are within the limit. */
+bool pfs_pool_room(const struct pfs *f, size_t bytes);
+/* Whether another file gave something for this one. */
+bool pfs_pool_steal(struct pfs *f);
+void pfs_pool_charge(struct pfs *f, size_t bytes);
+void pfs_pool_return(struct pfs *f, size_t bytes);
 
 /* commit.c */
 
@@ -251,6 +282,16 @@ void pfs_undo_sort(struct undo_entry *e, size_t n);
 
 /* Reads what there is, undoing an interrupted write. */
 int pfs_open_existing(struct pfs *f, const struct pfs_open_args *args, int64_t storage);
+
+static inline void leave_at_end(struct pfs **f)
+{
+    pfs_leave(*f);
+}
+
+/* From here to the end of the block. */
+#define IN_USE(f) \
+    pfs_enter(f); \
+    __attribute__((cleanup(leave_at_end), unused)) struct pfs *in_use = f
 
 /* What of a callback's failure may be passed on. */
 static inline int clean_error(int64_t rc)

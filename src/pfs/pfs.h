@@ -10,8 +10,9 @@
  * The storage is untrusted: what comes back is used only after authentication, and odd return
  * values (more bytes than asked for, impossible error numbers) become -EIO.
  *
- * Threads: one struct pfs at a time, by its caller. Different files are independent. Two open
- * contexts over one storage object see each other's changes only by accident: share one context.
+ * Threads: one struct pfs at a time, by its caller. Different files are independent, also those
+ * that share a struct pfs_pool. Two open contexts over one storage object see each other's changes
+ * only by accident: share one context.
  *
  * Errors are negative errno values. Those with a meaning of their own:
  *
@@ -97,6 +98,22 @@ enum {
     PFS_UNTRACKED = 16,     /* no crash safety: a file that is complete or thrown away */
 };
 
+/*
+ * Memory for the nodes of several files together, which may be used by different threads. Zero but
+ * for `limit`; it must outlive the files. Beyond it each file may use up to 1 MiB, for buffers and
+ * for a minimum of nodes. When the limit is reached, the nodes of files that nobody uses go first.
+ */
+#define PFS_POOL_DEFAULT (32u << 20)
+struct pfs_pool {
+    size_t limit; /* bytes; 0 = PFS_POOL_DEFAULT. May be changed at any time */
+    /* Private from here on. */
+    size_t used;
+    bool lock;      /* guards what follows */
+    void *files;    /* a ring, or NULL */
+    unsigned count; /* of files */
+    uint64_t round; /* times that room was looked for */
+};
+
 struct pfs_open_args {
     unsigned flags;
     /* Host path that the file must be stored for (PFS_CREATE: will be stored for); normalised by
@@ -104,7 +121,9 @@ struct pfs_open_args {
     const char *path;
     /* NULL, or the pfs_root_tag() that the file must have. */
     const uint8_t *expected_tag;
-    /* Memory for cached nodes, in bytes; 0 = 2 MiB. Grown into on demand, soft by a few nodes. */
+    /* Where memory for cached nodes is counted in, with others; NULL: the file has a limit of its
+     * own, `cache_bytes` (0 = 2 MiB). Grown into on demand, soft by a few nodes. */
+    struct pfs_pool *pool;
     size_t cache_bytes;
     /* Identifies the host's current boot (/proc/sys/kernel/random/boot_id), or NULL: unknown. A
      * hint that spares the verification of files that were never synced; without it such a file is

@@ -35,28 +35,49 @@ static size_t fetch_size(struct pfs *f, bool sequential, size_t need)
     return need > f->readahead ? need : f->readahead;
 }
 
-/* Reads whole uncached nodes straight into the caller's buffer. Returns bytes or an error. */
-static int64_t read_direct(struct pfs *f, struct hash_node *h, unsigned slot, size_t count,
-                           uint8_t *dst)
+/* Decrypts up to `count` nodes from `src` to `dst`, which may be the same; returns how many are
+ * good. */
+static size_t open_nodes(struct pfs *f, const struct entry *e, size_t count, const uint8_t *src,
+                         uint8_t *dst)
 {
-    int64_t got = pfs_nodes_read(f, group_start(h->number) + 1 + slot, count, dst);
+    size_t good = 0;
+    vector_enter(f);
+    while (good < count &&
+           !pfs_open_node(&e[good], src + good * PFS_NODE_SIZE, dst + good * PFS_NODE_SIZE))
+        good++;
+    vector_leave(f);
+    return good;
+}
+
+/* Reads whole uncached nodes straight into the caller's buffer, and with the same call the node
+ * after them into the cache if `tail`. Returns bytes or an error. */
+static int64_t read_direct(struct pfs *f, struct hash_node *h, unsigned slot, size_t count,
+                           bool tail, uint8_t *dst)
+{
+    struct data_node *last = NULL;
+    if (tail && (pfs_io_reserve(f, count + 1) || pfs_data_take(f, &last)))
+        last = NULL;
+    uint8_t *src = last ? f->io : dst;
+    size_t want = count + (last != NULL);
+    int64_t got = pfs_nodes_read(f, group_start(h->number) + 1 + slot, want, src);
+    size_t have = got < 0 ? 0 : (size_t)got < count ? (size_t)got : count;
+    size_t good = open_nodes(f, &h->entries[slot], have, src, dst);
+    if (last) {
+        unsigned at = slot + (unsigned)count;
+        if (good == count && (size_t)got > count &&
+            open_nodes(f, &h->entries[at], 1, src + count * PFS_NODE_SIZE, last->bytes))
+            pfs_data_insert(f, last, h, at);
+        else
+            pfs_data_release(f, last);
+    }
     if (got < 0)
         return got;
-    int64_t good = 0;
-    vector_enter(f);
-    while (good < got) {
-        uint8_t *p = dst + good * PFS_NODE_SIZE;
-        if (pfs_open_node(&h->entries[slot + good], p, p))
-            break;
-        good++;
-    }
-    vector_leave(f);
-    if (good < got || got == 0) {
+    if (good < have || !have) {
         int rc = pfs_corrupt(f);
         if (!good)
             return rc;
     }
-    return good * PFS_NODE_SIZE;
+    return (int64_t)good * PFS_NODE_SIZE;
 }
 
 /* Reads at least one byte of [off, off + n), which is below the size and above the inline area. */
@@ -78,8 +99,8 @@ static int64_t read_some(struct pfs *f, uint64_t off, uint8_t *dst, size_t n, bo
                 touched = i;
         }
         whole = min(whole, touched);
-        if (whole >= (sequential ? DIRECT_NODES : 2))
-            return read_direct(f, h, at.slot, whole, dst);
+        if (whole >= (sequential ? DIRECT_READ : 2))
+            return read_direct(f, h, at.slot, whole, touched > whole, dst);
         rc = pfs_data_fetch(f, h, at.slot, fetch_size(f, sequential, touched));
         if (rc)
             return rc;
@@ -89,15 +110,16 @@ static int64_t read_some(struct pfs *f, uint64_t off, uint8_t *dst, size_t n, bo
     __builtin_memcpy(dst, node->bytes + at.off, len);
     if (!node->is_dirty) {
         /* Read to its end in passing, it is the first to go. */
-        bool used_up = sequential && at.off + len == PFS_NODE_SIZE;
+        node->streamed = sequential && at.off + len == PFS_NODE_SIZE;
         list_remove(&node->link);
-        list_push(used_up ? f->clean.prev : &f->clean, &node->link);
+        list_push(node->streamed ? f->clean.prev : &f->clean, &node->link);
     }
     return (int64_t)len;
 }
 
 int64_t pfs_read(struct pfs *f, uint64_t off, void *buf, size_t n)
 {
+    IN_USE(f);
     int rc = f->failed ? f->failed : pfs_data_complete(f);
     if (rc)
         return rc;
@@ -144,6 +166,18 @@ static int data_new(struct pfs *f, struct hash_node *h, struct place at, size_t 
     return 0;
 }
 
+/* Whether something must be written before more data may become dirty. */
+static bool too_dirty(const struct pfs *f, bool sequential)
+{
+    size_t limit = f->data_limit / 3 * 2;
+    if (sequential && (f->fresh || f->untracked) && limit > OLD_NODES)
+        limit = OLD_NODES;
+    if (f->dirty_count >= limit)
+        return true;
+    return f->dirty_count >= f->data_floor / 3 * 2 && list_empty(&f->clean) &&
+           !pfs_pool_room(f, sizeof(struct data_node));
+}
+
 /* Makes data node `at.node` cached for writing `count` bytes from `at.off` on, there and beyond.
  * Old content that will be overwritten is not read, and what a sequence of writes will overwrite
  * soon is not read yet. */
@@ -153,10 +187,13 @@ static int data_for_write(struct pfs *f, struct hash_node *h, struct place at, s
     size_t len = min(count, PFS_NODE_SIZE - at.off);
     struct data_node *n = h->data[at.slot];
     int rc;
-    if (!(n && n->is_dirty) && f->dirty_count >= f->data_limit / 3 * 2) {
+    if (!(n && n->is_dirty) && (f->dirty_new >= f->new_limit || too_dirty(f, sequential))) {
         rc = pfs_write_back(f);
+        if (!rc && too_dirty(f, sequential))
+            rc = pfs_commit(f);
         if (rc)
             return rc;
+        f->new_limit = f->dirty_new + NEW_NODES;
     }
     *out = n;
     if (n)
@@ -212,7 +249,9 @@ static int64_t write_some(struct pfs *f, uint64_t off, const uint8_t *src, size_
     int rc = 0;
     if (f->failed)
         return f->failed;
-    if (f->dirty_hashes > f->hash_limit / 2)
+    if (f->dirty_hashes > f->hash_limit / 2 ||
+        (f->dirty_hashes > f->hash_floor / 2 && list_empty(&f->clean) &&
+         !pfs_pool_room(f, sizeof(struct hash_node))))
         rc = pfs_commit(f);
     if (!rc && !f->root)
         rc = pfs_root_load(f, true);
@@ -222,7 +261,7 @@ static int64_t write_some(struct pfs *f, uint64_t off, const uint8_t *src, size_
         return rc;
     size_t whole = at.off ? 0 : min(n / PFS_NODE_SIZE, DATA_SLOTS - at.slot);
     size_t len;
-    if (whole >= DIRECT_NODES && off == f->size && at.node >= f->committed) {
+    if (whole >= DIRECT_WRITE && off == f->size && at.node >= f->committed) {
         len = whole * PFS_NODE_SIZE;
         rc = pfs_append_direct(f, h, at.slot, whole, src);
     } else {
@@ -288,6 +327,7 @@ static int extend(struct pfs *f, uint64_t size)
 
 int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n)
 {
+    IN_USE(f);
     if (f->failed)
         return f->failed;
     if (f->readonly)
@@ -330,6 +370,7 @@ static int cut(struct pfs *f, uint64_t size)
 
 int pfs_set_size(struct pfs *f, uint64_t size)
 {
+    IN_USE(f);
     if (f->failed)
         return f->failed;
     if (f->readonly)

@@ -11,21 +11,21 @@ size_t mem_allocated;
 
 static bool fails(void)
 {
-    mem_calls++;
-    return mem_fail_at && (mem_fail_after ? mem_calls >= mem_fail_at : mem_calls == mem_fail_at);
+    unsigned long call = __atomic_add_fetch(&mem_calls, 1, __ATOMIC_RELAXED);
+    return mem_fail_at && (mem_fail_after ? call >= mem_fail_at : call == mem_fail_at);
 }
 
 static void *mem_alloc(size_t size)
 {
     void *p = fails() ? NULL : malloc(size);
     if (p)
-        mem_allocated += size;
+        __atomic_fetch_add(&mem_allocated, size, __ATOMIC_RELAXED);
     return p;
 }
 
 static void mem_free(void *p, size_t size)
 {
-    mem_allocated -= size;
+    __atomic_fetch_sub(&mem_allocated, size, __ATOMIC_RELAXED);
     free(p);
 }
 
