@@ -140,6 +140,7 @@ static void compile_libos(struct compiler *c)
     im->sync_enable = boolean(root, "libos.sync.enable", false);
     im->stack_size = size(root, "sys.stack.size");
     im->brk_max_size = size(root, "sys.brk.max_size");
+    im->encrypted_cache = size(root, "fs.encrypted_cache_size");
     im->fds_limit = integer(root, "sys.fds.limit", MF_UNSET);
     im->sigterm_injection = boolean(root, "sys.enable_sigterm_injection", false);
     im->runtime_domain_names = boolean(root, "sys.enable_extra_runtime_domain_names_conf", false);

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define MF_MAGIC    "ADYTONMF"
-#define MF_VERSION  1u
+#define MF_VERSION  2u
 #define MF_MAX_SIZE (1u << 30) /* bytes; larger blocks are refused */
 #define MF_PATH_MAX 4096       /* bytes of a path with its NUL */
 
@@ -234,9 +234,10 @@ struct mf_image {
 
     struct mf_mount root; /* fs.root; chroot on "." when not given */
 
-    uint64_t stack_size;   /* sys.stack.size in bytes, or MF_UNSET */
-    uint64_t brk_max_size; /* sys.brk.max_size in bytes, or MF_UNSET */
-    uint64_t fds_limit;    /* sys.fds.limit, or MF_UNSET */
+    uint64_t stack_size;      /* sys.stack.size in bytes, or MF_UNSET */
+    uint64_t brk_max_size;    /* sys.brk.max_size in bytes, or MF_UNSET */
+    uint64_t fds_limit;       /* sys.fds.limit, or MF_UNSET */
+    uint64_t encrypted_cache; /* fs.encrypted_cache_size in bytes, or MF_UNSET */
     uint32_t uid, gid;
     uint32_t argv_mode; /* enum mf_argv_mode */
     uint32_t env_mode;  /* enum mf_env_mode */
@@ -259,7 +260,7 @@ struct mf_image {
 _Static_assert(sizeof(struct mf_env) == 24 && sizeof(struct mf_mount) == 40, "format");
 _Static_assert(sizeof(struct mf_key) == 24 && sizeof(struct mf_trusted) == 88, "format");
 _Static_assert(sizeof(struct mf_ioctl_field) == 112 && sizeof(struct mf_sgx) == 72, "format");
-_Static_assert(sizeof(struct mf_image) == 352, "format");
+_Static_assert(sizeof(struct mf_image) == 360, "format");
 
 /* An accepted block. */
 struct mf {

@@ -164,6 +164,7 @@ const struct rule manifest_rules[] = {
     CUSTOM("fs.root", check_root_mount),
     CUSTOM("fs.mounts", check_mounts),
     PATH("fs.start_dir"),
+    SIZE("fs.encrypted_cache_size"),
     HEX("fs.insecure__keys.*", 16),
     SIZE("sys.stack.size"),
     SIZE("sys.brk.max_size"),

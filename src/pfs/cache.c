@@ -82,19 +82,21 @@ void pfs_data_release(struct pfs *f, struct data_node *n)
 int pfs_data_take(struct pfs *f, struct data_node **out)
 {
     struct data_node *last = list_empty(&f->clean) ? NULL : DATA_OF(f->clean.prev);
+    bool reuse = false;
     if (last && f->data_count >= f->data_floor) {
         bool scan = last->streamed && f->size > f->pool->limit / 2;
-        if (scan || (!pfs_pool_room(f, sizeof *last) && (last->streamed || !pfs_pool_steal(f)))) {
-            data_detach(f, last);
-            *out = last;
-            return 0;
-        }
+        reuse = scan || (!pfs_pool_room(f, sizeof *last) && (last->streamed || !pfs_pool_steal(f)));
     }
-    *out = f->env.alloc(sizeof **out);
-    if (!*out)
+    *out = reuse ? NULL : f->env.alloc(sizeof **out);
+    if (*out) {
+        f->data_count++;
+        pfs_pool_charge(f, sizeof **out);
+        return 0;
+    }
+    if (!last)
         return -ENOMEM;
-    f->data_count++;
-    pfs_pool_charge(f, sizeof **out);
+    data_detach(f, last);
+    *out = last;
     return 0;
 }
 
@@ -175,6 +177,10 @@ static int hash_take(struct pfs *f, struct hash_node *parent, struct hash_node *
     if (f->hash_count >= f->hash_floor && !pfs_pool_room(f, sizeof **out) && !pfs_pool_steal(f))
         hash_make_room(f, parent);
     struct hash_node *h = f->env.alloc(sizeof *h);
+    if (!h) {
+        hash_make_room(f, parent);
+        h = f->env.alloc(sizeof *h);
+    }
     if (!h)
         return -ENOMEM;
     __builtin_memset(h, 0, offsetof(struct hash_node, entries));

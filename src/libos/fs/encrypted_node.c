@@ -6,6 +6,7 @@
 #include "libos/fs/encrypted_share.h"
 #include "libos/fs/keys.h"
 #include "libos/log.h"
+#include "libos/process.h"
 #include "platform/platform.h"
 
 #define S_TYPE 0170000
@@ -102,6 +103,9 @@ static int take_key(const struct mount *m, uint8_t key[FS_KEY_SIZE])
     return -EACCES;
 }
 
+/* What all encrypted files keep in memory; locked by the library. */
+static struct pfs_pool pool;
+
 /* Under node.lock; `host` NULL: whatever path the file is stored for. `replace`: an interrupted
  * creation counts as new. */
 static int open_context(struct enc_node *n, const char *host, bool create, bool replace)
@@ -112,7 +116,11 @@ static int open_context(struct enc_node *n, const char *host, bool create, bool 
                                .truncate = back_truncate,
                                .size = back_size,
                                .sync = back_sync};
-    struct pfs_open_args args = {.flags = PFS_REFUSE_PENDING | (create        ? PFS_CREATE
+    uint64_t limit = run.manifest.image->encrypted_cache;
+    if (!pool.limit)
+        pool.limit = limit == MF_UNSET ? PFS_POOL_DEFAULT : MAX(limit, 1UL);
+    struct pfs_open_args args = {.pool = &pool,
+                                 .flags = PFS_REFUSE_PENDING | (create        ? PFS_CREATE
                                                                 : n->writable ? 0
                                                                               : PFS_READONLY),
                                  .path = host,

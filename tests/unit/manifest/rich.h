@@ -31,6 +31,7 @@ static const char rich_manifest[] =
     "fs.insecure__keys.default = \"00112233445566778899aabbCCDDEEFF\"\n"
     "sys.stack.size = \"2M\"\n"
     "sys.brk.max_size = \"0x10k\"\n"
+    "fs.encrypted_cache_size = \"8M\"\n"
     "sys.fds.limit = 1234\n"
     "sys.enable_sigterm_injection = true\n"
     "sys.debug__mock_syscalls = [ { name = \"eventfd\", return = -38 }, { name = \"read\" } ]\n"

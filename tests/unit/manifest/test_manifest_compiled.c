@@ -76,6 +76,7 @@ static void test_scalars(void **state)
     assert_int_equal(im->disable_aslr, 1);
     assert_int_equal(im->stack_size, 2 << 20);
     assert_int_equal(im->brk_max_size, 16 << 10);
+    assert_int_equal(im->encrypted_cache, 8 << 20);
     assert_int_equal(im->fds_limit, 1234);
     assert_int_equal(im->sigterm_injection, 1);
     assert_int_equal(im->flock, 0);
