@@ -147,13 +147,11 @@ static int verify_log(struct pfs *f, const struct log *l)
     return rc;
 }
 
-/* What keeps a candidate from being the file, as opposed to a failure of the host. Power loss alone
- * takes magic and version from no file that was ever synced. */
-static bool refused(const struct pfs *f, int rc)
+/* What keeps a candidate from being the file, as opposed to a failure of the host. */
+static bool refused(int rc)
 {
-    if (rc == -EINVAL || rc == -EPROTONOSUPPORT)
-        return f->fresh;
-    return rc == -EBADMSG || rc == -EKEYREJECTED || rc == -EXDEV || rc == -EOVERFLOW;
+    return rc == -EBADMSG || rc == -EKEYREJECTED || rc == -EINVAL || rc == -EPROTONOSUPPORT ||
+           rc == -EXDEV || rc == -EOVERFLOW;
 }
 
 /* Loads node 0 and the root through the overlay, if there is one. */
@@ -239,11 +237,14 @@ static int give_up(struct pfs *f, const struct pfs_open_args *args, int rc, bool
 static int choose(struct pfs *f, const struct pfs_open_args *args, const struct log *logs, bool all)
 {
     int first = try(f, args, logs, -1, all), rc = first;
-    for (int i = 0; i < 2 && refused(f, rc); i++) {
+    /* Power loss alone takes magic and version from no file that was ever synced. */
+    if (!f->fresh && (rc == -EINVAL || rc == -EPROTONOSUPPORT))
+        return rc;
+    for (int i = 0; i < 2 && refused(rc); i++) {
         if (logs[i].head)
             rc = try(f, args, logs, i, all);
     }
-    if (refused(f, rc))
+    if (refused(rc))
         return give_up(f, args, first, all);
     if (!rc && f->overlay)
         rc = apply(f);
@@ -324,14 +325,14 @@ static int open_with_foreign_log(struct pfs *f, const struct pfs_open_args *args
     if (!rc && !f->readonly)
         rc = pfs_sync(f); /* the caller may remove the log */
     f->info.pending = true;
-    return rc == -EINVAL || rc == -EPROTONOSUPPORT || refused(f, rc) ? -EUCLEAN : rc;
+    return refused(rc) ? -EUCLEAN : rc;
 }
 
 /* The pending-write flag is set: with the log, or if nothing was overwritten yet. */
 static int open_pending(struct pfs *f, const struct pfs_open_args *args, int64_t storage)
 {
     int rc = verify_all(f);
-    if (!refused(f, rc))
+    if (!refused(rc))
         return rc;
     if (args->log)
         return open_with_foreign_log(f, args, storage);
