@@ -160,7 +160,7 @@ static double build(uint64_t measured, uint64_t plain)
     sign();
     double best = 1e18;
     for (int i = 0; i < 3; i++) {
-        struct loaded big;
+        struct loaded big = {0};
         build_enclave(&big, &layout, &sig);
         best = big.build_ms < best ? big.build_ms : best;
         unload_enclave(&big);
@@ -196,7 +196,7 @@ static double elrange(bool memory)
 {
     const uint64_t size = 1ULL << 40;
     uint64_t pages = 100;
-    struct loaded big, hello = e;
+    struct loaded big = {0}, hello = e;
     read_layout(size);
     sign();
     double before = resident_mib(), start = now(CLOCK_MONOTONIC);

@@ -219,6 +219,10 @@ uint64_t enclave_main(uint64_t command, void *argument)
         return 0;
     case CMD_LEAVES:
         return leaves(argument);
+    case CMD_ENCLU: {
+        const uint64_t *r = argument;
+        return enclu((uint32_t)r[0], r[1], r[2], r[3]);
+    }
     case CMD_COMPUTE:
         return compute(*(uint64_t *)argument);
     default:

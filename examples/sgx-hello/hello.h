@@ -25,6 +25,7 @@ enum command {
     CMD_ACCEPT,  /* struct accept: EACCEPT of a range; returns the first error code */
     CMD_NOTHING, /* returns at once, for measuring */
     CMD_LEAVES,  /* struct leaves: EREPORT or EGETKEY so many times */
+    CMD_ENCLU,   /* uint64_t[4]: leaf, RBX, RCX, RDX as they are: for tests */
     CMD_COMPUTE, /* uint64_t: rounds of compute() below */
 };
 

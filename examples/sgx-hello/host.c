@@ -103,7 +103,8 @@ void build_enclave(struct loaded *e, const struct sgx_layout *l, const struct sg
     if (e->fd < 0)
         fail("/dev/sgx_enclave");
     e->size = l->size;
-    e->base = reserve(l->size);
+    if (!e->base)
+        e->base = reserve(l->size);
     uint8_t *pages[SGX_LAYOUT_MAX_AREAS];
     for (size_t i = 0; i < l->count; i++)
         pages[i] = content(&l->areas[i]);

@@ -11,7 +11,8 @@ struct loaded {
     double build_ms; /* from ECREATE to EINIT */
 };
 
-/* ECREATE, EADD, EINIT through /dev/sgx_enclave. Prints a message and exits on failure. */
+/* ECREATE, EADD, EINIT through /dev/sgx_enclave, at e->base, or anywhere when that is 0. Prints a
+ * message and exits on failure. */
 void load_enclave(struct loaded *e, const char *layout, const char *sigfile);
 /* The same from a layout in memory and its signature. */
 struct sgx_layout;

@@ -93,6 +93,7 @@ struct thread {
 struct thread *thread_self(void); /* by the stack pointer: valid in handlers only */
 struct thread *thread_new(void);
 void thread_after_fork(void);
+bool thread_uses(const struct enclave *e); /* a thread is inside, or was there last */
 void thread_count_fast(uint64_t *enters, uint64_t *leaves);
 
 /* emu_start() fills it; read-only afterwards. */
@@ -115,6 +116,9 @@ struct statistics {
     volatile uint64_t eenter, eresume, eexit, aex, traps, signals;
 };
 extern struct statistics stats;
+
+/* Handlers that run at this moment; only one that is alone may forget an enclave. */
+extern volatile uint32_t handlers_running;
 
 /* trap/ */
 void trap_install_handlers(void);

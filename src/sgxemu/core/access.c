@@ -93,8 +93,8 @@ static struct sgx_fault check_ssa_page(struct sgx_cpu *cpu, uint64_t la, uint32_
     return ok();
 }
 
-struct sgx_fault check_ssa(struct sgx_cpu *cpu, const struct sgx_secs *secs, uint32_t handle,
-                           const struct sgx_tcs *tcs, uint32_t index, struct ssa_frame *frame)
+void locate_ssa(struct sgx_cpu *cpu, const struct sgx_secs *secs, const struct sgx_tcs *tcs,
+                uint32_t index, struct ssa_frame *frame)
 {
     uint64_t frame_size = SGX_PAGE_SIZE * secs->ssa_frame_size;
     uint64_t start = secs->base + tcs->ossa + frame_size * index;
@@ -102,6 +102,14 @@ struct sgx_fault check_ssa(struct sgx_cpu *cpu, const struct sgx_secs *secs, uin
     frame->xsave_len = sgx_xsave_size(&cpu->platform->xsave, secs->attributes.xfrm);
     frame->gpr = start + frame_size - sizeof(struct sgx_gpr);
     frame->exinfo = secs->miscselect & SGX_MISC_EXINFO;
+}
+
+struct sgx_fault check_ssa(struct sgx_cpu *cpu, const struct sgx_secs *secs, uint32_t handle,
+                           const struct sgx_tcs *tcs, uint32_t index, struct ssa_frame *frame)
+{
+    locate_ssa(cpu, secs, tcs, index, frame);
+    const uint64_t start = frame->xsave;
+    const uint64_t frame_size = SGX_PAGE_SIZE * secs->ssa_frame_size;
     for (uint64_t la = start; la < start + frame->xsave_len; la += SGX_PAGE_SIZE) {
         struct sgx_fault fault = check_ssa_page(cpu, la, handle);
         if (fault.vector)

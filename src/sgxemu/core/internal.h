@@ -107,5 +107,7 @@ struct ssa_frame {
     uint32_t xsave_len;
     bool exinfo;
 };
+void locate_ssa(struct sgx_cpu *cpu, const struct sgx_secs *secs, const struct sgx_tcs *tcs,
+                uint32_t index, struct ssa_frame *frame);
 struct sgx_fault check_ssa(struct sgx_cpu *cpu, const struct sgx_secs *secs, uint32_t handle,
                            const struct sgx_tcs *tcs, uint32_t index, struct ssa_frame *frame);

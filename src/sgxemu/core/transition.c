@@ -364,8 +364,9 @@ bool sgx_aex(struct sgx_cpu *cpu, struct sgx_regs *regs, const struct sgx_event 
     if (!tcs)
         return false;
     struct sgx_secs *secs = sgx_secs_of(cpu, cpu->secs, &state);
-    if (check_ssa(cpu, secs, cpu->secs, tcs, tcs->cssa, &frame).vector ||
-        cpu->mem->read(cpu->mem, frame.gpr, &gpr, sizeof(gpr), &fault))
+    /* The pages were found at entry; what has become of their mappings since does not matter. */
+    locate_ssa(cpu, secs, tcs, tcs->cssa, &frame);
+    if (cpu->mem->read(cpu->mem, frame.gpr, &gpr, sizeof(gpr), &fault))
         return false;
     store_gpr(&gpr, regs);
     if (!(tcs->flags & SGX_TCS_DBGOPTIN))

@@ -70,8 +70,9 @@ struct enclave {
     bool used;
 };
 
-/* The enclave behind a descriptor; NULL when it is another file (or a provision file). */
-struct enclave *enclave_of(int fd);
+/* The enclave behind a descriptor; NULL when it is another file (or a provision file), or when
+ * there is no memory or no record for it (`ours` is true then). */
+struct enclave *enclave_of(int fd, bool *ours);
 bool is_provision(int fd);
 struct enclave *enclave_covering(uint64_t start, uint64_t end); /* any mapping in the range? */
 bool enclave_alias(struct enclave *e);                          /* after ECREATE: maps the pages */

@@ -4,7 +4,7 @@
 #include <linux/mman.h>
 #include <linux/fcntl.h>
 
-#define MAX_ENCLAVES 64
+#define MAX_ENCLAVES 1024
 
 struct stat_head {
     uint64_t dev, ino, nlink;
@@ -13,6 +13,7 @@ struct stat_head {
 
 static emu_lock table_lock;
 static struct enclave table[MAX_ENCLAVES];
+static volatile uint32_t table_top; /* records from here on have never been used */
 
 static uint64_t magic_of(int fd)
 {
@@ -136,11 +137,9 @@ bool enclave_alias(struct enclave *e)
 
 static void forget(struct enclave *e)
 {
-    if (!settings.rewrite) { /* fast entries may still look */
-        if (e->pages)
-            sys(__NR_munmap, e->pages, e->header->size);
-        sys(__NR_munmap, e->meta, FILE_META);
-    }
+    if (e->pages)
+        sys(__NR_munmap, e->pages, e->header->size);
+    sys(__NR_munmap, e->meta, FILE_META);
     sys(__NR_close, e->fd_dup);
     if (e->vmas)
         sys(__NR_munmap, e->vmas, e->capacity * sizeof(struct vma));
@@ -150,17 +149,19 @@ static void forget(struct enclave *e)
 /* A free record; a record without mappings can be forgotten, the file keeps the state. */
 static struct enclave *free_record(void)
 {
-    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
+    for (unsigned i = 0; i < table_top; i++) {
         if (!table[i].used)
             return &table[i];
     }
-    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
-        if (table[i].count == 0) {
+    if (table_top < MAX_ENCLAVES / 16) /* keep some that may come back */
+        return &table[table_top++];
+    for (unsigned i = 0; i < table_top; i++) {
+        if (table[i].count == 0 && handlers_running == 1 && !thread_uses(&table[i])) {
             forget(&table[i]);
             return &table[i];
         }
     }
-    return NULL;
+    return table_top < MAX_ENCLAVES ? &table[table_top++] : NULL;
 }
 
 static struct enclave *attach(int fd, const struct stat_head *st)
@@ -186,14 +187,16 @@ static struct enclave *attach(int fd, const struct stat_head *st)
     return e;
 }
 
-struct enclave *enclave_of(int fd)
+struct enclave *enclave_of(int fd, bool *ours)
 {
     struct stat_head st;
+    *ours = false;
     if (sys(__NR_fstat, fd, &st) || (st.mode & 0170000) != 0100000 || magic_of(fd) != ENCLAVE_MAGIC)
         return NULL;
+    *ours = true;
     lock(&table_lock);
     struct enclave *found = NULL;
-    for (unsigned i = 0; i < MAX_ENCLAVES && !found; i++) {
+    for (unsigned i = 0; i < table_top && !found; i++) {
         if (table[i].used && table[i].dev == st.dev && table[i].ino == st.ino)
             found = &table[i];
     }
@@ -208,7 +211,7 @@ struct enclave *enclave_of(int fd)
 struct enclave *enclave_covering(uint64_t start, uint64_t end)
 {
     struct vma v;
-    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
+    for (unsigned i = 0; i < table_top; i++) {
         if (table[i].used && table[i].count && vma_first(&table[i], start, end, &v))
             return &table[i];
     }
@@ -241,7 +244,7 @@ void driver_after_fork(void)
 {
     table_lock = 0;
     vma_after_fork();
-    for (unsigned i = 0; i < MAX_ENCLAVES; i++) /* an ADD_PAGES of another thread is not here */
+    for (unsigned i = 0; i < table_top; i++) /* an ADD_PAGES of another thread is not here */
         table[i].stage_start = table[i].stage_end = 0;
 }
 
@@ -384,7 +387,7 @@ bool driver_find_site(struct enclave *e, uint64_t address, uint64_t stub, struct
 
 bool driver_in_elrange(uint64_t la)
 {
-    for (unsigned i = 0; i < MAX_ENCLAVES; i++) {
+    for (unsigned i = 0; i < table_top; i++) {
         if (table[i].used && table[i].header->created && in_enclave_range(&table[i], la))
             return true;
     }

@@ -231,9 +231,10 @@ static bool begin(struct header *h)
 
 long driver_ioctl(struct thread *t, int fd, unsigned cmd, uint64_t arg)
 {
-    struct enclave *e = enclave_of(fd);
+    bool ours;
+    struct enclave *e = enclave_of(fd, &ours);
     if (!e)
-        return -ENOTTY; /* not ours: the caller passes the call on */
+        return ours ? -ENOMEM : -ENOTTY; /* not ours: the caller passes the call on */
     if (!begin(e->header))
         return -EBUSY;
     driver_lock(e);

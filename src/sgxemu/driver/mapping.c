@@ -320,9 +320,10 @@ bool driver_mapping(long nr, const uint64_t a[6], long *result)
 {
     const uint64_t start = a[0], len = a[1], end = start + len;
     if (nr == __NR_mmap) {
-        struct enclave *e = a[3] & MAP_ANONYMOUS ? NULL : enclave_of((int)a[4]);
-        if (e) {
-            *result = map_enclave(e, a);
+        bool ours = false;
+        struct enclave *e = a[3] & MAP_ANONYMOUS ? NULL : enclave_of((int)a[4], &ours);
+        if (ours) {
+            *result = e ? map_enclave(e, a) : -ENOMEM;
             return true;
         }
         if (!(a[3] & MAP_FIXED) || end < start || !enclave_covering(start, end))

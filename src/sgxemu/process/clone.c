@@ -101,6 +101,7 @@ static long clone_copying_memory(struct thread *t, struct ucontext *uc, long nr,
     }
     if (r == 0) {
         t->tid = (uint32_t)sys(__NR_gettid);
+        handlers_running = 1;
         t->dispatch_on = false;
         t->timer = -1; /* timers are not inherited */
         t->sighand->lock = 0;

@@ -198,7 +198,9 @@ long process_exec(struct thread *t, const char *path, uint64_t argv, uint64_t en
         (r = build_envp(p, t, new_envp, envp, envc)) >= 0) {
         /* A sharer of our memory (vfork) keeps its handlers: ignoring is set in the last moment. */
         hand_over_ignored(t);
+        __sync_fetch_and_sub(&handlers_running, 1); /* a vfork child never comes back from here */
         r = sys(__NR_execve, "/proc/self/exe", new_argv, new_envp);
+        __sync_fetch_and_add(&handlers_running, 1);
     }
     sys(__NR_munmap, at, size);
     return r;

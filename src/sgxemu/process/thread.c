@@ -27,6 +27,15 @@ void thread_after_fork(void)
     list_lock = 0;
 }
 
+bool thread_uses(const struct enclave *e)
+{
+    for (const struct thread *t = all; t; t = t->next) {
+        if (t->slot_enclave == e || (t->cpu.in_enclave && t->enclave == e))
+            return true;
+    }
+    return false;
+}
+
 /* Of all threads that still have a region. */
 void thread_count_fast(uint64_t *enters, uint64_t *leaves)
 {

@@ -7,7 +7,7 @@
 #include "sgxemu/emu.h"
 
 #define SA_KEEP (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT)
-/* While the device handles a signal only its own memory accesses may interrupt it. */
+/* While the device handles a signal, SIGSEGV too, only its own memory accesses may interrupt it. */
 #define HANDLER_MASK (~(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS)))
 
 void emu_restorer(void);
@@ -16,7 +16,7 @@ static long install(int sig, uint64_t flags)
 {
     struct action native = {
         .handler = (uint64_t)signal_handler,
-        .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | (flags & SA_KEEP),
+        .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | SA_NODEFER | (flags & SA_KEEP),
         .restorer = (uint64_t)emu_restorer,
         .mask = HANDLER_MASK,
     };

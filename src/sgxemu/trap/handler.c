@@ -12,6 +12,7 @@
 
 extern char usercopy_begin[], usercopy_end[], usercopy_fault[], emu_pass[], emu_pass_end[];
 struct statistics stats;
+volatile uint32_t handlers_running;
 
 static bool in_device(uint64_t rip)
 {
@@ -276,20 +277,19 @@ static void dispatch_kept(struct thread *t, struct ucontext *uc)
     set_uc_mask(uc, t->mask);
 }
 
-void signal_handler(int sig, siginfo_t *info, void *context)
+static void handle(struct thread *t, struct ucontext *uc, int sig, siginfo_t *info)
 {
-    struct ucontext *uc = context;
-    struct thread *t = thread_self();
-    enum fast_outcome fast = fast_interrupted(t, uc, sig, info);
-    if (fast == FAST_DEFER) {
+    switch (fast_interrupted(t, uc, sig, info)) {
+    case FAST_DEFER:
         set_uc_mask(uc, ~0ULL);
         return;
-    }
-    if (fast == FAST_DONE)
+    case FAST_DONE:
         return;
-    if (fast == FAST_COMPLETED) {
+    case FAST_COMPLETED:
         dispatch_kept(t, uc);
         return;
+    case FAST_NONE:
+        break;
     }
     if (in_device(uc->uc_mcontext.rip)) {
         own_fault(sig, info, uc);
@@ -297,6 +297,13 @@ void signal_handler(int sig, siginfo_t *info, void *context)
     }
     dispatch(t, uc, sig, info);
     dispatch_kept(t, uc);
+}
+
+void signal_handler(int sig, siginfo_t *info, void *context)
+{
+    __sync_fetch_and_add(&handlers_running, 1);
+    handle(thread_self(), context, sig, info);
+    __sync_fetch_and_sub(&handlers_running, 1);
 }
 
 void trap_report_stats(void)

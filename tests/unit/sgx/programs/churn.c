@@ -52,6 +52,7 @@ static void earlier_child(bool walled)
     uint64_t none = 0;
     if (pipe(go))
         exit(1);
+    e.base = 0;
     load_enclave(&e, "hello.layout", "hello.sig");
     pid_t pid = fork();
     if (pid == 0) {
@@ -75,6 +76,7 @@ static void earlier_child(bool walled)
 int main(void)
 {
     uint64_t none = 0, five = 5;
+    e.base = 0;
     load_enclave(&e, "hello.layout", "hello.sig");
     for (int i = 0; i < 200; i++) {
         pthread_t a, b;
@@ -101,6 +103,7 @@ int main(void)
     printf("children: %s\n", total == 430 * 1275 + 150 && !errors ? "fine" : "wrong");
     unload_enclave(&e);
     for (int i = 0; i < 200; i++) {
+        e.base = 0;
         load_enclave(&e, "hello.layout", "hello.sig");
         errors += enter(e.base + THREAD0_TCS, CMD_COUNT, &five) != 5;
         errors += enter(e.base + THREAD1_TCS, CMD_COUNT, &five) != 10;

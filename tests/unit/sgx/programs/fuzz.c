@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * Hostile use of the device: random ioctls, mappings and ENCLU with wild operands. Signals are
- * survived by longjmp; the only failure is that the process dies or hangs.
- * fuzz SEED COUNT
+ * Hostile use of the device: sequences of random ioctls, mappings, accesses and ENCLU with wild
+ * operands, outside and inside, by two threads and their children, under a timer's signals. Faults
+ * are survived by longjmp; the only failure is that a process dies or hangs.
+ * fuzz SEED SEQUENCES
  */
 #define _GNU_SOURCE
 #include <asm/sgx.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -15,11 +17,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "host.h"
 
-static sigjmp_buf recover;
-static uint64_t state;
+static __thread sigjmp_buf recover;
+static __thread uint64_t state;
+static volatile int finished;
 static uint8_t *memory; /* 64 readable pages */
 static uint64_t base;   /* where enclaves are tried */
 static int fds[4];
@@ -36,6 +41,11 @@ static uint64_t rnd(void)
 static void on_signal(int sig)
 {
     siglongjmp(recover, sig);
+}
+
+static void on_tick(int sig)
+{
+    (void)sig;
 }
 
 static uint64_t somewhere(void)
@@ -161,6 +171,26 @@ static void one_enclu(void)
                      : "memory", "cc");
 }
 
+/* The same from inside the enclave, as far as it still can be entered. */
+static void one_inside(void)
+{
+    uint64_t r[4] = {rnd() % 12, address(), address(), address()};
+    const uint64_t tcs = real.base + (rnd() % 2 ? THREAD0_TCS : THREAD1_TCS);
+    switch (rnd() % 3) {
+    case 0:
+        enter(tcs, CMD_ENCLU, r);
+        break;
+    case 1:
+        r[0] = rnd() % 2 ? real.base + HEAP + (rnd() % 128) * 4096 : address();
+        enter(tcs, CMD_PROBE, r);
+        break;
+    default:
+        r[0] = 1 + rnd() % 20;
+        enter(tcs, CMD_GROW, r);
+        break;
+    }
+}
+
 static void reopen(int slot)
 {
     if (fds[slot] >= 0)
@@ -171,20 +201,21 @@ static void reopen(int slot)
 static void step(void)
 {
     int fd = fds[rnd() % 4];
-    switch (rnd() % 8) {
+    switch (rnd() % 12) {
     case 0:
+    case 1:
         one_mapping(fd);
         break;
-    case 1:
     case 2:
+    case 3:
         one_enclu();
         break;
-    case 3:
-        *(volatile uint8_t *)somewhere() += (uint8_t)(rnd() % 2);
-        break;
     case 4:
-        if (rnd() % 64 == 0)
-            reopen(1 + (int)(rnd() % 3));
+        *(volatile uint8_t *)somewhere(); /* hardware would drop a write */
+        break;
+    case 5:
+    case 6:
+        one_inside();
         break;
     default:
         one_ioctl(fd);
@@ -192,27 +223,116 @@ static void step(void)
     }
 }
 
+static void sequence(void)
+{
+    volatile int left = 2 + (int)(rnd() % 6);
+    sigsetjmp(recover, 1);
+    while (left > 0) {
+        left--;
+        step();
+    }
+}
+
+/* Children in the middle of it, some with children of their own. */
+static void family(int depth)
+{
+    pid_t children[4];
+    int status = 0, n = 1 + (int)(rnd() % 4);
+    for (int i = 0; i < n; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            alarm(60);
+            state += (uint64_t)i * 7919;
+            for (int k = 0; k < 4; k++)
+                sequence();
+            if (depth > 0 && rnd() % 2)
+                family(depth - 1);
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        if (children[i] > 0 && (waitpid(children[i], &status, 0) != children[i] || status != 0)) {
+            fprintf(stderr, "a child ended with status %#x\n", status);
+            _exit(1);
+        }
+    }
+}
+
+/* Far from where the C library's own memory is, which must not be unmapped. */
+static void load(void)
+{
+    static uint64_t next = 0x300000000000ULL;
+    real = (struct loaded){.base = next};
+    load_enclave(&real, "hello.layout", "hello.sig");
+    next += 16 << 20;
+}
+
+/* A report written over the enclave's own stack may leave any stack pointer behind. */
+static void own_stack(void)
+{
+    stack_t ss = {.ss_size = 1 << 16};
+    ss.ss_sp = malloc(ss.ss_size);
+    sigaltstack(&ss, NULL);
+}
+
+static void start_ticks(void)
+{
+    timer_t timer;
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+    struct itimerspec every = {{0, 300000}, {0, 300000}};
+    ev._sigev_un._tid = gettid();
+    timer_create(CLOCK_MONOTONIC, &ev, &timer);
+    timer_settime(timer, 0, &every, NULL);
+}
+
+static void *second(void *seed)
+{
+    state = (uint64_t)seed;
+    own_stack();
+    start_ticks();
+    while (!finished)
+        sequence();
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     static const int caught[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
-    volatile long done = 0;
     const long count = argc > 2 ? atol(argv[2]) : 10000;
+    struct sigaction tick = {.sa_handler = on_tick, .sa_flags = SA_RESTART | SA_ONSTACK};
+    struct sigaction fault = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    pthread_t other;
     state = argc > 1 ? strtoull(argv[1], NULL, 0) * 2654435761u + 88172645463325252ULL : 1;
     memory = mmap(NULL, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     base = 0x200000000000ULL;
     for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
-        signal(caught[i], on_signal);
-    load_enclave(&real, "hello.layout", "hello.sig");
+        sigaction(caught[i], &fault, NULL);
+    own_stack();
+    sigaction(SIGUSR1, &tick, NULL);
+    load();
     fds[0] = real.fd;
     for (int i = 1; i < 4; i++) {
         fds[i] = -1;
         reopen(i);
     }
-    sigsetjmp(recover, 1);
-    while (done < count) {
-        done++;
-        step();
+    pthread_create(&other, NULL, second, (void *)rnd());
+    start_ticks();
+    for (volatile long done = 0; done < count; done++) {
+        if (rnd() % 32 == 0)
+            reopen(1 + (int)(rnd() % 3));
+        if (done % 512 == 511) { /* the other thread may be inside */
+            struct loaded old = real;
+            load();
+            fds[0] = real.fd;
+            if (rnd() % 4)
+                unload_enclave(&old);
+        }
+        if (rnd() % 2048 == 0)
+            family(2);
+        sequence();
     }
-    printf("survived %ld steps\n", done);
+    finished = 1;
+    pthread_join(other, NULL);
+    printf("survived %ld sequences\n", count);
     return 0;
 }
