@@ -3,7 +3,7 @@
 """Runs CPython's own tests (Debian: libpython3.11-testsuite) natively and inside the library OS.
 
 usage: run.py [--build build] [--results FOLDER] [--jobs 2] [--timeout SECONDS]
-              [--native | --inside | --quick] [--again] [MODULE...]
+              [--native | --inside | --quick] [--again] [--document] [MODULE...]
 
 First each module runs natively, then those that pass there run inside; --native and --inside do one of
 these steps. --quick runs the modules inside, then natively what did not pass, and what passes there a
@@ -11,7 +11,8 @@ second time inside. A module is one process `python3 -m test -v MODULE` in an em
 its own without a terminal; what it leaves running is ended. Results are kept as JSON, one file for each side, with
 the output of each module beside them, so that an interrupted run goes on where it was; --again runs
 the named modules (or all) anew. The last lines name the modules that pass natively and not inside.
-Exit status 1 if there are any.
+Exit status 1 if there are any. --document writes the outcome into docs/compatibility.md, where reasons
+that are there for a module stay.
 """
 import argparse
 import concurrent.futures
@@ -30,6 +31,7 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / 'docs' / 'compatibility.md'
 PYTHON = os.path.realpath('/usr/bin/python3')
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -196,6 +198,59 @@ def run_side(side, modules, results, options):
             pass
 
 
+SECTION = re.compile(r"(?<=^## CPython's own tests$\n)(.*?)(?=^## )", re.M | re.S)
+
+
+def documented():
+    """module -> why it differs inside, as docs/compatibility.md has it."""
+    section = SECTION.search(DOCUMENT.read_text())[1]
+    rows = re.findall(r'^\| `(\w+)` \|.*\| (.*?) \|$', section, re.M)
+    return {module: reason for module, reason in rows if reason != '?'}
+
+
+def outcome(record):
+    """One cell: what passed of how many cases, or what became of the module as a whole."""
+    if 'cases' not in record:
+        return record['result']
+    bad, left_out = len(record['failed']), len(record['skipped'])
+    parts = [f"{record['cases'] - bad - left_out} passed"]
+    parts += [f'{bad} failed'] if bad else []
+    parts += [f'{left_out} skipped'] if left_out else []
+    return ', '.join(parts)
+
+
+def write_document(native, inside):
+    reasons = documented()
+    good = passing(native, sorted(native.known))
+    same = passing(inside, good)
+    rows = []
+    for module in good:
+        n, i = native.known[module], inside.known[module]
+        if i['result'] != 'pass' or set(i['skipped']) - set(n['skipped']):
+            rows.append(f"| `{module}` | {outcome(n)} | {outcome(i)} | {reasons.get(module, '?')} |")
+    others = {result: ', '.join(f'`{m}`' for m in sorted(native.known) if native.known[m]['result'] == result)
+              for result in ('skip', 'fail', 'timeout')}
+    cases = [sum(record.get('cases', 0) - len(record.get('failed', ())) - len(record.get('skipped', ()))
+                 for record in (side.known[m] for m in good)) for side in (native, inside)]
+    text = f"""
+`tests/cpython/run.py` runs each module of the tests of CPython that Debian ships
+(`libpython3.11-testsuite`) natively and inside, in a temporary folder, everything allowed. `make check` runs
+the modules that say most about the system, `make check-full` all of them.
+
+{len(native.known)} modules: {len(good)} pass natively, {len(same)} of these inside ({100 * len(same) / len(good):.1f} %);
+{cases[0]:,} cases pass in them natively, {cases[1]:,} inside. What differs:
+
+| module | native | inside | reason |
+|---|---|---|---|
+""" + ''.join(row + '\n' for row in rows) + '\n'
+    if others['skip']:
+        text += f"Nothing to run natively on the machine that the table was made on: {others['skip']}.\n"
+    if others['fail'] or others['timeout']:
+        bad = ', '.join(filter(None, (others['fail'], others['timeout'])))
+        text += f'Fail natively there: {bad}.\n'
+    DOCUMENT.write_text(SECTION.sub(lambda _: text + '\n', DOCUMENT.read_text()))
+
+
 def passing(results, modules):
     return [m for m in modules if results.known.get(m, {}).get('result') == 'pass']
 
@@ -212,6 +267,7 @@ def main():
     side.add_argument('--native', action='store_true')
     side.add_argument('--inside', action='store_true')
     side.add_argument('--quick', action='store_true')
+    parser.add_argument('--document', action='store_true')
     parser.add_argument('--again', action='store_true')
     parser.add_argument('--retry', action='store_true', help='a second attempt for what fails')
     parser.add_argument('modules', nargs='*')
@@ -241,6 +297,8 @@ def main():
     print(f'{len(good)} of {len(modules)} modules {how} natively, {len(same)} of these inside')
     for module in differ:
         print(f"  {module}: {inside.known[module]['result']} {' '.join(inside.known[module].get('failed', []))}")
+    if options.document:
+        write_document(native, inside)
     sys.exit(1 if differ else 0)
 
 
