@@ -336,9 +336,8 @@ static long enc_ioctl(struct file *f, unsigned cmd, unsigned long arg)
 
 static bool is_mapped(const struct enc_node *n)
 {
-    const struct mm *mm = &current_process()->mm;
-    for (size_t i = 0; i < mm->count; i++) {
-        const struct file *f = mm->vmas[i].file;
+    for (struct vma *v = vma_first(&current_process()->mm); v; v = vma_next(v)) {
+        const struct file *f = v->file;
         if (f && f->ops == &encrypted_ops && node_of(f) == n)
             return true;
     }

@@ -36,9 +36,9 @@ int proc_fill_maps(const struct pseudo_ref *r, struct text *t)
     struct mm *mm = &current_process()->mm;
     (void)r;
     lock(&mm->lock);
-    for (size_t i = 0; i < mm->count; i++)
-        if (!(mm->vmas[i].flags & VMA_INTERNAL))
-            add_header(t, &mm->vmas[i]);
+    for (struct vma *v = vma_first(mm); v; v = vma_next(v))
+        if (!(v->flags & VMA_INTERNAL))
+            add_header(t, v);
     unlock(&mm->lock);
     return 0;
 }
@@ -126,8 +126,7 @@ static int fill_sizes(struct text *t, bool rollup)
         return pagemap;
     }
     lock(&mm->lock);
-    for (size_t i = 0; i < mm->count; i++) {
-        const struct vma *v = &mm->vmas[i];
+    for (const struct vma *v = vma_first(mm); v; v = vma_next(v)) {
         if (v->flags & VMA_INTERNAL)
             continue;
         struct sizes s = measure(pagemap, run, v);

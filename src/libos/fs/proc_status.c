@@ -64,8 +64,7 @@ static void ask_memory(struct about *a, struct process *p)
 {
     struct mm *mm = &p->mm;
     lock(&mm->lock);
-    for (size_t i = 0; i < mm->count; i++) {
-        const struct vma *v = &mm->vmas[i];
+    for (const struct vma *v = vma_first(mm); v; v = vma_next(v)) {
         size_t size = v->end - v->start;
         if (v->flags & VMA_INTERNAL)
             continue;

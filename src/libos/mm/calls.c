@@ -74,22 +74,21 @@ SYSCALL4(pkey_mprotect, unsigned long, addr, unsigned long, len, int, prot, int,
 }
 
 /* Under mm->lock. Moves our record of [from, from+old_len) to [to, to+new_len). */
-static int move_record(struct mm *mm, uintptr_t from, size_t old_len, uintptr_t to, size_t new_len,
-                       bool keep_old)
+static void move_record(struct mm *mm, uintptr_t from, size_t old_len, uintptr_t to, size_t new_len,
+                        bool keep_old)
 {
     struct vma v = *vma_find(mm, from);
     struct file *f = v.file;
     if (f)
         file_get(f);
     v.offset += f ? (int64_t)(from - v.start) : 0;
-    int err = keep_old ? 0 : vma_remove(mm, from, from + old_len);
+    if (!keep_old)
+        vma_remove(mm, from, from + old_len);
     v.start = to;
     v.end = to + new_len;
-    if (!err)
-        err = vma_insert(mm, &v);
+    vma_insert(mm, &v);
     if (f)
         file_put(f);
-    return err;
 }
 
 static long remap(struct mm *mm, uintptr_t old, size_t old_len, size_t new_len, int flags,
@@ -108,17 +107,18 @@ static long remap(struct mm *mm, uintptr_t old, size_t old_len, size_t new_len, 
         if (err < 0)
             return err;
     }
-    long p = host_mremap(old, old_len, new_len, flags, to);
+    long p = vma_reserve(mm);
+    if (!p)
+        p = host_mremap(old, old_len, new_len, flags, to);
     if (IS_ERR(p))
         return p;
     size_t taken = old_len ? old_len : 0;
     bool keep = !old_len || flags & MREMAP_DONTUNMAP;
-    int err = 0;
     if ((uintptr_t)p == old && new_len < old_len)
-        err = vma_remove(mm, old + new_len, old + old_len);
+        vma_remove(mm, old + new_len, old + old_len);
     else if ((uintptr_t)p != old || new_len != old_len)
-        err = move_record(mm, old, taken, (uintptr_t)p, new_len, keep);
-    return err ? err : p;
+        move_record(mm, old, taken, (uintptr_t)p, new_len, keep);
+    return p;
 }
 
 SYSCALL5(mremap, unsigned long, old, unsigned long, old_len, unsigned long, new_len, int, flags,
@@ -149,8 +149,11 @@ SYSCALL1(brk, unsigned long, want)
         return now;
     uintptr_t from = PAGE_UP((uintptr_t)now), to = PAGE_UP(want);
     if (to > from) {
+        lock(&mm->lock);
         struct vma *next = vma_find(mm, from);
-        if (next && next->start < to)
+        bool taken = next && next->start < to;
+        unlock(&mm->lock);
+        if (taken)
             return now;
         long p = mm_map(mm, from, to - from, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, "[heap]");
@@ -169,8 +172,8 @@ SYSCALL1(brk, unsigned long, want)
 /* Is every page of the range mapped? */
 static bool all_mapped(struct mm *mm, uintptr_t start, uintptr_t end)
 {
-    for (struct vma *v = vma_find(mm, start); start < end; v++) {
-        if (!v || v == mm->vmas + mm->count || v->start > start)
+    for (struct vma *v = vma_find(mm, start); start < end; v = vma_next(v)) {
+        if (!v || v->start > start)
             return false;
         start = v->end;
     }
@@ -181,8 +184,7 @@ static bool all_mapped(struct mm *mm, uintptr_t start, uintptr_t end)
 static int sync_files(struct mm *mm, uintptr_t start, uintptr_t end)
 {
     int err = 0;
-    for (struct vma *v = vma_find(mm, start);
-         !err && v && v < mm->vmas + mm->count && v->start < end; v++)
+    for (struct vma *v = vma_find(mm, start); !err && v && v->start < end; v = vma_next(v))
         if (v->file && v->file->ops->map_fd && v->flags & MAP_SHARED)
             err = v->file->ops->sync(v->file, true);
     return err;

@@ -38,12 +38,13 @@ long mm_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, stru
     bool fixed = flags & MAP_FIXED;
     if (fixed && !user_range_ok((void *)addr, len))
         return flags & MAP_FIXED_NOREPLACE ? -EEXIST : -ENOMEM;
-    int err = 0;
     lock(&mm->lock);
-    if (fixed && !(flags & MAP_FIXED_NOREPLACE))
+    long p = vma_reserve(mm);
+    if (!p && fixed && !(flags & MAP_FIXED_NOREPLACE))
         mm_sync_range(mm, addr, addr + len);
-    long p =
-        map_host(addr, len, prot, flags & MAP_FIXED_NOREPLACE ? flags & ~MAP_FIXED : flags, f, off);
+    if (!p)
+        p = map_host(addr, len, prot, flags & MAP_FIXED_NOREPLACE ? flags & ~MAP_FIXED : flags, f,
+                     off);
     if (!IS_ERR(p)) {
         struct vma v = {.start = (uintptr_t)p,
                         .end = (uintptr_t)p + len,
@@ -53,19 +54,16 @@ long mm_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, stru
                         .file = f,
                         .offset = f ? off : 0,
                         .name = name};
-        err = vma_insert(mm, &v);
-        if (err)
-            host_munmap((uintptr_t)p, len);
+        vma_insert(mm, &v);
     }
     unlock(&mm->lock);
-    return err ? err : p;
+    return p;
 }
 
 int mm_sync_range(struct mm *mm, uintptr_t start, uintptr_t end)
 {
     int err = 0;
-    for (struct vma *v = vma_find(mm, start); v && v < mm->vmas + mm->count && v->start < end;
-         v++) {
+    for (struct vma *v = vma_find(mm, start); v && v->start < end; v = vma_next(v)) {
         if (!v->file || !v->file->ops->mmap_sync || !(v->flags & MAP_SHARED))
             continue;
         uintptr_t from = MAX(v->start, start), to = MIN(v->end, end);
@@ -83,10 +81,12 @@ int mm_unmap(struct mm *mm, uintptr_t addr, size_t len)
     if (!user_range_ok((void *)addr, len))
         return -EINVAL;
     lock(&mm->lock);
-    int err = host_munmap(addr, len);
+    int err = vma_reserve(mm);
+    if (!err)
+        err = host_munmap(addr, len);
     if (!err) {
         mm_sync_range(mm, addr, addr + len); /* nobody stores any more */
-        err = vma_remove(mm, addr, addr + len);
+        vma_remove(mm, addr, addr + len);
     }
     unlock(&mm->lock);
     return err;
@@ -96,8 +96,7 @@ int mm_unmap(struct mm *mm, uintptr_t addr, size_t len)
 static int announce_stores(struct mm *mm, uintptr_t start, uintptr_t end, int prot)
 {
     int err = 0;
-    for (struct vma *v = vma_find(mm, start);
-         v && !err && v < mm->vmas + mm->count && v->start < end; v++) {
+    for (struct vma *v = vma_find(mm, start); v && !err && v->start < end; v = vma_next(v)) {
         if (!v->file || !v->file->ops->map_fd || !(v->flags & MAP_SHARED))
             continue;
         int r = v->file->ops->map_fd(v->file, v->end - v->start, prot, v->flags, v->offset);
@@ -109,11 +108,13 @@ static int announce_stores(struct mm *mm, uintptr_t start, uintptr_t end, int pr
 int mm_protect(struct mm *mm, uintptr_t addr, size_t len, int prot)
 {
     lock(&mm->lock);
-    int err = prot & PROT_WRITE ? announce_stores(mm, addr, addr + len, prot) : 0;
+    int err = vma_reserve(mm);
+    if (!err && prot & PROT_WRITE)
+        err = announce_stores(mm, addr, addr + len, prot);
     if (!err)
         err = host_mprotect(addr, len, prot);
     if (!err)
-        err = vma_set_prot(mm, addr, addr + len, prot & ~(PROT_GROWSDOWN | PROT_GROWSUP));
+        vma_set_prot(mm, addr, addr + len, prot & ~(PROT_GROWSDOWN | PROT_GROWSUP));
     unlock(&mm->lock);
     return err;
 }
@@ -122,12 +123,11 @@ void mm_clear(struct mm *mm)
 {
     lock(&mm->lock);
     mm_sync_range(mm, 0, UINTPTR_MAX);
-    while (mm->count) {
-        struct vma v = mm->vmas[mm->count - 1];
-        host_munmap(v.start, v.end - v.start);
-        if (vma_remove(mm, v.start, v.end))
-            break;
+    for (struct vma *v; (v = vma_first(mm));) {
+        host_munmap(v->start, v->end - v->start);
+        vma_remove(mm, v->start, v->end);
     }
+    vma_unreserve(mm);
     if (mm->brk_limit > mm->brk_start)
         host_munmap(mm->brk_start, mm->brk_limit - mm->brk_start);
     mm->brk_start = mm->brk = mm->brk_limit = 0;
@@ -137,46 +137,59 @@ void mm_clear(struct mm *mm)
 
 #define NEAR_REACH (0x7ff00000UL) /* rel32 from anywhere in the range, with a margin */
 
+/* Maps stubs at `at`, if nothing is there. */
+static long map_stubs(uintptr_t at, size_t len)
+{
+    return host_mmap(at, len, PROT_READ | PROT_WRITE | PROT_EXEC,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
+/* The gaps between mappings that begin at `near` or above, upwards. */
+static long map_above(struct mm *mm, uintptr_t near, uintptr_t high, size_t len)
+{
+    long p = -ENOMEM;
+    uintptr_t at = PAGE_UP(near);
+    struct vma *v = vma_find(mm, near);
+    while (IS_ERR(p) && at <= high) {
+        if (!v || v->start >= at + len)
+            p = map_stubs(at, len);
+        if (!v)
+            break;
+        at = v->end;
+        v = vma_next(v);
+    }
+    return p;
+}
+
+/* The gaps below the mapping around `near`, downwards. */
+static long map_below(struct mm *mm, uintptr_t near, uintptr_t low, size_t len)
+{
+    long p = -ENOMEM;
+    for (struct vma *v = vma_find(mm, near), *prev; IS_ERR(p) && v && v->start >= low + len;
+         v = prev) {
+        prev = vma_prev(v);
+        uintptr_t below = prev ? prev->end : low;
+        if (v->start - MAX(below, low) >= len && v->start <= near + PAGE_SIZE)
+            p = map_stubs(v->start - len, len);
+    }
+    return p;
+}
+
 long mm_map_near(struct mm *mm, uintptr_t near, size_t len)
 {
     uintptr_t low = near > NEAR_REACH + 0x10000 ? near - NEAR_REACH : 0x10000;
-    uintptr_t high = near + NEAR_REACH - len;
-    /* Walk the gaps upwards from `near`, then downwards. */
     lock(&mm->lock);
-    long p = -ENOMEM;
-    uintptr_t at = PAGE_UP(near);
-    for (struct vma *v = vma_find(mm, near); at <= high; at = v->end, v++) {
-        if (v >= mm->vmas + mm->count)
-            v = NULL;
-        if (!v || v->start >= at + len) {
-            p = host_mmap(at, len, PROT_READ | PROT_WRITE | PROT_EXEC,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-            if (!IS_ERR(p) || !v)
-                break;
-        }
-    }
-    if (IS_ERR(p)) {
-        for (struct vma *v = vma_find(mm, near); v && v >= mm->vmas; v--) {
-            uintptr_t below = v > mm->vmas ? v[-1].end : low;
-            if (v >= mm->vmas + mm->count || v->start < low + len)
-                break;
-            if (v->start - MAX(below, low) < len || v->start > near + PAGE_SIZE)
-                continue;
-            p = host_mmap(v->start - len, len, PROT_READ | PROT_WRITE | PROT_EXEC,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-            if (!IS_ERR(p))
-                break;
-        }
-    }
+    long p = vma_reserve(mm);
+    if (!p)
+        p = map_above(mm, near, near + NEAR_REACH - len, len);
+    if (IS_ERR(p))
+        p = map_below(mm, near, low, len);
     if (!IS_ERR(p)) {
         struct vma v = {.start = (uintptr_t)p,
                         .end = (uintptr_t)p + len,
                         .prot = PROT_READ | PROT_WRITE | PROT_EXEC,
                         .flags = MAP_PRIVATE | MAP_ANONYMOUS | VMA_INTERNAL};
-        if (vma_insert(mm, &v)) {
-            host_munmap((uintptr_t)p, len);
-            p = -ENOMEM;
-        }
+        vma_insert(mm, &v);
     }
     unlock(&mm->lock);
     return p;

@@ -1,78 +1,126 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The set of mappings: a sorted array, split and merged as Linux splits and merges. */
+/* The set of mappings: a tree by address, split and merged as Linux splits and merges. */
 #include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
 #include <linux/mman.h>
 
-int mm_init(struct mm *mm)
+static struct vma *vma_of(struct tree_node *n)
 {
-    memset(mm, 0, sizeof(*mm));
-    mm->capacity = 256;
-    mm->vmas = heap_alloc(mm->capacity * sizeof(struct vma));
-    return mm->vmas ? 0 : -ENOMEM;
-}
-
-/* Index of the first mapping that ends above `addr`. */
-static size_t index_of(const struct mm *mm, uintptr_t addr)
-{
-    size_t lo = 0, hi = mm->count;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (mm->vmas[mid].end <= addr)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return n ? container_of(n, struct vma, node) : NULL;
 }
 
 struct vma *vma_find(struct mm *mm, uintptr_t addr)
 {
-    size_t i = index_of(mm, addr);
-    return i < mm->count ? &mm->vmas[i] : NULL;
+    struct vma *found = NULL;
+    for (struct tree_node *at = mm->vmas.root; at;) {
+        struct vma *v = vma_of(at);
+        bool above = v->end > addr;
+        if (above)
+            found = v;
+        at = at->child[!above];
+    }
+    return found;
 }
 
-/* Room for `extra` more entries, so that what follows cannot fail. */
-static int reserve(struct mm *mm, size_t extra)
+struct vma *vma_first(struct mm *mm)
 {
-    if (mm->count + extra <= mm->capacity)
-        return 0;
-    size_t capacity = mm->capacity * 2;
-    struct vma *v = heap_realloc(mm->vmas, capacity * sizeof(*v));
-    if (!v)
-        return -ENOMEM;
-    mm->vmas = v;
-    mm->capacity = capacity;
+    return vma_of(tree_end(&mm->vmas, 0));
+}
+
+struct vma *vma_next(const struct vma *v)
+{
+    return vma_of(tree_neighbour(&v->node, 1));
+}
+
+struct vma *vma_prev(const struct vma *v)
+{
+    return vma_of(tree_neighbour(&v->node, 0));
+}
+
+/* The most entries that moving one mapping over others takes: two removals, each of which splits at
+ * both ends, and an insertion. */
+#define RESERVED  6
+#define MOST_FREE 16
+
+int vma_reserve(struct mm *mm)
+{
+    while (mm->free_count < RESERVED) {
+        struct vma *v = heap_alloc(sizeof(*v));
+        if (!v)
+            return -ENOMEM;
+        v->node.parent = mm->free;
+        mm->free = &v->node;
+        mm->free_count++;
+    }
     return 0;
 }
 
-static void insert_at(struct mm *mm, size_t i, const struct vma *v)
+void vma_unreserve(struct mm *mm)
 {
-    memmove(&mm->vmas[i + 1], &mm->vmas[i], (mm->count - i) * sizeof(*v));
-    mm->vmas[i] = *v;
+    while (mm->free) {
+        struct tree_node *n = mm->free;
+        mm->free = n->parent;
+        heap_free(vma_of(n));
+    }
+    mm->free_count = 0;
+}
+
+static struct vma *take_entry(struct mm *mm)
+{
+    struct tree_node *n = mm->free;
+    assert(n);
+    mm->free = n->parent;
+    mm->free_count--;
+    return vma_of(n);
+}
+
+/* Takes `v` out and drops its file. */
+static void discard(struct mm *mm, struct vma *v)
+{
+    tree_remove(&mm->vmas, &v->node);
+    mm->count--;
+    if (v->file)
+        file_put(v->file);
+    if (mm->free_count == MOST_FREE) {
+        heap_free(v);
+        return;
+    }
+    v->node.parent = mm->free;
+    mm->free = &v->node;
+    mm->free_count++;
+}
+
+/* A new entry with the content of `v`, its file counted. Nothing overlaps it. */
+static struct vma *add(struct mm *mm, const struct vma *v)
+{
+    struct vma *n = take_entry(mm);
+    *n = *v;
+    if (n->file)
+        file_get(n->file);
+    struct tree_node *parent = NULL, *at = mm->vmas.root;
+    int side = 0;
+    while (at) {
+        parent = at;
+        side = vma_of(at)->start < n->start;
+        at = at->child[side];
+    }
+    tree_insert(&mm->vmas, parent, side, &n->node);
     mm->count++;
+    return n;
 }
 
-static void delete_range(struct mm *mm, size_t i, size_t n)
-{
-    memmove(&mm->vmas[i], &mm->vmas[i + n], (mm->count - i - n) * sizeof(mm->vmas[0]));
-    mm->count -= n;
-}
-
-/* Makes `addr` a border between mappings; room for one entry is reserved. */
+/* Makes `addr` a border between mappings. */
 static void split(struct mm *mm, uintptr_t addr)
 {
-    size_t i = index_of(mm, addr);
-    if (i == mm->count || mm->vmas[i].start >= addr)
+    struct vma *v = vma_find(mm, addr);
+    if (!v || v->start >= addr)
         return;
-    struct vma right = mm->vmas[i];
-    if (right.file) {
-        file_get(right.file);
+    struct vma right = *v;
+    if (right.file)
         right.offset += (int64_t)(addr - right.start);
-    }
     right.start = addr;
-    mm->vmas[i].end = addr;
-    insert_at(mm, i + 1, &right);
+    v->end = addr;
+    add(mm, &right);
 }
 
 static bool mergeable(const struct vma *a, const struct vma *b)
@@ -85,48 +133,35 @@ static bool mergeable(const struct vma *a, const struct vma *b)
 /* Merges neighbours around [start, end]. */
 static void merge(struct mm *mm, uintptr_t start, uintptr_t end)
 {
-    size_t i = index_of(mm, start ? start - 1 : 0);
-    while (i + 1 < mm->count && mm->vmas[i].start <= end) {
-        struct vma *a = &mm->vmas[i], *b = a + 1;
+    struct vma *a = vma_find(mm, start ? start - 1 : 0), *b;
+    while (a && a->start <= end && (b = vma_next(a))) {
         if (!mergeable(a, b)) {
-            i++;
+            a = b;
             continue;
         }
         a->end = b->end;
-        if (b->file)
-            file_put(b->file);
-        delete_range(mm, i + 1, 1);
+        discard(mm, b);
     }
 }
 
-int vma_remove(struct mm *mm, uintptr_t start, uintptr_t end)
+void vma_remove(struct mm *mm, uintptr_t start, uintptr_t end)
 {
-    int err = reserve(mm, 2);
-    if (err)
-        return err;
     split(mm, start);
     split(mm, end);
-    size_t first = index_of(mm, start), n = 0;
-    while (first + n < mm->count && mm->vmas[first + n].start < end) {
-        struct vma *v = &mm->vmas[first + n];
+    for (struct vma *v = vma_find(mm, start), *next; v && v->start < end; v = next) {
+        next = vma_next(v);
         mm->total -= v->end - v->start;
-        if (v->file)
-            file_put(v->file);
-        n++;
+        discard(mm, v);
     }
-    delete_range(mm, first, n);
-    return 0;
 }
 
 /* The usual cases, a growing heap and anonymous mappings laid downwards: free space directly beside
  * a mapping of the same kind. */
 static bool extend(struct mm *mm, const struct vma *v)
 {
-    size_t i = index_of(mm, v->start ? v->start - 1 : 0);
-    struct vma *left = i < mm->count && mm->vmas[i].end == v->start ? &mm->vmas[i] : NULL;
-    struct vma *right = left ? left + 1 : &mm->vmas[i];
-    if (right >= mm->vmas + mm->count)
-        right = NULL;
+    struct vma *at = vma_find(mm, v->start ? v->start - 1 : 0);
+    struct vma *left = at && at->end == v->start ? at : NULL;
+    struct vma *right = left ? vma_next(left) : at;
     bool joins_left = left && mergeable(left, v);
     bool joins_right = right && mergeable(v, right);
     if ((right && right->start < v->end) || joins_left == joins_right)
@@ -141,32 +176,21 @@ static bool extend(struct mm *mm, const struct vma *v)
     return true;
 }
 
-int vma_insert(struct mm *mm, const struct vma *v)
+void vma_insert(struct mm *mm, const struct vma *v)
 {
     if (extend(mm, v))
-        return 0;
-    int err = reserve(mm, 3);
-    if (!err)
-        err = vma_remove(mm, v->start, v->end);
-    if (err)
-        return err;
-    if (v->file)
-        file_get(v->file);
-    insert_at(mm, index_of(mm, v->start), v);
+        return;
+    vma_remove(mm, v->start, v->end);
+    add(mm, v);
     mm->total += v->end - v->start;
     merge(mm, v->start, v->end);
-    return 0;
 }
 
-int vma_set_prot(struct mm *mm, uintptr_t start, uintptr_t end, int prot)
+void vma_set_prot(struct mm *mm, uintptr_t start, uintptr_t end, int prot)
 {
-    int err = reserve(mm, 2);
-    if (err)
-        return err;
     split(mm, start);
     split(mm, end);
-    for (size_t i = index_of(mm, start); i < mm->count && mm->vmas[i].start < end; i++)
-        mm->vmas[i].prot = prot;
+    for (struct vma *v = vma_find(mm, start); v && v->start < end; v = vma_next(v))
+        v->prot = prot;
     merge(mm, start, end);
-    return 0;
 }

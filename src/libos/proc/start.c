@@ -261,7 +261,7 @@ void libos_start(void)
     p->nthreads = 1;
     signal_queue_init(&p->pending);
     set_limits(p);
-    if (set_identity(p) || fdtable_init(&p->fds) || mm_init(&p->mm))
+    if (set_identity(p) || fdtable_init(&p->fds))
         panic("out of memory at start");
     t->tid = p->pid;
     if (mounts_setup() || check_start_dir(p) || take_descriptors() < 0 || build_argv(&argv) ||

@@ -29,6 +29,82 @@ static uint64_t next(void)
     return state_ ^= state_ << 17;
 }
 
+/* ---- tree.c ---- */
+
+struct item {
+    struct tree_node node;
+    int key;
+    bool in;
+};
+
+/* Height of a subtree whose keys lie in (low, high); every node is balanced and measured. */
+static int check_tree(const struct tree_node *n, const struct tree_node *parent, int low, int high,
+                      size_t *count)
+{
+    if (!n)
+        return 0;
+    int key = container_of(n, struct item, node)->key;
+    assert_ptr_equal(n->parent, parent);
+    assert_true(key > low && key < high);
+    int left = check_tree(n->child[0], n, low, key, count);
+    int right = check_tree(n->child[1], n, key, high, count);
+    assert_true(left - right >= -1 && left - right <= 1);
+    assert_int_equal(n->height, 1 + MAX(left, right));
+    ++*count;
+    return n->height;
+}
+
+static void put(struct tree *t, struct item *i)
+{
+    struct tree_node *parent = NULL, *at = t->root;
+    int side = 0;
+    while (at) {
+        parent = at;
+        side = container_of(at, struct item, node)->key < i->key;
+        at = at->child[side];
+    }
+    tree_insert(t, parent, side, &i->node);
+}
+
+static void test_tree(void **state)
+{
+    static struct item items[1000];
+    struct tree t = {0};
+    size_t in = 0;
+    (void)state;
+    for (size_t round = 0; round < 20000; round++) {
+        /* In order at first, then at random; growing, then shrinking. */
+        size_t k = round < ARRAY_SIZE(items) ? round : next() % ARRAY_SIZE(items);
+        struct item *i = &items[k];
+        bool add = round < 10000 ? next() % 4 != 0 : next() % 4 == 0;
+        i->key = (int)k;
+        if (add != i->in) {
+            if (add)
+                put(&t, i);
+            else
+                tree_remove(&t, &i->node);
+            i->in = add;
+            in += add ? 1 : -1UL;
+        }
+        if (round % 16)
+            continue;
+        size_t count = 0;
+        check_tree(t.root, NULL, -1, (int)ARRAY_SIZE(items), &count);
+        assert_int_equal(count, in);
+        const struct tree_node *n = tree_end(&t, 0), *last = NULL;
+        for (size_t j = 0; j < ARRAY_SIZE(items); j++) {
+            if (!items[j].in)
+                continue;
+            assert_ptr_equal(n, &items[j].node);
+            assert_ptr_equal(tree_neighbour(n, 0), last);
+            last = n;
+            n = tree_neighbour(n, 1);
+        }
+        assert_null(n);
+        assert_ptr_equal(tree_end(&t, 1), last);
+    }
+}
+
 /* ---- vma.c against one byte of protection per page ---- */
 
 #define PAGES 256
@@ -39,8 +115,10 @@ static const struct file_ops no_ops = {.name = "model"};
 static void compare_vmas(struct mm *mm, const uint8_t *prot, const int64_t *offset)
 {
     size_t page = 0, total = 0;
-    for (size_t i = 0; i < mm->count; i++) {
-        struct vma *v = &mm->vmas[i];
+    size_t count = 0;
+    const struct vma *before = NULL;
+    for (const struct vma *v = vma_first(mm); v; before = v, v = vma_next(v), count++) {
+        assert_ptr_equal(vma_prev(v), before);
         size_t from = (v->start - BASE) / PAGE_SIZE, to = (v->end - BASE) / PAGE_SIZE;
         assert_true(from < to && from >= page && to <= PAGES);
         for (; page < from; page++)
@@ -52,35 +130,37 @@ static void compare_vmas(struct mm *mm, const uint8_t *prot, const int64_t *offs
             else
                 assert_int_equal(offset[page], -1);
         }
-        if (i && v[-1].end == v->start && v[-1].prot == v->prot && v[-1].file == v->file)
-            assert_true(v->file && v[-1].offset + (int64_t)(v[-1].end - v[-1].start) != v->offset);
+        if (before && before->end == v->start && before->prot == v->prot && before->file == v->file)
+            assert_true(v->file &&
+                        before->offset + (int64_t)(before->end - before->start) != v->offset);
     }
     for (; page < PAGES; page++)
         assert_int_equal(prot[page], 0xff);
     assert_int_equal(mm->total, total);
+    assert_int_equal(mm->count, count);
 }
 
 static void test_vmas(void **state)
 {
     uint8_t prot[PAGES];
     int64_t offset[PAGES];
-    struct mm mm;
+    struct mm mm = {0};
     (void)state;
     struct file *f = file_new(&no_ops, FILE_REGULAR, -1, 0);
     size_t heap = heap_in_use();
-    assert_int_equal(mm_init(&mm), 0);
     memset(prot, 0xff, sizeof(prot));
     for (int round = 0; round < 20000; round++) {
         size_t a = next() % PAGES, n = 1 + next() % MIN(PAGES - a, (size_t)(next() % 8 ? 8 : 200));
         uintptr_t start = BASE + a * PAGE_SIZE, end = start + n * PAGE_SIZE;
         int p = (int)(next() % 8);
+        assert_int_equal(vma_reserve(&mm), 0);
         switch (next() % 4) {
         case 0:
-            assert_int_equal(vma_remove(&mm, start, end), 0);
+            vma_remove(&mm, start, end);
             memset(prot + a, 0xff, n);
             break;
         case 1:
-            assert_int_equal(vma_set_prot(&mm, start, end, p), 0);
+            vma_set_prot(&mm, start, end, p);
             for (size_t i = a; i < a + n; i++)
                 prot[i] = prot[i] == 0xff ? 0xff : (uint8_t)p;
             break;
@@ -94,7 +174,7 @@ static void test_vmas(void **state)
                             .flags = MAP_PRIVATE,
                             .file = file ? f : NULL,
                             .offset = file ? off : 0};
-            assert_int_equal(vma_insert(&mm, &v), 0);
+            vma_insert(&mm, &v);
             for (size_t i = 0; i < n; i++) {
                 prot[a + i] = (uint8_t)p;
                 offset[a + i] = file ? off + (int64_t)(i * PAGE_SIZE) : -1;
@@ -103,10 +183,10 @@ static void test_vmas(void **state)
         }
         compare_vmas(&mm, prot, offset);
     }
-    assert_int_equal(vma_remove(&mm, 0, UINTPTR_MAX & ~PAGE_MASK), 0);
+    vma_remove(&mm, 0, UINTPTR_MAX & ~PAGE_MASK);
     assert_int_equal(mm.count, 0);
     assert_int_equal(f->refs, 1); /* every reference that the mappings held came back */
-    heap_free(mm.vmas);
+    vma_unreserve(&mm);
     assert_int_equal(heap_in_use(), heap);
     file_put(f);
 }
@@ -180,11 +260,31 @@ static void test_instructions(void **state)
     assert_true(known > 20 * unknown);
 }
 
+/* Mappings that cannot be merged, in an order that is bad for an array: it stays shallow. */
+static void test_many_vmas(void **state)
+{
+    struct mm mm = {0};
+    (void)state;
+    for (size_t i = 20000; i-- > 0;) {
+        struct vma v = {.start = BASE + 2 * i * PAGE_SIZE,
+                        .end = BASE + (2 * i + 1) * PAGE_SIZE,
+                        .flags = MAP_PRIVATE};
+        assert_int_equal(vma_reserve(&mm), 0);
+        vma_insert(&mm, &v);
+    }
+    assert_int_equal(mm.count, 20000);
+    assert_true(mm.vmas.root->height <= 20); /* 1.44 log2 n */
+    assert_int_equal(vma_find(&mm, BASE + 777 * PAGE_SIZE)->start, BASE + 778 * PAGE_SIZE);
+    vma_remove(&mm, 0, UINTPTR_MAX & ~PAGE_MASK);
+    assert_int_equal(mm.count, 0);
+    vma_unreserve(&mm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vmas),
-        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_tree),         cmocka_unit_test(test_many_vmas),
+        cmocka_unit_test(test_vmas),         cmocka_unit_test(test_format),
         cmocka_unit_test(test_instructions),
     };
     world_start();
