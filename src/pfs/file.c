@@ -97,6 +97,7 @@ int pfs_close(struct pfs *f)
 
 void pfs_discard(struct pfs *f)
 {
+    pfs_enter(f);
     destroy(f);
 }
 

@@ -391,6 +391,7 @@ static int unchanged(struct pfs *f)
 
 int pfs_refresh(struct pfs *f, bool writable)
 {
+    IN_USE(f);
     char path[PFS_PATH_SIZE];
     if (f->failed)
         return f->failed;
