@@ -5,8 +5,10 @@
 #include "crypto/crypto.h"
 #include "pfs/bulk.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +20,8 @@ struct decryption {
     struct crypt *c;
     struct pfs *first; /* the context of whoever takes it */
     int in, out;       /* out: -1 when only checking */
+    int log_fd;        /* what Gramine left of an interrupted write, or -1 */
+    struct pfs_backend log;
     uint64_t size;
     uint8_t tag[PFS_TAG_SIZE]; /* all contexts read this version */
     atomic_ullong next;
@@ -92,8 +96,10 @@ static bool decrypt_part(struct decryption *d, struct pfs *f, uint64_t part, uin
 static void decrypt_parts(void *arg)
 {
     struct decryption *d = arg;
-    const struct pfs_open_args args = {
-        .flags = PFS_READONLY, .expected_tag = d->tag, .cache_bytes = 256 << 10};
+    const struct pfs_open_args args = {.flags = PFS_READONLY,
+                                       .expected_tag = d->tag,
+                                       .cache_bytes = 256 << 10,
+                                       .log = d->log_fd < 0 ? NULL : &d->log};
     struct pfs *own = NULL;
     uint8_t *buf = aligned_alloc(PFS_NODE_SIZE, PFS_GROUP_BYTES);
     bool is_first = !atomic_flag_test_and_set(&d->first_taken);
@@ -132,6 +138,23 @@ static int decrypt_content(struct decryption *d, const char *in, const char *out
     return c->stop ? CRYPT_IO : CRYPT_OK;
 }
 
+static void open_log(struct decryption *d, const char *in)
+{
+    char *name = NULL;
+    d->log_fd = asprintf(&name, "%s.gramine.recovery", in) < 0
+                    ? -1
+                    : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    d->log = crypt_backend(&d->log_fd);
+    free(name);
+}
+
+static void close_inputs(struct decryption *d)
+{
+    close(d->in);
+    if (d->log_fd >= 0)
+        close(d->log_fd);
+}
+
 int crypt_decrypt_file(struct crypt *c, const char *in, const char *out, const char *expect)
 {
     struct decryption d = {.c = c, .out = -1, .first_taken = ATOMIC_FLAG_INIT};
@@ -140,11 +163,13 @@ int crypt_decrypt_file(struct crypt *c, const char *in, const char *out, const c
     int status = crypt_open_input(c, in, &d.in, &st);
     if (status)
         return status;
-    const struct pfs_open_args args = {.flags = PFS_READONLY, .path = expect};
+    open_log(&d, in);
+    const struct pfs_open_args args = {
+        .flags = PFS_READONLY, .path = expect, .log = d.log_fd < 0 ? NULL : &d.log};
     int rc = crypt_open_pfs(c, &d.in, &args, &d.first);
     if (rc) {
         status = crypt_refused(c, in, expect, &d.in, rc);
-        close(d.in);
+        close_inputs(&d);
         return status;
     }
     if (out && (rc = output_begin(&o, out, 0664 & ~c->umask, &st)))
@@ -157,6 +182,6 @@ int crypt_decrypt_file(struct crypt *c, const char *in, const char *out, const c
             status = crypt_output_failed(c, out, rc);
     }
     pfs_close(d.first);
-    close(d.in);
+    close_inputs(&d);
     return status;
 }

@@ -139,6 +139,10 @@ int crypt_refused(const struct crypt *c, const char *in, const char *expect, int
     case -EBADMSG:
         return crypt_fail(c, CRYPT_DAMAGED, "'%s' is damaged at byte %d (its root node)", in,
                           PFS_INLINE_SIZE);
+    case -EUCLEAN:
+        return crypt_fail(
+            c, CRYPT_DAMAGED,
+            "a write of '%s' was interrupted, and '%s.gramine.recovery' does not undo it", in, in);
     case -ENAMETOOLONG:
         return crypt_fail(c, CRYPT_USAGE, "Path is too long: '%s' has more than %d bytes", expect,
                           PFS_PATH_SIZE - 1);

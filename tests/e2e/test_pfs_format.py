@@ -142,6 +142,23 @@ def test_pending(tmp_path):
 
 
 @needs_vectors
+def test_pending_with_log(tmp_path):
+    """The same with the log beside the file, which stays as it is; a log that does not fit is refused."""
+    v = next(v for v in manifest()['special'] if 'recovery_file' in v)
+    path, log = tmp_path / 'file', tmp_path / 'file.gramine.recovery'
+    command = [BIN / 'adyton', 'decrypt', '-w', VECTORS / v['wrap_key'], '-i', path, '-o', tmp_path / 'out']
+    path.write_bytes((VECTORS / v['file']).read_bytes())
+    log.write_bytes((VECTORS / v['recovery_file']).read_bytes())
+    assert run(*command).returncode == 0
+    assert hashlib.sha256((tmp_path / 'out').read_bytes()).hexdigest() == v['plain_after_recovery_sha256']
+    assert path.read_bytes() == (VECTORS / v['file']).read_bytes()
+    for bad in b'', log.read_bytes()[:-1], log.read_bytes()[:4104], bytes(4104 * 4), b'\xff' * 4104:
+        log.write_bytes(bad)
+        result = run(*command)
+        assert result.returncode == 4 and 'interrupted' in result.stderr, (len(bad), result)
+
+
+@needs_vectors
 @pytest.mark.parametrize('v', manifest()['kdf'], ids=ids)
 def test_kdf(v):
     assert pfs_reader.metadata_key(bytes.fromhex(v['wrap_key']), bytes.fromhex(v['nonce'])).hex() == \

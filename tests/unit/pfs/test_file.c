@@ -493,6 +493,74 @@ static void test_flush_retry(void **state)
     assert_int_equal(mem_allocated, 0);
 }
 
+static int open_logged(struct mem *m, struct mem *log, unsigned flags, struct pfs **f)
+{
+    static struct pfs_backend l;
+    struct pfs_env env = mem_env();
+    struct pfs_backend b = mem_backend(m);
+    l = mem_backend(log);
+    struct pfs_open_args args = {.flags = flags, .path = "d/file", .log = &l};
+    return pfs_open(&env, &b, key, &args, f);
+}
+
+/* An interrupted write of Gramine's: some nodes are new, node 0 is old and flagged, the log has the
+ * old content of all that were to change, and zeros for one that was to be added. */
+static void test_foreign_log(void **state)
+{
+    struct mem m = {0}, log = {0}, pristine = {0};
+    uint8_t *want = patterned(30000), buf[100] = {0};
+    struct pfs_backend l = mem_backend(&log);
+    struct pfs_info info;
+    struct pfs *f = must_open(&m, PFS_CREATE);
+    assert_int_equal(pfs_write(f, 0, want, 30000), 30000);
+    assert_int_equal(pfs_flush(f, true), 0);
+    assert_int_equal(pfs_close(f), 0);
+    uint64_t nodes[] = {5, 3, 9, 1, 0};
+    for (size_t i = 0; i < COUNT(nodes); i++) {
+        uint8_t node[4096] = {0};
+        if (nodes[i] < m.size / 4096)
+            memcpy(node, m.data + nodes[i] * 4096, 4096);
+        l.write_at(&log, &nodes[i], 8, i * 4104);
+        l.write_at(&log, node, 4096, i * 4104 + 8);
+    }
+    m.data[5 * 4096] ^= 1;
+    m.data[1 * 4096 + 9] ^= 1;
+    m.data[58] = 1;
+    mem_copy(&pristine, &m);
+    assert_int_equal(open_with(&m, PFS_REFUSE_PENDING, "d/file", 0, &f), -EUCLEAN);
+    assert_int_equal(open_logged(&m, &log, PFS_READONLY, &f), 0);
+    pfs_info(f, &info);
+    assert_true(info.pending && info.recovered);
+    assert_int_equal(pfs_read(f, 12000, buf, sizeof buf), sizeof buf);
+    assert_memory_equal(buf, want + 12000, sizeof buf);
+    assert_int_equal(pfs_close(f), 0);
+    assert_memory_equal(m.data, pristine.data, m.size);
+    for (int bad = 0; bad < 4; bad++) {
+        struct mem broken = {0}, file = {0};
+        mem_copy(&broken, &log);
+        mem_copy(&file, &pristine);
+        if (bad == 0)
+            broken.size -= 4104; /* node 0 stays flagged */
+        else if (bad == 1)
+            broken.size--;
+        else if (bad == 2)
+            broken.data[4104 * 2 + 6] = 1; /* a node far away */
+        else
+            broken.data[4104 * 3 + 100] ^= 1;
+        assert_int_equal(open_logged(&file, &broken, 0, &f), -EUCLEAN);
+        mem_reset(&broken);
+        mem_reset(&file);
+    }
+    assert_int_equal(open_logged(&m, &log, 0, &f), 0);
+    assert_int_equal(pfs_close(f), 0);
+    check_content(&m, want, 30000, 4096);
+    mem_reset(&m);
+    mem_reset(&log);
+    mem_reset(&pristine);
+    free(want);
+    assert_int_equal(mem_allocated, 0);
+}
+
 static void test_normalize(void **state)
 {
     static const char *const cases[][2] = {{"./q//../q/./zz", "q/zz"},
@@ -537,7 +605,7 @@ int main(void)
         cmocka_unit_test(test_boundaries),  cmocka_unit_test(test_model),
         cmocka_unit_test(test_write_order), cmocka_unit_test(test_call_counts),
         cmocka_unit_test(test_full_disk),   cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_flush_retry),
+        cmocka_unit_test(test_flush_retry), cmocka_unit_test(test_foreign_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
