@@ -311,6 +311,26 @@ static void take_back(struct pfs *f, uint64_t size)
     f->dirty = true;
 }
 
+/* What is cut off stays on the storage until the smaller size is safe there: `now`, or when it is
+ * little, later. */
+static int cut(struct pfs *f, uint64_t size, bool now)
+{
+    bool much = now || pfs_data_nodes(f->size) - pfs_data_nodes(size) > CUT_LATER;
+    pfs_cache_cut(f, size);
+    if (size < INLINE_SIZE)
+        crypto_wipe(f->meta.data + size, INLINE_SIZE - size);
+    f->size = size;
+    f->dirty = true;
+    if (!much)
+        return 0;
+    int rc = pfs_commit(f);
+    if (!rc && !f->fresh && !f->untracked)
+        rc = pfs_sync(f);
+    if (!rc)
+        pfs_trim(f);
+    return rc;
+}
+
 /* Zero-extends; on failure the size is the old one. */
 static int extend(struct pfs *f, uint64_t size)
 {
@@ -318,7 +338,7 @@ static int extend(struct pfs *f, uint64_t size)
     while (f->size < size) {
         int64_t rc = write_range(f, f->size, NULL, size - f->size);
         if (rc < 0) {
-            take_back(f, old);
+            cut(f, old, true); /* what was written of it is given back to a full disk */
             return (int)rc;
         }
     }
@@ -349,25 +369,6 @@ int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n)
     return rc;
 }
 
-/* What is cut off stays on the storage until the smaller size is safe there. */
-static int cut(struct pfs *f, uint64_t size)
-{
-    bool much = pfs_data_nodes(f->size) - pfs_data_nodes(size) > CUT_LATER;
-    pfs_cache_cut(f, size);
-    if (size < INLINE_SIZE)
-        crypto_wipe(f->meta.data + size, INLINE_SIZE - size);
-    f->size = size;
-    f->dirty = true;
-    if (!much)
-        return 0;
-    int rc = pfs_commit(f);
-    if (!rc && !f->fresh && !f->untracked)
-        rc = pfs_sync(f);
-    if (!rc)
-        pfs_trim(f);
-    return rc;
-}
-
 int pfs_set_size(struct pfs *f, uint64_t size)
 {
     IN_USE(f);
@@ -379,5 +380,5 @@ int pfs_set_size(struct pfs *f, uint64_t size)
         return -EFBIG;
     if (size == f->size)
         return 0;
-    return size < f->size ? cut(f, size) : extend(f, size);
+    return size < f->size ? cut(f, size, false) : extend(f, size);
 }

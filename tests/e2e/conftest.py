@@ -138,6 +138,8 @@ def run_native():
 def prepare_inside(libos, build_dir, tmp_path):
     """prepare_inside(program, extras={}, allowed=(), cwd=) -> start(args, env=, stdin=, timeout=)
 
+    start(args, command_only=True) gives the command instead of running it.
+
     Writes a manifest for the program (its absolute path) and returns what runs it, any number of
     times. extras are further or other manifest keys, dotted as in the manifest, with Python values
     (None leaves a default out); allowed are host paths that may be written. The manifest goes
@@ -172,7 +174,9 @@ def prepare_inside(libos, build_dir, tmp_path):
         else:
             target.write_text(source.read_text())
 
-        def start(args=(), env=None, stdin=None, timeout=120):
+        def start(args=(), env=None, stdin=None, timeout=120, command_only=False):
+            if command_only:
+                return [libos, name, *args]
             return run([libos, name, *args], cwd=tmp_path, env=env, stdin=stdin, timeout=timeout)
 
         start.command = [libos, name]

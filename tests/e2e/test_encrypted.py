@@ -6,6 +6,7 @@ import difflib
 import os
 import pathlib
 import shutil
+import tempfile
 
 import pytest
 
@@ -73,3 +74,131 @@ def test_system_calls(name, build_dir, same):
 
 def test_processes(same):
     same([PYTHON, PROGRAMS / 'encrypted_processes.py'])
+
+
+def test_names(same):
+    same([PYTHON, PROGRAMS / 'encrypted_names.py'])
+
+
+@pytest.fixture
+def in_memory(tmp_path_factory):
+    """A directory on the host's memory file system, where syncing costs nothing."""
+    shm = pathlib.Path('/dev/shm')
+    path = pathlib.Path(tempfile.mkdtemp(prefix='adyton-test-', dir=shm)) if os.access(shm, os.W_OK) \
+        else tmp_path_factory.mktemp('place')
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.skipif(not shutil.which('git'), reason='git is not installed')
+def test_programs(in_memory, run_native, run_inside):
+    place = Place(in_memory)
+    argv = [PYTHON, PROGRAMS / 'encrypted_programs.py', place.path]
+    native = run_native(argv)
+    place.clear()
+    inside = run_inside(argv, extras=place.extras, timeout=300)
+    assert native.status == 0 and 'checkpoint' in native.out, str(native)
+    assert (inside.out, inside.status) == (native.out, native.status), \
+        f'native: {native}\ninside: {inside}'
+
+
+HIDDEN = '''
+import errno, os, sys
+os.chdir(sys.argv[1])
+def attempt(what, *args):
+    try:
+        return what(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+name = 'file.gramine.recovery'
+print(sorted(os.listdir()), [e.name for e in os.scandir('dir')])
+print(attempt(os.stat, name), attempt(open, name), attempt(open, name, 'w'), attempt(os.unlink, name))
+print(attempt(os.rename, 'file', name), attempt(os.rename, name, 'other'), attempt(os.mkdir, name))
+print(attempt(os.stat, 'dir/' + name + '/x'), attempt(os.access, name, 0))
+print(attempt(os.rmdir, 'dir'), attempt(os.rmdir, 'full'))
+print(attempt(os.link, 'file', 'hard'), attempt(os.symlink, 'file', 'soft'), attempt(os.mkfifo, 'fifo'))
+'''
+
+
+def test_logs_are_hidden(place, inside):
+    """What Gramine leaves after a crash is no file of the application's, and in nobody's way."""
+    log = 'file.gramine.recovery'
+    for name in ('dir', 'full'):
+        (place.host / name).mkdir()
+        (place.host / name / log).write_bytes(b'x')
+    made = inside([PYTHON, '-c', 'import sys; open(sys.argv[1] + "/file", "w").write("x"); '
+                   'open(sys.argv[1] + "/full/file", "w")', place.path])
+    assert made.status == 0, str(made)
+    (place.host / log).write_bytes(b'old')
+    result = inside([PYTHON, '-c', HIDDEN, place.path])
+    assert result.out.splitlines() == [
+        "['dir', 'file', 'full'] []",
+        'ENOENT ENOENT ENOENT ENOENT', 'ENOENT ENOENT ENOENT', 'ENOENT False',
+        'None ENOTEMPTY', 'EPERM EPERM EPERM'], str(result)
+    assert not (place.host / 'dir').exists()
+    assert (place.host / log).read_bytes() == b'old'
+
+
+def test_full_disk(tmp_path, place, prepare_inside, run_native):
+    small = tmp_path / 'small'
+    small.mkdir()
+    program = PROGRAMS / 'encrypted_full.py'
+    place.extras['fs.mounts'][0]['uri'] = f'file:{small}'
+    start = prepare_inside(PYTHON, extras=place.extras)
+    # A namespace of its own needs no privilege, where that is allowed.
+    script = f'mount -t tmpfs -o size=1m none {small} && echo mounted && exec "$@"'
+    wrapper = ['unshare', '-rm', '/bin/sh', '-c', script, 'sh']
+    if run_native([*wrapper, 'true']).out != 'mounted\n':
+        pytest.skip('no mount namespace can be made here')
+    command = start([program, place.path], command_only=True)
+    result = run_native([*wrapper, *command], cwd=tmp_path, timeout=120)
+    assert result.status == 0, str(result)
+    part = ['content b\'\\x00\' True', 'again None', 'kept True True']
+    assert result.out.splitlines() == [
+        'mounted', *(line for chunk in (500, 4096, 70000)
+                     for line in (f'{chunk} noticed True other errors []', *part)),
+        'second file ENOSPC', 'extend ENOSPC 0', 'allocate ENOSPC 0', 'msync None', 'True'], str(result)
+
+
+MOVE = '''
+import os, sys
+os.rename(sys.argv[1] + '/old', sys.argv[1] + '/new')
+'''
+LOOK = '''
+import os, sys
+top, = os.listdir(sys.argv[1])
+print(top)
+for n in range(6):
+    with open(f'{sys.argv[1]}/{top}/f{n}') as file:
+        assert file.read() == f'{n}' * n * 3000, n
+os.rename(f'{sys.argv[1]}/{top}', sys.argv[1] + '/old')
+'''
+MAKE = '''
+import os, sys
+os.mkdir(sys.argv[1] + '/old')
+for n in range(6):
+    with open(f'{sys.argv[1]}/old/f{n}', 'w') as file:
+        file.write(f'{n}' * n * 3000)
+        os.fsync(file.fileno())
+'''
+
+
+def test_killed_while_renaming(in_memory, prepare_inside, run_native):
+    """A directory rename binds every file below it anew; whatever call it dies at, all are there."""
+    if run_native(['strace', '-o', '/dev/null', 'true']).status:
+        pytest.skip('strace is missing or not allowed here')
+    place = Place(in_memory)
+    start = prepare_inside(PYTHON, extras=place.extras)
+    made = start(['-c', MAKE, place.path])
+    assert made.status == 0, str(made)
+    tops = set()
+    for call, count in (('pwrite64', (1, 2, 3, 5, 7, 9, 12)), ('fsync', (1, 4, 8)), ('renameat2', (1,)),
+                        ('utimensat', (3,)), ('ftruncate', (1, 3))):
+        for n in count:
+            command = start(['-c', MOVE, place.path], command_only=True)
+            killed = run_native(['strace', '-f', '-o', '/dev/null', '-e', f'trace={call}',
+                                 '-e', f'inject={call}:signal=SIGKILL:when={n}', *command], cwd=in_memory)
+            found = start(['-c', LOOK, place.path])
+            assert found.status == 0, f'{call} {n}: {killed}\n{found}'
+            tops.add(found.out)
+    assert tops == {'old\n', 'new\n'}

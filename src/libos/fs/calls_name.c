@@ -191,12 +191,12 @@ static int named_fd(int dirfd, const char *ufrom, int flags)
 static int link_nameless(struct file *f, int to_fd, const char *uto)
 {
     struct path p;
-    if (!(f->flags & __O_TMPFILE) || f->host_fd < 0 || !f->mount || !f->mount->ops->link_host)
+    if (!(f->flags & __O_TMPFILE) || !f->mount || !f->mount->ops->link_file)
         return -ENOENT;
     int err = resolve_name(to_fd, uto, &p);
     if (!err && p.mount != f->mount)
         err = -EXDEV;
-    return err ? err : p.mount->ops->link_host(p.mount, f->host_fd, p.rel);
+    return err ? err : p.mount->ops->link_file(p.mount, f, p.rel);
 }
 
 static long link_at(int from_fd, const char *ufrom, int to_fd, const char *uto, int flags)

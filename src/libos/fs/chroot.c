@@ -254,11 +254,11 @@ static int chroot_link(struct mount *m, const char *from, const char *to)
     return err ? err : host_link(host_from, host_to, false);
 }
 
-static int chroot_link_host(struct mount *m, int host_fd, const char *to)
+static int chroot_link_file(struct mount *m, struct file *f, const char *to)
 {
     char host_to[PATH_LIMIT], from[40];
     int err = creatable(m, to, "create", host_to);
-    fmt(from, sizeof(from), "/proc/self/fd/%d", host_fd);
+    fmt(from, sizeof(from), "/proc/self/fd/%d", f->host_fd);
     return err ? err : host_link(from, host_to, true);
 }
 
@@ -330,7 +330,7 @@ const struct fs_ops fs_chroot = {.name = "chroot",
                                  .mknod = chroot_mknod,
                                  .symlink = chroot_symlink,
                                  .link = chroot_link,
-                                 .link_host = chroot_link_host,
+                                 .link_file = chroot_link_file,
                                  .rename = chroot_rename,
                                  .chmod = chroot_chmod,
                                  .chown = chroot_chown,

@@ -2,11 +2,9 @@
 /*
  * Mounts of type "encrypted": each regular file below is an encrypted file (src/pfs) on the host.
  */
-#include "crypto/crypto.h"
 #include "host/host.h"
-#include "libos/fs/dir.h"
+#include "libos/fs/encrypted_names.h"
 #include "libos/fs/encrypted_share.h"
-#include <linux/mman.h>
 
 #define S_TYPE 0170000
 #define S_DIR  0040000
@@ -35,15 +33,22 @@ static int wrap(struct enc_node *n, uint32_t flags, struct file **out)
     return enc_file_new(n, flags, out);
 }
 
-static int open_dir(const char *host, uint32_t flags, struct file **out)
+/* O_TMPFILE: a file without a name is bound to none that exists until it gets one. */
+static int open_tmpfile(struct mount *m, const char *host, uint32_t flags, uint32_t mode,
+                        struct file **out)
 {
-    int fd = host_open(host, flags, 0);
+    char name[PATH_LIMIT];
+    struct enc_node *n;
+    uint64_t random;
+    int err = host_random(&random, sizeof(random));
+    int len = fmt(name, sizeof(name), "%s/.gramine.recovery/%lx", host, (unsigned long)random);
+    if (err || len >= (int)sizeof(name))
+        return err ? err : -ENAMETOOLONG;
+    int fd = host_open(host, O_RDWR | O_TMPFILE | (flags & O_EXCL), mode | 0600);
     if (fd < 0)
         return fd;
-    int err = file_from_host(fd, flags, out);
-    if (err)
-        host_close(fd);
-    return err;
+    err = enc_node_make(fd, m, name, &n);
+    return err ? err : enc_file_new(n, flags, out);
 }
 
 static int enc_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
@@ -52,9 +57,11 @@ static int enc_open(struct mount *m, const char *rel, uint32_t flags, uint32_t m
     char host[PATH_LIMIT];
     struct stat st;
     struct enc_node *n;
-    int err = mount_host_path(m, rel, host);
+    int err = enc_host_path(m, rel, host);
     if (err)
         return err;
+    if (flags & __O_TMPFILE)
+        return open_tmpfile(m, host, flags, mode, out);
     err = host_stat(host, !(flags & O_NOFOLLOW), &st);
     if (err == -ENOENT && flags & O_CREAT) {
         err = enc_node_create(m, host, mode, &n);
@@ -66,24 +73,26 @@ static int enc_open(struct mount *m, const char *rel, uint32_t flags, uint32_t m
         return err;
     if (flags & O_CREAT && flags & O_EXCL)
         return -EEXIST;
-    if ((st.st_mode & S_TYPE) == S_DIR || flags & O_PATH)
-        return open_dir(host, flags & ~(uint32_t)O_TRUNC, out);
+    if ((st.st_mode & S_TYPE) == S_DIR || (flags & O_PATH && (st.st_mode & S_TYPE) != S_REG))
+        return enc_open_dir(host, flags & ~(uint32_t)O_TRUNC, out);
     if (flags & O_DIRECTORY)
         return -ENOTDIR;
-    err = enc_node_get(m, host, &st, flags & O_CREAT, &n);
-    return err ? err : wrap(n, flags, out);
+    err = enc_node_get(m, host, host, &st, flags & O_CREAT, &n);
+    if (err)
+        return err;
+    return flags & O_PATH ? enc_file_new(n, flags, out) : wrap(n, flags, out);
 }
 
 static int enc_stat(struct mount *m, const char *rel, bool follow, kstat *st)
 {
     char host[PATH_LIMIT];
     struct enc_node *n;
-    int err = mount_host_path(m, rel, host);
+    int err = enc_host_path(m, rel, host);
     if (!err)
         err = host_stat(host, follow, st);
     if (err || (st->st_mode & S_TYPE) != S_REG)
         return err;
-    err = enc_node_get(m, host, st, false, &n);
+    err = enc_node_get(m, host, host, st, false, &n);
     if (err)
         return err;
     lock(&n->lock);
@@ -101,74 +110,69 @@ static int enc_stat(struct mount *m, const char *rel, bool follow, kstat *st)
 
 static int enc_access(struct mount *m, const char *rel, int mode, int flags)
 {
-    return fs_chroot.access(m, rel, mode, flags);
+    char host[PATH_LIMIT];
+    int err = enc_host_path(m, rel, host);
+    return err ? err : host_access(host, mode, flags);
 }
 
 static int enc_unlink(struct mount *m, const char *rel, bool dir)
 {
     char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
-    return err ? err : host_unlink(host, dir);
+    int err = enc_host_path(m, rel, host);
+    return err ? err : dir ? enc_remove_dir(host) : host_unlink(host, false);
 }
 
 static int enc_mkdir(struct mount *m, const char *rel, uint32_t mode)
 {
-    return fs_chroot.mkdir(m, rel, mode);
+    char host[PATH_LIMIT];
+    int err = enc_host_path(m, rel, host);
+    return err ? err : host_mkdir(host, mode);
 }
 
-static int set_path(struct enc_node *n, const char *host)
+/* Regular files only: what goes through other objects would not be encrypted. */
+static int enc_mknod(struct mount *m, const char *rel, uint32_t mode, uint64_t dev)
 {
+    char host[PATH_LIMIT];
+    struct enc_node *n;
+    (void)dev;
+    int err = enc_host_path(m, rel, host);
+    if (err || (mode & S_TYPE && (mode & S_TYPE) != S_REG))
+        return err ? err : -EPERM;
+    err = enc_node_create(m, host, mode & 07777, &n);
+    return err ? err : enc_node_put(n);
+}
+
+static int enc_link_file(struct mount *m, struct file *f, const char *to)
+{
+    struct enc_node *n = ((struct enc_file *)f->priv)->node;
+    char host[PATH_LIMIT];
+    int err = enc_host_path(m, to, host);
+    if (err)
+        return err;
     lock(&n->lock);
-    int err = enc_begin(n, true);
+    err = enc_begin(n, true);
     if (!err) {
         err = (int)enc_io_result(pfs_rename(n->pfs, host));
         int ended = enc_end(n, true);
         err = err ? err : ended;
     }
+    if (!err)
+        err = enc_node_name(n, host);
     unlock(&n->lock);
-    return err;
-}
-
-static int enc_rename(struct mount *m, const char *from, const char *to, uint32_t flags)
-{
-    char host_from[PATH_LIMIT], host_to[PATH_LIMIT];
-    struct stat st;
-    struct enc_node *n;
-    int err = mount_host_path(m, from, host_from);
-    if (!err)
-        err = mount_host_path(m, to, host_to);
-    if (!err)
-        err = host_stat(host_from, false, &st);
-    if (err || strcmp(host_from, host_to) == 0)
-        return err;
-    if ((st.st_mode & S_TYPE) != S_REG)
-        return -EXDEV; /* each file below is bound to its path: callers copy instead */
-    if (flags & ~1u)   /* RENAME_NOREPLACE alone */
-        return -EINVAL;
-    err = enc_node_get(m, host_from, &st, false, &n);
-    if (err)
-        return err;
-    err = set_path(n, host_to);
-    if (!err) {
-        err = host_rename(host_from, host_to, flags);
-        if (err)
-            set_path(n, host_from);
-    }
-    enc_node_put(n);
     return err;
 }
 
 static int enc_chmod(struct mount *m, const char *rel, uint32_t mode)
 {
     char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
+    int err = enc_host_path(m, rel, host);
     return err ? err : host_chmod(host, mode | 0600);
 }
 
 static int enc_chown(struct mount *m, const char *rel, uint32_t uid, uint32_t gid, bool follow)
 {
     char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
+    int err = enc_host_path(m, rel, host);
     return err ? err : host_chown(host, uid, gid, follow);
 }
 
@@ -176,7 +180,7 @@ static int enc_utimens(struct mount *m, const char *rel, const struct __kernel_t
                        bool follow)
 {
     char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
+    int err = enc_host_path(m, rel, host);
     return err ? err : host_utimens(HOST_AT_FDCWD, host, ts, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 }
 
@@ -191,6 +195,8 @@ const struct fs_ops fs_encrypted = {.name = "encrypted",
                                     .access = enc_access,
                                     .unlink = enc_unlink,
                                     .mkdir = enc_mkdir,
+                                    .mknod = enc_mknod,
+                                    .link_file = enc_link_file,
                                     .rename = enc_rename,
                                     .chmod = enc_chmod,
                                     .chown = enc_chown,

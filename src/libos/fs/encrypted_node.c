@@ -87,7 +87,7 @@ static int explain(int err, const char *host, const struct mount *m)
     default:
         return err;
     }
-    log_error("encrypted file '%s' (key '%s') refused: %s", host, m->key_name, why);
+    log_error("encrypted file '%s' (key '%s') refused: %s", host ? host : "?", m->key_name, why);
     return -EACCES;
 }
 
@@ -204,9 +204,9 @@ static struct enc_node *enter(uint64_t dev, uint64_t ino, bool *new)
 }
 
 /* A file that is open already: is it the one that the path and key stand for? */
-static int check_open(struct enc_node *n, const struct mount *m, const char *host)
+static int check_open(struct enc_node *n, const struct mount *m, const char *path)
 {
-    char path[PFS_PATH_SIZE];
+    char normal[PFS_PATH_SIZE];
     if (n->error)
         return n->error;
     int err = enc_begin(n, false);
@@ -214,10 +214,10 @@ static int check_open(struct enc_node *n, const struct mount *m, const char *hos
         return err;
     if (strcmp(n->key_name, m->key_name) != 0)
         err = -EKEYREJECTED;
-    else if (pfs_normalize_path(host, path) || strcmp(path, pfs_path(n->pfs)) != 0)
+    else if (path && (pfs_normalize_path(path, normal) || strcmp(normal, pfs_path(n->pfs)) != 0))
         err = -EXDEV;
     enc_end(n, false);
-    return explain(err, host, m);
+    return explain(err, path, m);
 }
 
 /* A new context, its host file open: reads the file, or makes it. */
@@ -238,7 +238,9 @@ static int first_open(struct enc_node *n, const struct mount *m, const char *hos
 static int open_host(struct enc_node *n, const char *host)
 {
     struct stat st;
-    n->host_fd = host_open(host, O_RDWR, 0);
+    n->host_fd = host_open(host, O_RDWR | O_NOATIME, 0);
+    if (n->host_fd == -EPERM) /* for owners only */
+        n->host_fd = host_open(host, O_RDWR, 0);
     if (n->host_fd == -EACCES || n->host_fd == -EROFS || n->host_fd == -EPERM) {
         n->readonly = true;
         n->host_fd = host_open(host, O_RDONLY, 0);
@@ -250,8 +252,8 @@ static int open_host(struct enc_node *n, const char *host)
     return st.st_dev != n->dev || st.st_ino != n->ino ? -ESTALE : 0;
 }
 
-static int get_once(const struct mount *m, const char *host, const kstat *st, bool replace,
-                    struct enc_node **out)
+static int get_once(const struct mount *m, const char *host, const char *path, const kstat *st,
+                    bool replace, struct enc_node **out)
 {
     bool new;
     struct enc_node *n = enter(st->st_dev, st->st_ino, &new);
@@ -259,9 +261,9 @@ static int get_once(const struct mount *m, const char *host, const kstat *st, bo
         return -ENOMEM;
     if (!new)
         lock(&n->lock);
-    int err = new ? open_host(n, host) : check_open(n, m, host);
+    int err = new ? open_host(n, host) : check_open(n, m, path);
     if (new && !err)
-        err = first_open(n, m, host, false, replace);
+        err = first_open(n, m, path, false, replace);
     if (new)
         n->error = err;
     unlock(&n->lock);
@@ -271,14 +273,14 @@ static int get_once(const struct mount *m, const char *host, const kstat *st, bo
     return err;
 }
 
-int enc_node_get(const struct mount *m, const char *host, const kstat *st, bool replace,
-                 struct enc_node **out)
+int enc_node_get(const struct mount *m, const char *host, const char *path, const kstat *st,
+                 bool replace, struct enc_node **out)
 {
     kstat now = *st;
     for (int tries = 0;; tries++) {
         if ((now.st_mode & S_TYPE) != S_REG)
             return -EACCES;
-        int err = get_once(m, host, &now, replace, out);
+        int err = get_once(m, host, path, &now, replace, out);
         if (err != -ESTALE || tries == 8)
             return err == -ESTALE ? -EAGAIN : err;
         err = host_stat(host, true, &now);
@@ -287,8 +289,7 @@ int enc_node_get(const struct mount *m, const char *host, const kstat *st, bool 
     }
 }
 
-/* Makes a context for the new host file behind `fd`, which is taken over. */
-static int create_context(int fd, const struct mount *m, const char *host, struct enc_node **out)
+int enc_node_make(int fd, const struct mount *m, const char *path, struct enc_node **out)
 {
     struct stat st;
     bool new = false;
@@ -301,11 +302,52 @@ static int create_context(int fd, const struct mount *m, const char *host, struc
         return err ? err : n ? -EEXIST : -ENOMEM;
     }
     n->host_fd = fd;
-    err = n->error = first_open(n, m, host, true, false);
+    err = n->error = first_open(n, m, path, true, false);
     unlock(&n->lock);
     if (err)
         enc_node_put(n);
     *out = n;
+    return err;
+}
+
+/* Made without a name, a file that has one is never half made. */
+static int open_nameless(const char *host, uint32_t mode)
+{
+    char dir[PATH_LIMIT];
+    const char *slash = strrchr(host, '/');
+    size_t len = slash ? (size_t)(slash - host) : 0;
+    memcpy(dir, host, len);
+    dir[len] = 0;
+    return host_open(len ? dir : slash ? "/" : ".", O_RDWR | O_TMPFILE, mode);
+}
+
+int enc_node_name(struct enc_node *n, const char *host)
+{
+    char from[40];
+    fmt(from, sizeof(from), "/proc/self/fd/%d", n->host_fd);
+    return host_link(from, host, true);
+}
+
+static int create_nameless(const struct mount *m, const char *host, uint32_t mode,
+                           struct enc_node **out)
+{
+    int fd = open_nameless(host, mode);
+    int err = fd < 0 ? fd : enc_node_make(fd, m, host, out);
+    if (err)
+        return err;
+    err = enc_node_name(*out, host);
+    if (err)
+        enc_node_put(*out);
+    return err;
+}
+
+static int create_named(const struct mount *m, const char *host, uint32_t mode,
+                        struct enc_node **out)
+{
+    int fd = host_open(host, O_RDWR | O_CREAT | O_EXCL, mode);
+    int err = fd < 0 ? fd : enc_node_make(fd, m, host, out);
+    if (err && fd >= 0)
+        host_unlink(host, false);
     return err;
 }
 
@@ -316,12 +358,16 @@ int enc_node_create(const struct mount *m, const char *host, uint32_t mode, stru
     crypto_wipe(key, sizeof(key));
     if (err)
         return err;
-    int fd = host_open(host, O_RDWR | O_CREAT | O_EXCL, mode | 0600);
-    if (fd < 0)
-        return fd;
-    err = create_context(fd, m, host, out);
-    if (err)
-        host_unlink(host, false);
+    err = create_nameless(m, host, mode | 0600, out);
+    switch (err) {
+    case -EOPNOTSUPP: /* not every host file system can */
+    case -EISDIR:
+    case -EACCES: /* nor names it without /proc */
+    case -EPERM:
+    case -ENOENT:
+    case -EXDEV:
+        return create_named(m, host, mode | 0600, out);
+    }
     return err;
 }
 
@@ -333,17 +379,36 @@ void enc_settle_times(struct enc_node *n)
     n->mtime_shown = n->touched = false;
 }
 
+static void keep_times(struct enc_node *n, const struct stat *st)
+{
+    struct __kernel_timespec ts[2] = {{.tv_nsec = UTIME_OMIT_K},
+                                      {(long)st->st_mtime, (long)st->st_mtime_nsec}};
+    host_utimens(n->host_fd, NULL, ts, 0);
+}
+
 /* Nobody else knows the context any more. Closing writes: what is dirty, and what is tidied up. */
 static int close_context(struct enc_node *n)
 {
     int err = n->pfs && n->writable ? enc_begin(n, true) : 0;
     if (n->pfs && (err || n->stale)) {
         pfs_discard(n->pfs);
-    } else if (n->pfs) {
+    } else if (n->pfs && n->writable) {
+        struct stat st;
         err = enc_map_store(n, 0, INT64_MAX);
-        int closed = pfs_close(n->pfs);
-        err = err ? err : closed;
-        enc_settle_times(n);
+        int flushed = pfs_flush(n->pfs, false);
+        if (!flushed)
+            enc_settle_times(n);
+        bool known = host_fstat(n->host_fd, &st) == 0;
+        int closed = 0;
+        if (n->keep_log && !flushed)
+            pfs_discard(n->pfs);
+        else
+            closed = pfs_close(n->pfs); /* tidies up */
+        if (known)
+            keep_times(n, &st);
+        err = err ? err : flushed ? flushed : closed;
+    } else if (n->pfs) {
+        pfs_close(n->pfs);
     }
     n->pfs = NULL;
     if (err)

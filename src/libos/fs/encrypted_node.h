@@ -30,10 +30,11 @@ struct enc_node {
     struct pfs *pfs; /* NULL: `error`, or lost in a failed reload */
     /* fs/encrypted_share.c */
     struct share_slot *slot;
-    bool owned;             /* the file is ours until we are asked */
-    bool locked;            /* the host's lock is held for the operation that is on */
-    bool own_fd;            /* host_fd is of no other process: locks can be taken on it */
-    bool stale;             /* memory holds what is not to be written */
+    bool owned;    /* the file is ours until we are asked */
+    bool locked;   /* the host's lock is held for the operation that is on */
+    bool own_fd;   /* host_fd is of no other process: locks can be taken on it */
+    bool keep_log; /* closing leaves the log in the file: it opens under its old path, too */
+    bool stale;    /* memory holds what is not to be written */
     uint8_t seen[ENC_SEEN]; /* what node 0 was when the file was let go */
     int stores_of;          /* process that first mapped it for stores, or 0 */
     struct list files;      /* enc_file.link */
@@ -61,12 +62,16 @@ extern struct lock enc_nodes_lock;
 void enc_nodes_each(void (*fn)(struct enc_node *n));
 
 /*
- * The context of an existing host file, which `st` describes, counted. `replace`: what an
- * interrupted creation left counts as new. -EACCES, after one line that names the cause, for what
- * is no file of this mount's key and path.
+ * The context of an existing host file, which `st` describes, counted. `path`: what it must be
+ * stored for, or NULL: anything. `replace`: what an interrupted creation left counts as new.
+ * -EACCES, after one line that names the cause, for what is no file of this mount's key and path.
  */
-int enc_node_get(const struct mount *m, const char *host, const kstat *st, bool replace,
-                 struct enc_node **out);
+int enc_node_get(const struct mount *m, const char *host, const char *path, const kstat *st,
+                 bool replace, struct enc_node **out);
+/* The same for a host file that is open already and empty: makes it. `fd` is taken over. */
+int enc_node_make(int fd, const struct mount *m, const char *path, struct enc_node **out);
+/* Gives a host file that has no name one. */
+int enc_node_name(struct enc_node *n, const char *host);
 /* Creates the host file; -EEXIST, or -EACCES while the key is not set. */
 int enc_node_create(const struct mount *m, const char *host, uint32_t mode, struct enc_node **out);
 /* The last one closes the file: the error of writing what was still in memory. */

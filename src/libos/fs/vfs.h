@@ -212,8 +212,8 @@ struct fs_ops {
     int (*mknod)(struct mount *m, const char *rel, uint32_t mode, uint64_t dev);
     int (*symlink)(struct mount *m, const char *target, const char *rel);
     int (*link)(struct mount *m, const char *from, const char *to);
-    /* Names an open host file that has none. */
-    int (*link_host)(struct mount *m, int host_fd, const char *to);
+    /* Names an open file of the file system that has no name. */
+    int (*link_file)(struct mount *m, struct file *f, const char *to);
     int (*rename)(struct mount *m, const char *from, const char *to, uint32_t flags);
     int (*chmod)(struct mount *m, const char *rel, uint32_t mode);
     int (*chown)(struct mount *m, const char *rel, uint32_t uid, uint32_t gid, bool follow);
