@@ -124,6 +124,7 @@ extern volatile uint32_t handlers_running;
 void trap_install_handlers(void);
 void trap_install_filter(void);
 void trap_install_mapping_filter(void); /* once device mappings exist */
+void trap_install_fstat_filter(void);   /* once device descriptors exist */
 void trap_system_call(struct thread *t, struct ucontext *uc);
 void trap_pass(struct ucontext *uc); /* let the program's system call happen as it is */
 void trap_report_stats(void);
@@ -135,6 +136,8 @@ long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, ui
 long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t set, uint64_t old,
                      uint64_t size);
 long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old);
+/* rt_sigtimedwait for a set with reserved signals; false: the kernel can do it. */
+bool signal_wait(struct thread *t, const uint64_t a[6], long *result);
 /* Would the kernel's signal_pending() be true outside the device? */
 bool signal_waiting(struct thread *t);
 void signal_return(struct thread *t, struct ucontext *uc);
@@ -211,6 +214,9 @@ bool driver_owns(uint64_t la); /* in a device mapping of this process? */
 long driver_open(const char *path, int flags, bool *ours);
 bool driver_is_path(const char *path);
 long driver_stat(const char *path, uint64_t buf, bool extended);
+long driver_memfd(const char *name, unsigned flags); /* as memfd_create, sealable */
+/* fstat and its kin; false: not a descriptor of the device. */
+bool driver_fstat(int fd, uint64_t buf, bool extended, long *result);
 long driver_ioctl(struct thread *t, int fd, unsigned cmd, uint64_t arg);
 /* mmap, munmap, mprotect, mremap: true when done here (*result set), false to pass it on. */
 bool driver_mapping(long nr, const uint64_t args[6], long *result);

@@ -74,6 +74,7 @@ struct enclave {
  * there is no memory or no record for it (`ours` is true then). */
 struct enclave *enclave_of(int fd, bool *ours);
 bool is_provision(int fd);
+void driver_use(void);
 struct enclave *enclave_covering(uint64_t start, uint64_t end); /* any mapping in the range? */
 bool enclave_alias(struct enclave *e);                          /* after ECREATE: maps the pages */
 

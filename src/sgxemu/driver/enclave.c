@@ -112,14 +112,18 @@ struct sgx_memory *driver_memory(struct enclave *e)
 
 /* ------------------------------------------------------------ records */
 
-/* Maps a part of the file at an address of the device's own. */
+/* Maps a part of the file at an address of the device's own; places of forgotten enclaves come up
+ * again when the range has been used once. */
 static uint8_t *map_file(int fd, uint64_t offset, uint64_t size)
 {
-    static volatile uint64_t next = EMU_HEAP + (1ULL << 40);
+    static volatile uint64_t next;
+    const uint64_t first = EMU_HEAP + (1ULL << 40), range = EMU_HEAP_SIZE - (1ULL << 40);
     const uint64_t span = (size + 0x200000 + 0x1fffff) & ~0x1fffffULL;
-    for (unsigned tries = 0; tries < 64; tries++) {
-        uint64_t at = __sync_fetch_and_add(&next, span);
-        long r = sys(__NR_mmap, at, size, PROT_READ | PROT_WRITE,
+    for (unsigned tries = 0; tries < 8192; tries++) {
+        uint64_t at = __sync_fetch_and_add(&next, span) % range;
+        if (at + span > range)
+            continue;
+        long r = sys(__NR_mmap, first + at, size, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, offset);
         if (r != -EEXIST)
             return sys_failed(r) ? NULL : (uint8_t *)r;

@@ -8,12 +8,24 @@
 
 #define ENCLAVE_PATH   "/dev/sgx_enclave"
 #define PROVISION_PATH "/dev/sgx_provision"
-#define PAGE           4096ULL
+#ifndef MFD_NOEXEC_SEAL
+#    define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#define PAGE 4096ULL
 
 struct sgx_ioctl_request {
     struct enclave *e;
     uint64_t arg;
 };
+
+static volatile uint32_t driver_used; /* by this process, in some way */
+
+/* From now on descriptors may be the device's, so fstat must be looked at. */
+void driver_use(void)
+{
+    if (!__sync_lock_test_and_set(&driver_used, 1))
+        trap_install_fstat_filter();
+}
 
 bool driver_is_path(const char *path)
 {
@@ -21,9 +33,9 @@ bool driver_is_path(const char *path)
 }
 
 /* The answers of stat: a character device, world read-write. */
-long driver_stat(const char *path, uint64_t buf, bool extended)
+static long answer_stat(bool provision, uint64_t buf, bool extended)
 {
-    const uint32_t minor = strcmp(path, PROVISION_PATH) == 0 ? 124 : 125, major = 10;
+    const uint32_t minor = provision ? 124 : 125, major = 10;
     if (extended) {
         struct statx sx = {.stx_mask = STATX_BASIC_STATS,
                            .stx_blksize = 4096,
@@ -42,6 +54,50 @@ long driver_stat(const char *path, uint64_t buf, bool extended)
     return user_write(buf, &st, sizeof(st)) ? 0 : -EFAULT;
 }
 
+long driver_stat(const char *path, uint64_t buf, bool extended)
+{
+    return answer_stat(strcmp(path, PROVISION_PATH) == 0, buf, extended);
+}
+
+bool driver_fstat(int fd, uint64_t buf, bool extended, long *result)
+{
+    bool ours = false;
+    if (!driver_used)
+        return false;
+    enclave_of(fd, &ours);
+    const bool provision = !ours && is_provision(fd);
+    if (!ours && !provision)
+        return false;
+    *result = answer_stat(provision, buf, extended);
+    return true;
+}
+
+long driver_memfd(const char *name, unsigned flags)
+{
+    long fd = sys(__NR_memfd_create, name, flags | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd == -EINVAL) /* before Linux 6.3 */
+        fd = sys(__NR_memfd_create, name, flags | MFD_ALLOW_SEALING);
+    return fd;
+}
+
+/* A file that nobody can make longer or shorter: the device's mappings of it may not end. */
+static long sealed_file(bool provision, int flags)
+{
+    const unsigned cloexec = flags & O_CLOEXEC ? MFD_CLOEXEC : 0;
+    const char *name = provision ? "sgx_provision" : "sgx_enclave";
+    const uint64_t magic = provision ? PROVISION_MAGIC : ENCLAVE_MAGIC;
+    unsigned seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | (provision ? F_SEAL_WRITE : 0);
+    long fd = driver_memfd(name, cloexec);
+    if (sys_failed(fd))
+        return fd;
+    if ((!provision && sys(__NR_ftruncate, fd, FILE_SIZE)) ||
+        sys(__NR_pwrite64, fd, &magic, 8, 0) != 8 || sys(__NR_fcntl, fd, F_ADD_SEALS, seals)) {
+        sys(__NR_close, fd);
+        return -ENOMEM;
+    }
+    return fd;
+}
+
 long driver_open(const char *path, int flags, bool *ours)
 {
     *ours = driver_is_path(path);
@@ -49,19 +105,9 @@ long driver_open(const char *path, int flags, bool *ours)
         return 0;
     if (flags & O_DIRECTORY)
         return -ENOTDIR;
-    bool provision = strcmp(path, PROVISION_PATH) == 0;
     platform();
-    long fd = sys(__NR_memfd_create, provision ? "sgx_provision" : "sgx_enclave",
-                  flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
-    if (sys_failed(fd))
-        return fd;
-    uint64_t magic = provision ? PROVISION_MAGIC : ENCLAVE_MAGIC;
-    if ((!provision && sys(__NR_ftruncate, fd, FILE_SIZE)) ||
-        sys(__NR_pwrite64, fd, &magic, 8, 0) != 8) {
-        sys(__NR_close, fd);
-        return -ENOMEM;
-    }
-    return fd;
+    driver_use();
+    return sealed_file(strcmp(path, PROVISION_PATH) == 0, flags);
 }
 
 bool driver_in_range(const struct enclave *e, uint64_t offset, uint64_t length)
@@ -233,6 +279,8 @@ long driver_ioctl(struct thread *t, int fd, unsigned cmd, uint64_t arg)
 {
     bool ours;
     struct enclave *e = enclave_of(fd, &ours);
+    if (ours)
+        driver_use();
     if (!e)
         return ours ? -ENOMEM : -ENOTTY; /* not ours: the caller passes the call on */
     if (!begin(e->header))

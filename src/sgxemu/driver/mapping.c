@@ -254,7 +254,7 @@ static long map_enclave(struct enclave *e, const uint64_t a[6])
     if (sys_failed(at))
         return at;
     addr = (uint64_t)at;
-    if (addr + len > 1ULL << 47 || (addr < EMU_HEAP + (1ULL << 43) && addr + len > EMU_BASE))
+    if (addr + len > 1ULL << 47 || (addr < EMU_HEAP + EMU_HEAP_SIZE && addr + len > EMU_BASE))
         return -ENOMEM;
     driver_lock(e);
     long r = may_map(e, addr, addr + len, a[2]);

@@ -7,6 +7,7 @@
 #include "sgxemu/emu.h"
 #include <asm/prctl.h>
 #include <linux/auxvec.h>
+#include <linux/memfd.h>
 #include <linux/prctl.h>
 #include "crypto/crypto.h"
 
@@ -128,16 +129,32 @@ static bool has_xsavec(void)
     return a >> 1 & 1;
 }
 
+/* Everything that the device cannot do without, each with its one line. */
+static void require(const uint64_t *auxv)
+{
+    if (!(aux(auxv, AT_HWCAP2) & HWCAP2_FSGSBASE))
+        die("this kernel does not let user code write the FS and GS bases (FSGSBASE, Linux 5.9); "
+            "the device cannot run here",
+            NULL);
+    if (sys(__NR_prctl, 59 /* PR_SET_SYSCALL_USER_DISPATCH */, 0, 0, 0, 0))
+        die("this kernel has no Syscall User Dispatch (Linux 5.11), or a container forbids it; "
+            "the device cannot run here",
+            NULL);
+    long fd = driver_memfd("sgx", MFD_CLOEXEC);
+    if (sys_failed(fd))
+        die("this kernel has no memfd_create, or a container forbids it; the device cannot run "
+            "here",
+            NULL);
+    sys(__NR_close, fd);
+}
+
 void emu_start(uint64_t *sp)
 {
     uint64_t argc = sp[0];
     uint64_t *auxv = take_environment(sp + 1 + argc + 1);
     if (!program_path[0])
         die("this program is started by `adyton sgxemu PROGRAM ARGS`", NULL);
-    if (!(aux(auxv, AT_HWCAP2) & HWCAP2_FSGSBASE))
-        die("this kernel does not let user code write the FS and GS bases (FSGSBASE, Linux 5.9); "
-            "the device cannot run here",
-            NULL);
+    require(auxv);
     settings.xcr0 = read_xcr0();
     settings.vectors = (uint32_t)settings.xcr0 & 0xe7; /* x87, SSE, AVX, AVX-512 */
     settings.xsavec = has_xsavec();

@@ -152,7 +152,7 @@ void *emu_map(size_t size, size_t align)
 /* The thread's region knows it; before the first region exists, the kernel. */
 static uint32_t own_tid(void)
 {
-    if ((uint64_t)__builtin_frame_address(0) - EMU_HEAP < 1ULL << 43)
+    if ((uint64_t)__builtin_frame_address(0) - EMU_HEAP < EMU_HEAP_SIZE)
         return thread_self()->tid;
     return (uint32_t)sys(__NR_gettid);
 }

@@ -11,9 +11,10 @@
 
 /* All code and data of the device lie in the 4 GiB at EMU_BASE; the seccomp filter and Syscall
  * User Dispatch tell the device's own system calls by that. Its other memory starts at EMU_HEAP. */
-#define EMU_BASE 0x6ad000000000ULL
-#define EMU_SIZE 0x100000000ULL
-#define EMU_HEAP 0x6b0000000000ULL
+#define EMU_BASE      0x6ad000000000ULL
+#define EMU_SIZE      0x100000000ULL
+#define EMU_HEAP      0x6b0000000000ULL
+#define EMU_HEAP_SIZE (1ULL << 43)
 
 static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
 {

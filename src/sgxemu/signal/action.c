@@ -10,6 +10,8 @@
 /* While the device handles a signal, SIGSEGV too, only its own memory accesses may interrupt it. */
 #define HANDLER_MASK (~(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS)))
 
+#define WAIT_SLICE 10000000 /* ns */
+
 void emu_restorer(void);
 
 static long install(int sig, uint64_t flags)
@@ -135,4 +137,56 @@ bool signal_waiting(struct thread *t)
             return true;
     }
     return false;
+}
+
+struct timeout {
+    int64_t sec, nsec;
+};
+
+static int64_t nanoseconds(void)
+{
+    struct timeout t;
+    sys(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &t);
+    return t.sec * 1000000000 + t.nsec;
+}
+
+/* A reserved signal that has come is with the device; one that comes later the kernel gives, as
+ * all are blocked here. Now and then it is time to see whether the program's own handlers wait. */
+static long wait_for(struct thread *t, uint64_t set, int64_t deadline, siginfo_t *info)
+{
+    for (;;) {
+        if (t->pending & set) {
+            int sig = __builtin_ctzll(t->pending & set) + 1;
+            t->pending &= ~SIGBIT(sig);
+            *info = t->pending_info[sig];
+            return sig;
+        }
+        int64_t left = deadline < 0 ? WAIT_SLICE : deadline - nanoseconds();
+        struct timeout slice = {0, left < 0 ? 0 : left < WAIT_SLICE ? left : WAIT_SLICE};
+        long r = sys(__NR_rt_sigtimedwait, &set, info, &slice, 8);
+        if (r != -EAGAIN && r != -EINTR)
+            return r;
+        if (signal_waiting(t))
+            return -EINTR;
+        if (deadline >= 0 && left <= 0)
+            return -EAGAIN;
+    }
+}
+
+bool signal_wait(struct thread *t, const uint64_t a[6], long *result)
+{
+    uint64_t set;
+    struct timeout timeout = {0, -1};
+    siginfo_t info;
+    if (a[3] != 8 || !user_read(&set, a[0], 8) || !(set & RESERVED_SIGNALS))
+        return false;
+    if (a[2] && (!user_read(&timeout, a[2], sizeof(timeout)) || timeout.sec < 0 ||
+                 timeout.nsec < 0 || timeout.nsec >= 1000000000 || timeout.sec > INT32_MAX))
+        return false; /* the kernel finds the error */
+    int64_t deadline = a[2] ? nanoseconds() + timeout.sec * 1000000000 + timeout.nsec : -1;
+    memset(&info, 0, sizeof(info));
+    *result = wait_for(t, set & ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP)), deadline, &info);
+    if (*result > 0 && a[1] && !user_write(a[1], &info, sizeof(info)))
+        *result = -EFAULT;
+    return true;
 }

@@ -18,11 +18,11 @@
 #define IP_HIGH      ((uint32_t)(EMU_BASE >> 32))
 
 static const uint16_t always[] = {
-    __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn, __NR_sigaltstack, __NR_open,
-    __NR_openat,       __NR_execve,         __NR_execveat,     __NR_clone,       __NR_clone3,
-    __NR_fork,         __NR_vfork,          __NR_readlink,     __NR_readlinkat,  __NR_stat,
-    __NR_lstat,        __NR_newfstatat,     __NR_statx,        __NR_access,      __NR_faccessat,
-    __NR_faccessat2,
+    __NR_rt_sigaction, __NR_rt_sigprocmask,  __NR_rt_sigreturn, __NR_sigaltstack, __NR_open,
+    __NR_openat,       __NR_execve,          __NR_execveat,     __NR_clone,       __NR_clone3,
+    __NR_fork,         __NR_vfork,           __NR_readlink,     __NR_readlinkat,  __NR_stat,
+    __NR_lstat,        __NR_newfstatat,      __NR_statx,        __NR_access,      __NR_faccessat,
+    __NR_faccessat2,   __NR_rt_sigtimedwait,
 };
 static const uint16_t with_mappings[] = {__NR_munmap, __NR_mprotect, __NR_mremap, __NR_mmap};
 
@@ -89,4 +89,10 @@ void trap_install_mapping_filter(void)
         return;
     install(with_mappings, sizeof(with_mappings) / sizeof(with_mappings[0]), false,
             SECCOMP_FILTER_FLAG_TSYNC);
+}
+
+void trap_install_fstat_filter(void)
+{
+    static const uint16_t fstat[] = {__NR_fstat};
+    install(fstat, 1, false, SECCOMP_FILTER_FLAG_TSYNC);
 }

@@ -72,8 +72,12 @@ static bool do_readlink(struct call *c, uint64_t path_arg, uint64_t buf, uint64_
 static bool do_stat(struct call *c, uint64_t path_arg, uint64_t buf, bool extended, long *result)
 {
     char path[4096];
-    if (!path_of(path_arg, path))
-        return false;
+    if (!path_of(path_arg, path)) {
+        const bool by_fd = c->nr == __NR_statx        ? c->a[2] & AT_EMPTY_PATH
+                           : c->nr == __NR_newfstatat ? c->a[3] & AT_EMPTY_PATH
+                                                      : 0;
+        return by_fd && driver_fstat((int)c->a[0], buf, extended, result);
+    }
     if (is_own_exe(path) && !extended && c->nr != __NR_lstat) {
         *result = sys(__NR_stat, settings.exe, buf);
         return true;
@@ -161,6 +165,10 @@ static bool answer(struct call *c, long *result)
         return do_stat(c, a[1], a[2], false, result);
     case __NR_statx:
         return do_stat(c, a[1], a[4], true, result);
+    case __NR_fstat:
+        return driver_fstat((int)a[0], a[1], false, result);
+    case __NR_rt_sigtimedwait:
+        return signal_wait(c->t, a, result);
     case __NR_access:
         return do_access(c, a[0], a[1], result);
     case __NR_faccessat:

@@ -367,6 +367,22 @@ static void faults_inside(struct loaded *e)
 static void device_nodes(void)
 {
     struct stat st;
+    int mine = fresh(), right = open("/dev/sgx_provision", O_RDWR);
+    check("fstat", err(fstat(mine, &st)), 0);
+    check("a character device behind the descriptor", S_ISCHR(st.st_mode), 1);
+    check("fstat of the other", err(fstat(right, &st)), 0);
+    check("a character device, too", S_ISCHR(st.st_mode), 1);
+    check("fstatat of the descriptor", err(fstatat(mine, "", &st, AT_EMPTY_PATH)), 0);
+    check("a character device again", S_ISCHR(st.st_mode), 1);
+    struct statx sx;
+    check("statx", err(statx(mine, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx)), 0);
+    check("a character device for statx", S_ISCHR(sx.stx_mode), 1);
+    check("fstat of another file", err(fstat(0, &st)), 0);
+    check("ftruncate", ftruncate(mine, 0) < 0, 1);
+    check("ftruncate to more", ftruncate(mine, 1LL << 50) < 0, 1);
+    check("writing the right to provision", write(right, "x", 1) < 0, 1);
+    close(mine);
+    close(right);
     check("stat", err(stat("/dev/sgx_enclave", &st)), 0);
     check("character device", S_ISCHR(st.st_mode), 1);
     check("access", err(access("/dev/sgx_enclave", R_OK | W_OK)), 0);

@@ -324,7 +324,7 @@ int main(int argc, char **argv)
             struct loaded old = real;
             load();
             fds[0] = real.fd;
-            if (rnd() % 4)
+            if (rnd() % 32)
                 unload_enclave(&old);
         }
         if (rnd() % 2048 == 0)

@@ -87,6 +87,46 @@ static void segv_blocked(void)
     printf("blocked fault: signal %d\n", WTERMSIG(status));
 }
 
+/* sigtimedwait for signals that a device under the program may keep for itself. */
+static void waiting(void)
+{
+    const int kept[] = {SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGTRAP, SIGSYS};
+    sigset_t s, old;
+    siginfo_t info;
+    struct timespec none = {0, 0}, some = {0, 30000000}, long_ = {20, 0};
+    sigemptyset(&s);
+    for (int i = 0; i < 6; i++)
+        sigaddset(&s, kept[i]);
+    sigprocmask(SIG_BLOCK, &s, &old);
+    int r = sigtimedwait(&s, &info, &none);
+    printf("none waits: %d %d\n", r, errno == EAGAIN);
+    for (int i = 0; i < 6; i++) {
+        raise(kept[i]);
+        r = sigtimedwait(&s, &info, &none);
+        printf("waited for %d: %d %d\n", kept[i], r, info.si_pid == getpid());
+    }
+    r = sigtimedwait(&s, &info, &some);
+    printf("timeout: %d %d\n", r, errno == EAGAIN);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        usleep(50000);
+        kill(parent, SIGILL);
+        usleep(50000);
+        kill(parent, SIGSEGV);
+        usleep(50000);
+        kill(parent, SIGUSR1);
+        _exit(0);
+    }
+    r = sigwaitinfo(&s, &info);
+    printf("from outside: %d %d\n", r, info.si_pid == pid);
+    r = sigtimedwait(&s, &info, &long_);
+    printf("from outside: %d %d\n", r, info.si_pid == pid);
+    r = sigtimedwait(&s, &info, &long_);
+    printf("interrupted: %d %d\n", r, errno == EINTR);
+    waitpid(pid, NULL, 0);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 static void faults(void)
 {
     stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)}, old;
@@ -193,6 +233,7 @@ int main(void)
     set(SIGUSR1, handler, 0);
     masks();
     segv_blocked();
+    waiting();
     faults();
     vectors_survive();
     children();
