@@ -202,3 +202,117 @@ def test_killed_while_renaming(in_memory, prepare_inside, run_native):
             assert found.status == 0, f'{call} {n}: {killed}\n{found}'
             tops.add(found.out)
     assert tops == {'old\n', 'new\n'}
+
+
+def test_limits_and_ends(same):
+    same([PYTHON, PROGRAMS / 'encrypted_limits.py'])
+
+
+ALTERED = '''
+import errno, os, sys
+os.chdir(sys.argv[1])
+def attempt(what, *args):
+    try:
+        return what(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+print(os.stat('file').st_size)
+fd = os.open('file', os.O_RDWR)
+print(attempt(os.pread, fd, 4, 0), attempt(os.pread, fd, 4, 54000), attempt(os.pread, fd, 4, 0))
+print(attempt(os.pwrite, fd, b'x', 0), attempt(os.fsync, fd), attempt(os.ftruncate, fd, 10))
+print(attempt(os.close, fd), open('other').read())
+print(attempt(os.rename, 'plain', 'moved'), attempt(open, 'plain'), attempt(os.stat, 'plain'))
+print(attempt(open, 'plain', 'w'), attempt(os.open, 'plain', os.O_CREAT | os.O_EXCL), attempt(os.access, 'plain', 0))
+print(attempt(os.unlink, 'plain'), sorted(os.listdir()))
+'''
+
+
+def test_altered_files(place, inside):
+    """What the host has altered is an error of reading it, which stays; the rest is unharmed."""
+    make = ('import sys; open(sys.argv[1] + "/file", "w").write("x" * 100000); '
+            'open(sys.argv[1] + "/other", "w").write("good")')
+    made = inside([PYTHON, '-c', make, place.path])
+    assert made.status == 0, str(made)
+    file = place.host / 'file'
+    data = bytearray(file.read_bytes())
+    data[60000] ^= 1  # in data node 12, plain text from 52,224 on
+    file.write_bytes(data)
+    (place.host / 'plain').write_text('not encrypted')
+    result = inside([PYTHON, '-c', ALTERED, place.path])
+    assert result.out.splitlines() == [
+        '100000', "b'xxxx' EIO EIO", 'EIO EIO EIO', 'EIO good', 'EACCES EACCES EACCES',
+        'EACCES EEXIST True', "None ['file', 'other']"], str(result)
+    assert 'altered on the host' in result.err and 'not an encrypted file' in result.err
+
+
+MAPPED = '''
+import errno, mmap, os, sys
+os.chdir(sys.argv[1])
+def attempt(what, *args):
+    try:
+        return what(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+ready, go = os.pipe(), os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(ready[0], 1)
+    print(attempt(os.open, 'file', os.O_RDWR), open('file').read(4), flush=True)
+    os.write(go[1], b'.')
+    os.read(ready[0], 1)
+    print(os.write(os.open('file', os.O_RDWR), b'five'), flush=True)
+    os._exit(0)
+fd = os.open('file', os.O_RDWR | os.O_CREAT)
+os.write(fd, b'once' * 1000)
+area = mmap.mmap(fd, 4000)
+area[:4] = b'here'
+area.flush()
+os.write(ready[1], b'.')
+os.read(go[0], 1)
+area.close()
+os.close(fd)
+os.write(ready[1], b'.')
+os.wait()
+print(open('file').read(8))
+'''
+
+
+def test_mapped_for_writing(place, inside):
+    """Pages that one process stores into are not coherent with a stranger's writes: he is told."""
+    result = inside([PYTHON, '-c', MAPPED, place.path])
+    assert result.out.splitlines() == ['EBUSY here', '4', 'fiveonce'], str(result)
+    assert 'mapped it for writing' in result.err
+
+
+LATER = '''
+import errno, os, sys
+os.chdir(sys.argv[1])
+def attempt(what, *args):
+    try:
+        return what(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+key = '/dev/attestation/keys/later'
+look = lambda: (attempt(os.stat, 'file') if isinstance(attempt(os.stat, 'file'), str) else os.stat('file').st_size)
+print(look(), attempt(open, 'file'), attempt(open, 'new', 'w'), os.listdir())
+open(key, 'wb').write(bytes(16))
+print(look(), attempt(open, 'file'), os.listdir())
+open(key, 'wb').write(bytes.fromhex(sys.argv[2]))
+held = open('file')
+print(look(), held.read())
+open(key, 'wb').write(bytes(16))
+held.seek(0)
+print(held.read(), open('new', 'w').write('x'))
+held.close()
+print(attempt(open, 'file'), open('new').read())
+'''
+
+
+def test_key_after_failed_lookup(place, inside):
+    made = inside([PYTHON, '-c', 'import sys; open(sys.argv[1] + "/file", "w").write("secret")', place.path])
+    assert made.status == 0, str(made)
+    place.extras['fs.mounts'][0]['key_name'] = 'later'
+    result = inside([PYTHON, '-c', LATER, place.path, KEY])
+    assert result.out.splitlines() == [
+        "EACCES EACCES EACCES ['file']", "EACCES EACCES ['file']", '6 secret', 'secret 1', 'EACCES x'], \
+        str(result)

@@ -78,3 +78,24 @@ m=mmap.mmap(f,10000); m[0:4]=b'abcd'
 def c():
     assert m[0:4]==b'abcd'; m[4:8]=b'efgh'; assert os.pread(f,8,0)==b'abcdefgh'
 print(wait(child(c))); print(m[0:8], os.pread(f,8,0), open('map','rb').read(8))
+# a process that has a file to itself is killed: what it synced is there
+import signal
+r,w=os.pipe()
+def victim():
+    v=open('victim','w'); v.write('synced'*1000); v.flush(); os.fsync(v.fileno()); v.write('lost perhaps'); os.write(w,b'.'); time.sleep(60)
+p=child(victim); os.read(r,1)
+print(open('victim').read()[:6000]=='synced'*1000)
+os.kill(p,signal.SIGKILL)
+v=open('victim','r+'); v.seek(0); v.write('SYNCED'); v.close(); print(open('victim').read()[:12], wait(p))
+# record locks: another process's are in the way, and stat and open do not drop ours
+import fcntl
+f=os.open('locked',os.O_RDWR|os.O_CREAT); fcntl.lockf(f,fcntl.LOCK_EX)
+os.stat('locked'); os.write(f,b'x'); os.fsync(f)
+def tries():
+    g=os.open('locked',os.O_RDWR)
+    for how in (fcntl.lockf, fcntl.flock):
+        try: how(g,fcntl.LOCK_EX|fcntl.LOCK_NB); print('got it')
+        except OSError as e: print(type(e).__name__)
+    os.write(g,b'y')
+print(wait(child(tries)), os.pread(f,5,0))
+fcntl.lockf(f,fcntl.LOCK_UN); fcntl.flock(f,fcntl.LOCK_EX); print(wait(child(tries)))

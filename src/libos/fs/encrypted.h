@@ -3,6 +3,9 @@
 #pragma once
 #include "libos/libos.h"
 
+/* Is there an encrypted mount? */
+bool encrypted_mounted(void);
+
 /* Writes everything that open encrypted files hold in memory, so that a forked copy starts from
  * what is on the host, and lets the files go. The world is stopped. */
 void encrypted_before_fork(void);

@@ -139,12 +139,34 @@ ssize enc_put_bytes(struct enc_node *n, const char *buf, size_t len, int64_t pos
     return err ? err : r;
 }
 
+static uint64_t size_limit(void)
+{
+    return __atomic_load_n(&current_process()->limits[RLIMIT_FSIZE].rlim_cur, __ATOMIC_RELAXED);
+}
+
+/* setrlimit(2): who writes behind RLIMIT_FSIZE gets a signal, too. No lock is held. */
+static ssize beyond_limit(ssize r)
+{
+    if (r == -EFBIG && size_limit() != RLIM64_INFINITY) {
+        struct thread *t = current();
+        siginfo_t info = {.si_signo = SIGXFSZ, .si_code = SI_USER};
+        info._sifields._kill._pid = t->process->pid;
+        info._sifields._kill._uid = t->process->cred.uid;
+        signal_send_thread(t, &info);
+    }
+    return r;
+}
+
 static ssize write_at(struct enc_node *n, const char *buf, size_t len, int64_t pos)
 {
     int64_t end;
     ssize done = 0, r = 0;
     if (__builtin_add_overflow(pos, len, &end))
         return -EINVAL;
+    uint64_t limit = size_limit();
+    if (len && (uint64_t)pos >= limit)
+        return -EFBIG;
+    len = MIN(len, limit - (uint64_t)pos);
     char *bounce = enc_bounce(n);
     if (!bounce)
         return -ENOMEM;
@@ -168,7 +190,7 @@ static ssize write_at(struct enc_node *n, const char *buf, size_t len, int64_t p
 static ssize after_write(struct file *f, ssize r)
 {
     int err = r > 0 && f->flags & O_DSYNC ? enc_node_flush(node_of(f), true) : 0;
-    return err ? err : r;
+    return err ? err : beyond_limit(r);
 }
 
 static ssize enc_write(struct file *f, const void *buf, size_t len, int64_t pos)
@@ -218,7 +240,11 @@ static int enc_truncate(struct file *f, int64_t size)
 {
     struct enc_node *n = node_of(f);
     int err = begin(n, true);
-    return err ? err : (int)end(n, true, enc_set_size(n, size));
+    if (err)
+        return err;
+    bool grows = (uint64_t)size > pfs_size(n->pfs);
+    err = grows && (uint64_t)size > size_limit() ? -EFBIG : enc_set_size(n, size);
+    return (int)beyond_limit(end(n, true, err));
 }
 
 static int put_zeros(struct enc_node *n, int64_t pos, int64_t end)
@@ -251,11 +277,13 @@ static int enc_allocate(struct file *f, int mode, int64_t off, int64_t len)
     if (err)
         return err;
     int64_t size = (int64_t)pfs_size(n->pfs);
-    if (what)
+    if (!keep && last > size && (uint64_t)last > size_limit())
+        err = -EFBIG;
+    if (!err && what)
         err = put_zeros(n, off, MIN(last, size));
     if (!err && !keep && last > size)
         err = enc_set_size(n, last);
-    return (int)end(n, true, err);
+    return (int)beyond_limit(end(n, true, err));
 }
 
 /* ---- attributes ---- */

@@ -34,6 +34,11 @@ int enc_share_setup(void)
     return slots ? 0 : -ENOMEM;
 }
 
+bool encrypted_mounted(void)
+{
+    return slots != NULL;
+}
+
 #define LOAD(x)     __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
 #define STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_SEQ_CST)
 

@@ -5,6 +5,7 @@
  */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/encrypted.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 
@@ -13,6 +14,18 @@
 static bool is_for_host(unsigned which)
 {
     return which == RLIMIT_CPU || which == RLIMIT_FSIZE;
+}
+
+/* Encrypted files are held to the limit on file size inside (fs/encrypted_file.c); on the host they
+ * are a little longer. */
+static struct rlimit64 host_limit(unsigned which, struct rlimit64 l)
+{
+    __u64 *values[] = {&l.rlim_cur, &l.rlim_max};
+    for (size_t i = 0; which == RLIMIT_FSIZE && encrypted_mounted() && i < 2; i++) {
+        __u64 more = *values[i] / 16 + (1 << 20);
+        *values[i] = *values[i] < RLIM64_INFINITY - more ? *values[i] + more : RLIM64_INFINITY;
+    }
+    return l;
 }
 
 static long set_limit(struct process *p, unsigned which, const struct rlimit64 *new)
@@ -25,7 +38,8 @@ static long set_limit(struct process *p, unsigned which, const struct rlimit64 *
     if (new->rlim_max > now->rlim_max && p->cred.euid != 0)
         return -EPERM;
     if (is_for_host(which)) {
-        long err = host_pass(__NR_prlimit64, 0, which, (long)new, 0, 0, 0);
+        struct rlimit64 l = host_limit(which, *new);
+        long err = host_pass(__NR_prlimit64, 0, which, (long)&l, 0, 0, 0);
         if (err)
             return err;
     }
