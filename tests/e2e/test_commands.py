@@ -103,7 +103,7 @@ sort log; rm log
 make -j4 check | sort
 touch all.h; make -j4 -n | grep -c 'cc '
 make -j4 nonsense 2>&1 || echo $?
-printf 'bad:\n\texit 3\ngood:\n\techo good\n' >bad.mk; make -f bad.mk -j4 -k bad good 2>&1 || echo $?
+printf 'bad:\n\texit 3\ngood:\n\techo good\n' >bad.mk; make -f bad.mk -k bad good 2>&1 || echo $?
 '''
 
 
