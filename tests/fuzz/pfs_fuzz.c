@@ -8,7 +8,9 @@
  *
  * RAW makes the rest of the input the file itself. HOST patches the stored bytes: whatever is read
  * then must be what was written (the oracle). META patches the decrypted metadata and TREE the
- * decrypted hash nodes too; both seal everything again, so that hostile content is authentic.
+ * decrypted hash nodes too; both seal everything again, so that hostile content is authentic. Base
+ * 2 has an undo log; patches whose node has bit 6 go to the notes about it in node 0, with bit 5 to
+ * the log's header, authentic again.
  *
  * With clang a libFuzzer target; otherwise a program that makes its own inputs for N seconds.
  */
@@ -26,6 +28,10 @@ enum kind { RAW, HOST, META, TREE };
 #define META_AT     59
 #define META_SIZE   3884
 #define BASES       4
+#define LOGGED      2 /* the base with an undo log */
+#define MARK_AT     (NODE - 153)
+#define LOG_MAC_AT  96 /* in the log's header, which is followed by 8 bytes a node */
+#define LOG_HEAD    112
 #define LIMIT       (2u << 20)
 #define COMMAND_MAX 64
 
@@ -65,7 +71,8 @@ static int open_file(struct mem *m, unsigned flags, struct pfs **f)
 {
     struct pfs_env env = mem_env();
     struct pfs_backend b = mem_backend(m);
-    struct pfs_open_args args = {.flags = flags, .cache_bytes = 1};
+    static const uint8_t boot[PFS_BOOT_SIZE] = "boot";
+    struct pfs_open_args args = {.flags = flags, .cache_bytes = 1, .boot_id = boot};
     args.path = flags & PFS_CREATE ? "fuzz" : NULL;
     env.random = fuzz_random;
     return pfs_open(&env, &b, key, &args, f);
@@ -98,7 +105,13 @@ static void make_bases(void)
             plain[j] = pattern(j);
         must(!open_file(&bases[i], PFS_CREATE, &f), "creating");
         must(pfs_write(f, 0, plain, base_sizes[i]) == (int64_t)base_sizes[i], "writing");
-        must(!pfs_close(f), "closing");
+        must(!pfs_flush(f, true) && !pfs_close(f), "closing");
+        if (i == LOGGED) { /* the same content again, so that both versions fit the oracle */
+            must(!open_file(&bases[i], 0, &f), "opening");
+            must(pfs_write(f, 20000, plain + 20000, 40000) == 40000, "overwriting");
+            must(!pfs_close(f), "closing");
+            must(bases[i].data[MARK_AT] == 'A', "the notes about the log");
+        }
         free(plain);
         open_meta(bases[i].data, meta);
         if (base_sizes[i] > 3072)
@@ -115,6 +128,42 @@ static void patch(uint8_t *p, size_t size, const uint8_t *command)
         p[at + i] = command[4];
 }
 
+static uint64_t number_at(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* The header of the log that a slot of the notes names, or NULL. */
+static uint8_t *log_header(struct mem *m)
+{
+    for (size_t slot = 0; slot < 2; slot++) {
+        uint64_t first = number_at(m->data + MARK_AT + 48 + 16 * slot);
+        if (first && first < m->size / NODE)
+            return m->data + first * NODE;
+    }
+    return NULL;
+}
+
+static void patch_log(struct mem *m, const uint8_t *command)
+{
+    static const uint8_t label[16] = "ADYTON-UNDO-LOG";
+    uint8_t k[16], *head = log_header(m);
+    if (command[0] & 0x40)
+        patch(m->data + MARK_AT, 153, command);
+    if (!head || !(command[0] & 0x20))
+        return;
+    patch(head, NODE, command);
+    uint64_t nodes = number_at(head + 24) + number_at(head + 32);
+    aes128_cmac(key, label, sizeof(label), k);
+    memset(head + LOG_MAC_AT, 0, 16);
+    uint8_t mac[16];
+    if (nodes <= (NODE - LOG_HEAD) / 8)
+        aes128_cmac(k, head, LOG_HEAD + 8 * nodes, mac);
+    memcpy(head + LOG_MAC_AT, mac, 16);
+}
+
 static void patch_authentic(struct mem *m, int base, enum kind kind, const uint8_t *commands,
                             size_t count)
 {
@@ -123,7 +172,9 @@ static void patch_authentic(struct mem *m, int base, enum kind kind, const uint8
     memcpy(root, root_plain[base], NODE);
     for (size_t i = 0; i < count; i++) {
         const uint8_t *c = commands + 5 * i;
-        if (kind == META || c[0] % 2)
+        if (base == LOGGED && c[0] & 0x60)
+            patch_log(m, c);
+        else if (kind == META || c[0] % 2)
             patch(meta, META_SIZE, c);
         else
             patch(root, NODE, c);
@@ -242,7 +293,7 @@ int main(int argc, char **argv)
             input[i] = (uint8_t)test_random(&rng);
         /* Most fields that matter are at the start of a node or just above 3072. */
         for (size_t i = 2; i + 5 <= n && i < 42; i += 5) {
-            input[i] %= 8;
+            input[i] = (uint8_t)(input[i] % 8 | (test_random(&rng) % 3 << 5));
             input[i + 2] = test_random(&rng) % 2 ? 3 : input[i + 2] % 16;
             input[i + 3] %= 20;
         }
