@@ -23,8 +23,9 @@ for seed in 1 2 3 4 5; do
     device --no-rewrite ./fuzz $((seed * 1000 + 2)) 50000
     device --inject-aex 200 ./fuzz $((seed * 1000 + 3)) 50000
 done
-device --stats ./storm 2500000
+device --stats ./storm 2500000 25
 device --stats --inject-aex 100 ./storm 1000000
+device --no-rewrite --stats ./storm 100000
 for i in $(seq 100); do
     for options in "" --no-rewrite; do
         rm -f sealed

@@ -150,20 +150,28 @@ static void forget(struct enclave *e)
     memset(e, 0, sizeof(*e));
 }
 
-/* A free record; a record without mappings can be forgotten, the file keeps the state. */
+/* Records without mappings can be forgotten, the file keeps the state; but not while another
+ * handler may hold one. */
+static void sweep(void)
+{
+    if (handlers_running != 1)
+        return;
+    for (unsigned i = 0; i < table_top; i++) {
+        if (table[i].used && table[i].count == 0 && !thread_uses(&table[i]))
+            forget(&table[i]);
+    }
+}
+
 static struct enclave *free_record(void)
 {
-    for (unsigned i = 0; i < table_top; i++) {
-        if (!table[i].used)
-            return &table[i];
-    }
-    if (table_top < MAX_ENCLAVES / 16) /* keep some that may come back */
-        return &table[table_top++];
-    for (unsigned i = 0; i < table_top; i++) {
-        if (table[i].count == 0 && handlers_running == 1 && !thread_uses(&table[i])) {
-            forget(&table[i]);
-            return &table[i];
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < table_top; i++) {
+            if (!table[i].used)
+                return &table[i];
         }
+        if (table_top < MAX_ENCLAVES / 16) /* keep some that may come back */
+            break;
+        sweep();
     }
     return table_top < MAX_ENCLAVES ? &table[table_top++] : NULL;
 }

@@ -235,6 +235,17 @@ static long may_map(struct enclave *e, uint64_t start, uint64_t end, uint64_t pr
     return 0;
 }
 
+static void forget_range(uint64_t start, uint64_t len)
+{
+    struct enclave *e;
+    uint64_t end = start + ((len + 0xfff) & ~0xfffULL);
+    while ((e = enclave_covering(start, end))) {
+        driver_lock(e);
+        vma_remove(e, start, end);
+        driver_unlock(e);
+    }
+}
+
 static long map_enclave(struct enclave *e, const uint64_t a[6])
 {
     uint64_t addr = a[0], len = (a[1] + 0xfff) & ~0xfffULL, flags = a[3];
@@ -258,6 +269,11 @@ static long map_enclave(struct enclave *e, const uint64_t a[6])
         return -ENOMEM;
     driver_lock(e);
     long r = may_map(e, addr, addr + len, a[2]);
+    if (r == 0 && flags & MAP_FIXED) { /* whatever enclave was mapped there is so no longer */
+        driver_unlock(e);
+        forget_range(addr, len);
+        driver_lock(e);
+    }
     if (r == 0)
         r = sys(__NR_mmap, addr, len, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, e->fd_dup,
                 FILE_PAGES + addr);
@@ -270,17 +286,6 @@ static long map_enclave(struct enclave *e, const uint64_t a[6])
     }
     driver_unlock(e);
     return r;
-}
-
-static void forget_range(uint64_t start, uint64_t len)
-{
-    struct enclave *e;
-    uint64_t end = start + ((len + 0xfff) & ~0xfffULL);
-    while ((e = enclave_covering(start, end))) {
-        driver_lock(e);
-        vma_remove(e, start, end);
-        driver_unlock(e);
-    }
 }
 
 /* mprotect over a range that holds device mappings, and perhaps others. */

@@ -143,12 +143,15 @@ static void one_ioctl(int fd)
 static void one_mapping(int fd)
 {
     const uint64_t at = somewhere(), len = (1 + rnd() % 32) * 4096;
+    void *p;
     switch (rnd() % 5) {
     case 0:
         mmap((void *)at, len, (int)(rnd() % 8), MAP_SHARED | MAP_FIXED, fd, 0);
         break;
     case 1:
-        mmap((void *)at, len, (int)(rnd() % 8), (rnd() % 2 ? MAP_PRIVATE : MAP_SHARED), fd, 0);
+        p = mmap((void *)at, len, (int)(rnd() % 8), (rnd() % 2 ? MAP_PRIVATE : MAP_SHARED), fd, 0);
+        if (p != MAP_FAILED && p != (void *)at) /* each would keep an enclave */
+            munmap(p, len);
         break;
     case 2:
         mprotect((void *)at, len, (int)(rnd() % 8));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Two threads go in and out of one enclave while timers fire; every result is checked. */
+/*
+ * Two threads go in and out of one enclave while timers fire; every result is checked.
+ * storm ROUNDS [MICROSECONDS]: four entries in each round
+ */
 #define _GNU_SOURCE
 #include "host.h"
 #include <pthread.h>
@@ -12,7 +15,7 @@
 
 static struct loaded e;
 static volatile uint64_t signals, errors;
-static long rounds;
+static long rounds, interval = 150;
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -24,7 +27,7 @@ static void *work(void *arg)
     const uint64_t tcs = e.base + (arg ? THREAD1_TCS : THREAD0_TCS);
     timer_t timer;
     struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
-    struct itimerspec every = {{0, 150000}, {0, 150000}};
+    struct itimerspec every = {{0, interval * 1000}, {0, interval * 1000}};
     ev._sigev_un._tid = gettid();
     timer_create(CLOCK_MONOTONIC, &ev, &timer);
     timer_settime(timer, 0, &every, NULL);
@@ -47,6 +50,7 @@ int main(int argc, char **argv)
     struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     uint64_t none = 0;
     rounds = argc > 1 ? atol(argv[1]) : 10000;
+    interval = argc > 2 ? atol(argv[2]) : interval;
     load_enclave(&e, "hello.layout", "hello.sig");
     sigaction(SIGUSR1, &sa, NULL);
     pthread_create(&t, NULL, work, &e);
