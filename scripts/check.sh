@@ -10,6 +10,7 @@ if [ "${1:-}" = --full ]; then
     full=yes
     export ADYTON_FULL=1
     export ADYTON_RACE_RUNS=${ADYTON_RACE_RUNS:-2000}
+    export ADYTON_ENCRYPTED_RUNS=${ADYTON_ENCRYPTED_RUNS:-60}
     export ADYTON_CRASH_WORKLOADS=${ADYTON_CRASH_WORKLOADS:-12000}
 fi
 build=build

@@ -316,3 +316,11 @@ def test_key_after_failed_lookup(place, inside):
     assert result.out.splitlines() == [
         "EACCES EACCES EACCES ['file']", "EACCES EACCES ['file']", '6 secret', 'secret 1', 'EACCES x'], \
         str(result)
+
+
+@pytest.mark.parametrize('seed', range(int(os.environ.get('ADYTON_ENCRYPTED_RUNS', '3'))))
+def test_random_operations(seed, in_memory, run_inside):
+    place = Place(in_memory)
+    argv = [PYTHON, PROGRAMS / 'encrypted_random.py', place.path, '300', str(seed)]
+    result = run_inside(argv, extras=place.extras)
+    assert result.status == 0 and result.out.startswith('done'), str(result)

@@ -15,10 +15,11 @@ static struct enc_node *node_of(const struct file *f)
     return ((struct enc_file *)f->priv)->node;
 }
 
-char *enc_bounce(struct enc_node *n)
+char *enc_bounce(struct enc_node *n, size_t use)
 {
     if (!n->bounce)
         n->bounce = heap_alloc(ENC_BOUNCE);
+    n->bounce_used = MAX(n->bounce_used, use);
     return n->bounce;
 }
 
@@ -56,7 +57,7 @@ static ssize read_part(struct enc_node *n, char *buf, size_t len, int64_t pos)
 
 static ssize read_at(struct enc_node *n, char *buf, size_t len, int64_t pos)
 {
-    ssize done = 0, r = enc_bounce(n) ? 0 : -ENOMEM;
+    ssize done = 0, r = enc_bounce(n, MIN(len, ENC_BOUNCE)) ? 0 : -ENOMEM;
     while (r >= 0 && (size_t)done < len) {
         r = read_part(n, buf + done, len - (size_t)done, pos + done);
         if (r == 0)
@@ -167,7 +168,7 @@ static ssize write_at(struct enc_node *n, const char *buf, size_t len, int64_t p
     if (len && (uint64_t)pos >= limit)
         return -EFBIG;
     len = MIN(len, limit - (uint64_t)pos);
-    char *bounce = enc_bounce(n);
+    char *bounce = enc_bounce(n, MIN(len, ENC_BOUNCE));
     if (!bounce)
         return -ENOMEM;
     if (len && (int64_t)pfs_size(n->pfs) < pos)
@@ -249,10 +250,11 @@ static int enc_truncate(struct file *f, int64_t size)
 
 static int put_zeros(struct enc_node *n, int64_t pos, int64_t end)
 {
-    char *bounce = enc_bounce(n);
+    size_t use = (size_t)MIN(MAX(end - pos, 0L), (int64_t)ENC_BOUNCE);
+    char *bounce = enc_bounce(n, use);
     if (!bounce)
         return -ENOMEM;
-    memset(bounce, 0, ENC_BOUNCE);
+    memset(bounce, 0, use);
     while (pos < end) {
         ssize r = enc_put_bytes(n, bounce, (size_t)MIN(end - pos, (int64_t)ENC_BOUNCE), pos);
         if (r <= 0)

@@ -8,6 +8,7 @@ struct enc_map {
     int fd;
     uint64_t *have; /* a bit for each page that holds the file's content */
     size_t words;
+    int64_t size;  /* of the file, as this process knows it */
     int64_t limit; /* end of the mapping that reaches farthest */
     bool stores;   /* a mapping may have made pages newer than the file */
 };
@@ -97,7 +98,7 @@ static int64_t run_of(const struct enc_map *m, int64_t page, int64_t end, bool w
 static int fill(struct enc_node *n, int64_t off, int64_t end)
 {
     struct enc_map *m = n->map;
-    char *bounce = enc_bounce(n);
+    char *bounce = enc_bounce(n, ENC_BOUNCE);
     if (!bounce)
         return -ENOMEM;
     int64_t last = page_end(end);
@@ -125,8 +126,9 @@ static int create(struct enc_node *n)
     struct enc_map *m = heap_zalloc(sizeof(*m));
     if (!m)
         return -ENOMEM;
+    m->size = (int64_t)pfs_size(n->pfs);
     m->fd = host_memfd("encrypted");
-    int err = m->fd < 0 ? m->fd : host_ftruncate(m->fd, (int64_t)pfs_size(n->pfs));
+    int err = m->fd < 0 ? m->fd : host_ftruncate(m->fd, m->size);
     if (err) {
         if (m->fd >= 0)
             host_close(m->fd);
@@ -167,25 +169,32 @@ int enc_map_grow(struct enc_node *n, int64_t old, int64_t size)
     /* What was stored behind the end of the file is not part of it. */
     if (!err && tail > old && has(m, page_of(old)))
         err = full_pwrite(m->fd, zeros, (size_t)(tail - old), old);
-    if (err)
+    if (err) {
         host_ftruncate(m->fd, old);
-    else
-        mark(m, page_end(old), page_end(MIN(size, m->limit)));
-    return err;
+        return err;
+    }
+    mark(m, page_end(old), page_end(MIN(size, m->limit)));
+    m->size = size;
+    return 0;
 }
 
-void enc_map_cut(struct enc_node *n, int64_t size)
+static void forget_behind(struct enc_map *m, int64_t size)
 {
-    struct enc_map *m = n->map;
-    if (!m)
-        return;
-    host_ftruncate(m->fd, size);
+    m->size = size;
     for (size_t p = (size_t)page_end(size); p / 64 < m->words; p++) {
         if (p % 64 == 0 && !m->have[p / 64])
             p += 63;
         else
             m->have[p / 64] &= ~(1UL << (p % 64));
     }
+}
+
+void enc_map_cut(struct enc_node *n, int64_t size)
+{
+    if (!n->map)
+        return;
+    host_ftruncate(n->map->fd, size);
+    forget_behind(n->map, size);
 }
 
 int enc_map_wrote(struct enc_node *n, int64_t pos, const char *buf, size_t len)
@@ -211,7 +220,7 @@ int enc_map_wrote(struct enc_node *n, int64_t pos, const char *buf, size_t len)
 /* Writes those pages of [pos, pos + len) that differ from the file. */
 static int store_run(struct enc_node *n, int64_t pos, size_t len)
 {
-    char *ours = enc_bounce(n);
+    char *ours = enc_bounce(n, ENC_BOUNCE);
     if (!ours)
         return -ENOMEM;
     char *old = ours + ENC_BOUNCE / 2;
@@ -258,7 +267,7 @@ bool enc_map_has_stores(const struct enc_node *n)
     return n->map && n->map->stores;
 }
 
-/* With stores, only processes that share the pages write: they are as they should be. */
+/* With stores, only processes that share the pages write, and they wrote the pages, too. */
 int enc_map_refresh(struct enc_node *n)
 {
     struct enc_map *m = n->map;
@@ -266,9 +275,16 @@ int enc_map_refresh(struct enc_node *n)
     if (!m)
         return 0;
     int err = reserve(m, MIN(size, m->limit));
-    if (!err)
-        err = host_ftruncate(m->fd, size);
-    if (err || m->stores || m->limit > MOST_REFRESHED)
+    if (err)
+        return err;
+    if (m->stores) {
+        mark(m, page_end(m->size), page_end(MIN(size, m->limit)));
+        forget_behind(m, size);
+        return 0;
+    }
+    forget_behind(m, size);
+    err = host_ftruncate(m->fd, size);
+    if (err || m->limit > MOST_REFRESHED)
         return err;
     memset(m->have, 0, m->words * sizeof(*m->have));
     return size ? fill(n, 0, MIN(size, m->limit)) : 0;

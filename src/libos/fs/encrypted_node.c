@@ -431,7 +431,7 @@ int enc_node_put(struct enc_node *n)
     if (n->host_fd >= 0)
         host_close(n->host_fd);
     if (n->bounce)
-        crypto_wipe(n->bounce, ENC_BOUNCE);
+        crypto_wipe(n->bounce, n->bounce_used);
     heap_free(n->bounce);
     crypto_wipe(n->key, sizeof(n->key));
     heap_free(n);

@@ -38,8 +38,9 @@ struct enc_node {
     uint8_t seen[ENC_SEEN]; /* what node 0 was when the file was let go */
     int stores_of;          /* process that first mapped it for stores, or 0 */
     struct list files;      /* enc_file.link */
-    char *bounce; /* ENC_BOUNCE bytes of plain text on their way, or NULL; wiped at the end */
-    struct enc_map *map; /* what is or was mapped, or NULL: fs/encrypted_map.c */
+    char *bounce;           /* ENC_BOUNCE bytes of plain text on their way, or NULL */
+    size_t bounce_used;     /* so many are wiped at the end */
+    struct enc_map *map;    /* what is or was mapped, or NULL: fs/encrypted_map.c */
     /* Written since somebody looked at the times; the time that was shown then, if it is not the
      * host file's yet. */
     bool touched, mtime_shown;
@@ -93,8 +94,9 @@ int enc_open_with_log(const char *host, const struct pfs_env *env, const struct 
 
 /* ---- under node.lock; what touches the content also between enc_begin() and enc_end() ---- */
 
-/* Plain text in transit; NULL: no memory. */
-char *enc_bounce(struct enc_node *n);
+/* ENC_BOUNCE bytes for plain text in transit, of which the first `use` will be used; NULL: no
+ * memory. */
+char *enc_bounce(struct enc_node *n, size_t use);
 /* Sets the size, mappings included. A long extension ends with -EINTR when the thread is to end. */
 int enc_set_size(struct enc_node *n, int64_t size);
 /* The handle's own description. -1: none could be had. */

@@ -126,7 +126,7 @@ static int take_lock(struct enc_node *n, short type)
 /* Nonce and tag of node 0, and its padding, where src/pfs makes notes. */
 static int look(struct enc_node *n, uint8_t seen[ENC_SEEN])
 {
-    char *raw = enc_bounce(n);
+    char *raw = enc_bounce(n, PFS_NODE_SIZE);
     if (!raw)
         return -ENOMEM;
     ssize r = host_pread(n->host_fd, raw, PFS_NODE_SIZE, 0);
