@@ -19,3 +19,5 @@ int enc_list(const char *host, int (*fn)(void *ctx, const char *name, size_t len
              void *ctx);
 
 int enc_rename(struct mount *m, const char *from, const char *to, uint32_t flags);
+/* Makes the name of a host file outlive a power loss. */
+int enc_sync_parent(const char *host);

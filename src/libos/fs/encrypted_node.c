@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/encrypted.h"
 #include "libos/fs/encrypted_map.h"
+#include "libos/fs/encrypted_names.h"
 #include "libos/fs/encrypted_share.h"
 #include "libos/fs/keys.h"
 #include "libos/log.h"
@@ -325,7 +326,9 @@ int enc_node_name(struct enc_node *n, const char *host)
 {
     char from[40];
     fmt(from, sizeof(from), "/proc/self/fd/%d", n->host_fd);
-    return host_link(from, host, true);
+    int err = host_link(from, host, true);
+    n->new_name = !err;
+    return err;
 }
 
 static int create_nameless(const struct mount *m, const char *host, uint32_t mode,
@@ -348,6 +351,8 @@ static int create_named(const struct mount *m, const char *host, uint32_t mode,
     int err = fd < 0 ? fd : enc_node_make(fd, m, host, out);
     if (err && fd >= 0)
         host_unlink(host, false);
+    if (!err)
+        (*out)->new_name = true;
     return err;
 }
 
@@ -452,6 +457,16 @@ ssize enc_io_result(int64_t r)
     return r;
 }
 
+/* Once after its creation a file's name is synced with it. Under node.lock. */
+static int sync_name(struct enc_node *n)
+{
+    int err = n->new_name ? enc_sync_parent(pfs_path(n->pfs)) : 0;
+    if (err == -ENOENT || err == -ENOTDIR || err == -EACCES) /* removed, or not ours to see */
+        err = 0;
+    n->new_name = err;
+    return err;
+}
+
 int enc_node_flush(struct enc_node *n, bool sync)
 {
     lock(&n->lock);
@@ -460,6 +475,8 @@ int enc_node_flush(struct enc_node *n, bool sync)
     if (!err) {
         err = enc_map_store(n, 0, INT64_MAX);
         int flushed = (int)enc_io_result(pfs_flush(n->pfs, sync));
+        if (!flushed && sync)
+            flushed = sync_name(n);
         if (!flushed)
             enc_settle_times(n);
         int ended = enc_end(n, write);

@@ -206,7 +206,7 @@ static void bind_back(struct mount *m, struct tree *t)
     }
 }
 
-static int sync_parent(const char *host)
+int enc_sync_parent(const char *host)
 {
     char dir[PATH_LIMIT];
     const char *slash = strrchr(host, '/');
@@ -274,8 +274,8 @@ static int rename_tree(struct mount *m, const char *from, bool dir, const char *
         bind_back(m, &a);
         bind_back(m, &b);
     } else {
-        int synced = sync_parent(to);
-        err = synced ? synced : sync_parent(from);
+        int synced = enc_sync_parent(to);
+        err = synced ? synced : enc_sync_parent(from);
         settle(m, &a);
         settle(m, &b);
     }
