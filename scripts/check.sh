@@ -91,7 +91,7 @@ clang_build() {
     ninja -C $build-clang >"$out/clang.txt" 2>&1 || { tail -n 60 "$out/clang.txt"; return 1; }
 }
 
-# Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS; tests/fuzz/NAME.corpus holds its seeds.
+# Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS (pfs_fuzz for $FUZZ_RUNS executions); tests/fuzz/NAME.corpus holds its seeds.
 fuzz() {
     local source name seeds
     for source in tests/fuzz/*.c; do
@@ -100,8 +100,32 @@ fuzz() {
         seeds=tests/fuzz/$name.corpus
         [ -d "$seeds" ] || seeds=
         mkdir -p "$build-clang/corpus/$name"
-        step "fuzz $name" fuzz_one $build-clang "$name" $seeds
+        if [ "$name" = pfs_fuzz ]; then
+            step "fuzz $name" fuzz_files $build-clang
+        else
+            step "fuzz $name" fuzz_one $build-clang "$name" $seeds
+        fi
     done
+}
+
+# Encrypted files come from hostile storage: so many executions, however long that takes.
+fuzz_files() { # fuzz_files BUILDDIR
+    local jobs i pids= status=0
+    jobs=$(nproc)
+    ninja -C "$1" tests/fuzz/pfs_fuzz >"$out/fuzz-build.txt" 2>&1 || { tail -n 40 "$out/fuzz-build.txt"; return 1; }
+    for i in $(seq "$jobs"); do
+        "$1/tests/fuzz/pfs_fuzz" -runs=$((${FUZZ_RUNS:-10000000} / jobs + 1)) -seed="$i" -reload=1 -timeout=20 \
+            -max_len=160 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix="$out/" "$1/corpus/pfs_fuzz" \
+            >"$out/fuzz-pfs_fuzz.$i.txt" 2>&1 &
+        pids="$pids $!"
+    done
+    i=0
+    for pid in $pids; do
+        i=$((i + 1))
+        wait "$pid" || { status=1; tail -n 60 "$out/fuzz-pfs_fuzz.$i.txt"; }
+        grep -E 'number_of_executed_units|new_units_added' "$out/fuzz-pfs_fuzz.$i.txt"
+    done
+    return $status
 }
 
 fuzz_one() { # fuzz_one BUILDDIR NAME [SEEDS]

@@ -390,7 +390,7 @@ int pfs_before_early(struct pfs *f, const struct hash_node *h)
 int pfs_settle(struct pfs *f)
 {
     int rc = pfs_sync(f);
-    if (!rc && f->fresh) {
+    if (!rc && f->fresh && !f->readonly) {
         /* If power fails before this arrives, the file is verified once more than necessary. */
         f->fresh = false;
         rc = pfs_mark_write(f);

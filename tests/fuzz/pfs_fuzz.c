@@ -1,225 +1,143 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * Hostile encrypted files. The input names a base file, patches, and operations:
+ * Hostile encrypted files. The input names a base file (pfs/bases.h), patches, and operations:
  *
- *   byte 0   bits 0-1: how the patches apply (enum kind), bits 2-3: base file
- *   byte 1   number of patches, each 5 bytes: node, offset (2), length, value
+ *   byte 0   how the patches apply (enum kind), modulo KINDS
+ *   byte 1   base file, modulo those that suit the kind
+ *   byte 2   bits 0-2: number of patches, each 5 bytes: node, offset (2), length, value;
+ *            bit 3: open for reading only
  *   rest     operations, 4 bytes each: operation, argument (3)
  *
- * RAW makes the rest of the input the file itself. HOST patches the stored bytes: whatever is read
- * then must be what was written (the oracle). META patches the decrypted metadata and TREE the
- * decrypted hash nodes too; both seal everything again, so that hostile content is authentic. Base
- * 2 has an undo log; patches whose node has bit 6 go to the notes about it in node 0, with bit 5 to
- * the log's header, authentic again.
+ * RAW makes the rest of the input the file itself. HOST patches the stored bytes. META patches the
+ * decrypted metadata and TREE the decrypted root too; both seal everything again, so that hostile
+ * content is authentic. LOG does the same to the header of a recovery log, and FOREIGN patches a
+ * log of Gramine's. Except for META and TREE there is an oracle: what is read was written, and of
+ * the two versions that an interrupted write leaves all of it belongs to one.
  *
- * With clang a libFuzzer target; otherwise a program that makes its own inputs for N seconds.
+ * The mutator keeps this structure. With clang a libFuzzer target; otherwise a program that makes
+ * its own inputs for N seconds.
  */
 #include "crypto/crypto.h"
-#include "unit/pfs/mem.h"
-#include <errno.h>
+#include "pfs/bases.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum kind { RAW, HOST, META, TREE };
+enum kind { RAW, HOST, META, TREE, LOG, FOREIGN_LOG, KINDS };
 
-#define NODE        PFS_NODE_SIZE
-#define META_AT     59
-#define META_SIZE   3884
-#define BASES       4
-#define LOGGED      2 /* the base with an undo log */
-#define MARK_AT     (NODE - 153)
-#define LOG_MAC_AT  96 /* in the log's header, which is followed by 8 bytes a node */
-#define LOG_HEAD    112
-#define LIMIT       (2u << 20)
-#define COMMAND_MAX 64
+#define NODE      PFS_NODE_SIZE
+#define PAD_AT    (META_AT + META_SIZE)
+#define HEAD      3 /* bytes before the patches */
+#define PATCH     5
+#define OPERATION 4
+#define OPS_MAX   12
 
-static const uint8_t key[PFS_KEY_SIZE] = "0123456789abcdef";
-static const uint8_t iv[GCM_IV_SIZE];
-static const size_t base_sizes[BASES] = {100, 9000, 120000, 400000};
-static struct mem bases[BASES];
-static uint8_t root_plain[BASES][NODE];
+/* Which version was read. */
+struct oracle {
+    bool on, known;
+    uint8_t flip;
+};
 
-static void must(bool ok, const char *what)
+static void patch(uint8_t *p, size_t size, const uint8_t *c)
 {
-    if (ok)
-        return;
-    fprintf(stderr, "pfs_fuzz: %s\n", what);
-    abort();
+    size_t at = (size_t)c[1] | (size_t)c[2] << 8;
+    for (size_t i = 0; p && i < c[3] && at + i < size; i++)
+        p[at + i] = c[4];
 }
 
-static uint8_t pattern(uint64_t i)
+static void patch_authentic(struct storage *s, const struct base *b, enum kind kind,
+                            const uint8_t *patches, size_t count)
 {
-    return (uint8_t)((i * 31 + 7) % 251);
-}
-
-/* Repeatable; a key stays unique within one run, which is all that is asked here. */
-static int fuzz_random(void *buf, size_t n)
-{
-    static uint64_t counter;
-    uint8_t hash[SHA256_SIZE];
-    for (size_t done = 0; done < n; done += 16) {
-        counter++;
-        sha256(&counter, sizeof(counter), hash);
-        memcpy((uint8_t *)buf + done, hash, n - done < 16 ? n - done : 16);
-    }
-    return 0;
-}
-
-static int open_file(struct mem *m, unsigned flags, struct pfs **f)
-{
-    struct pfs_env env = mem_env();
-    struct pfs_backend b = mem_backend(m);
-    static const uint8_t boot[PFS_BOOT_SIZE] = "boot";
-    struct pfs_open_args args = {.flags = flags, .cache_bytes = 1, .boot_id = boot};
-    args.path = flags & PFS_CREATE ? "fuzz" : NULL;
-    env.random = fuzz_random;
-    return pfs_open(&env, &b, key, &args, f);
-}
-
-static void metadata_key(const uint8_t *node0, uint8_t *out)
-{
-    uint8_t m[104] = {1};
-    memcpy(m + 4, "SGX-PROTECTED-FS-METADATA-KEY", 29);
-    memcpy(m + 68, node0 + 10, 32);
-    m[100] = 128;
-    aes128_cmac(key, m, sizeof(m), out);
-}
-
-static void open_meta(const uint8_t *node0, uint8_t *meta)
-{
-    uint8_t k[16];
-    metadata_key(node0, k);
-    must(!aes128_gcm_decrypt(k, iv, NULL, 0, node0 + META_AT, META_SIZE, meta, node0 + 42),
-         "the base file's metadata");
-}
-
-static void make_bases(void)
-{
-    crypto_init(0);
-    for (int i = 0; i < BASES; i++) {
-        struct pfs *f;
-        uint8_t meta[META_SIZE], *plain = malloc(base_sizes[i]);
-        for (size_t j = 0; j < base_sizes[i]; j++)
-            plain[j] = pattern(j);
-        must(!open_file(&bases[i], PFS_CREATE, &f), "creating");
-        must(pfs_write(f, 0, plain, base_sizes[i]) == (int64_t)base_sizes[i], "writing");
-        must(!pfs_flush(f, true) && !pfs_close(f), "closing");
-        if (i == LOGGED) { /* the same content again, so that both versions fit the oracle */
-            must(!open_file(&bases[i], 0, &f), "opening");
-            must(pfs_write(f, 20000, plain + 20000, 40000) == 40000, "overwriting");
-            must(!pfs_close(f), "closing");
-            must(bases[i].data[MARK_AT] == 'A', "the notes about the log");
-        }
-        free(plain);
-        open_meta(bases[i].data, meta);
-        if (base_sizes[i] > 3072)
-            must(!aes128_gcm_decrypt(meta + 780, iv, NULL, 0, bases[i].data + NODE, NODE,
-                                     root_plain[i], meta + 796),
-                 "the base file's root");
-    }
-}
-
-static void patch(uint8_t *p, size_t size, const uint8_t *command)
-{
-    size_t at = (size_t)command[1] | (size_t)command[2] << 8;
-    for (size_t i = 0; i < command[3] && at + i < size; i++)
-        p[at + i] = command[4];
-}
-
-static uint64_t number_at(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-/* The header of the log that a slot of the notes names, or NULL. */
-static uint8_t *log_header(struct mem *m)
-{
-    for (size_t slot = 0; slot < 2; slot++) {
-        uint64_t first = number_at(m->data + MARK_AT + 48 + 16 * slot);
-        if (first && first < m->size / NODE)
-            return m->data + first * NODE;
-    }
-    return NULL;
-}
-
-static void patch_log(struct mem *m, const uint8_t *command)
-{
-    static const uint8_t label[16] = "ADYTON-UNDO-LOG";
-    uint8_t k[16], *head = log_header(m);
-    if (command[0] & 0x40)
-        patch(m->data + MARK_AT, 153, command);
-    if (!head || !(command[0] & 0x20))
-        return;
-    patch(head, NODE, command);
-    uint64_t nodes = number_at(head + 24) + number_at(head + 32);
-    aes128_cmac(key, label, sizeof(label), k);
-    memset(head + LOG_MAC_AT, 0, 16);
-    uint8_t mac[16];
-    if (nodes <= (NODE - LOG_HEAD) / 8)
-        aes128_cmac(k, head, LOG_HEAD + 8 * nodes, mac);
-    memcpy(head + LOG_MAC_AT, mac, 16);
-}
-
-static void patch_authentic(struct mem *m, int base, enum kind kind, const uint8_t *commands,
-                            size_t count)
-{
-    uint8_t meta[META_SIZE], root[NODE], k[16];
-    open_meta(m->data, meta);
-    memcpy(root, root_plain[base], NODE);
+    static const uint8_t iv[GCM_IV_SIZE];
+    uint8_t meta[META_SIZE], root[NODE], k[16], *node0 = storage_node(s, 0);
+    open_meta(node0, meta);
+    memcpy(root, b->root, NODE);
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *c = commands + 5 * i;
-        if (base == LOGGED && c[0] & 0x60)
-            patch_log(m, c);
-        else if (kind == META || c[0] % 2)
+        const uint8_t *c = patches + PATCH * i;
+        if (kind == META || c[0] % 2)
             patch(meta, META_SIZE, c);
         else
             patch(root, NODE, c);
     }
-    if (kind == TREE && m->size > NODE)
-        aes128_gcm_encrypt(meta + 780, iv, NULL, 0, root, NODE, m->data + NODE, meta + 796);
-    metadata_key(m->data, k);
-    aes128_gcm_encrypt(k, iv, NULL, 0, meta, META_SIZE, m->data + META_AT, m->data + 42);
+    if (kind == TREE && b->size > NODE)
+        aes128_gcm_encrypt(meta + 780, iv, NULL, 0, root, NODE, storage_node(s, 1), meta + 796);
+    metadata_key(node0, k);
+    aes128_gcm_encrypt(k, iv, NULL, 0, meta, META_SIZE, node0 + META_AT, node0 + 42);
 }
 
-static void check_read(struct pfs *f, uint64_t off, size_t n, bool oracle)
+static uint64_t load64(const uint8_t *p)
 {
-    static uint8_t buf[70000];
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+
+/* A log of ours: header (its length in numbers at 24 and 32, code over it at 96), then numbers. */
+static void patch_log(struct storage *s, const uint8_t *patches, size_t count)
+{
+    static const uint8_t label[16] = "ADYTON-UNDO-LOG";
+    uint8_t k[16], *node0 = storage_node(s, 0);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *c = patches + PATCH * i;
+        uint64_t at = load64(node0 + PAD_AT + 48 + c[0] % 2 * 16);
+        uint8_t *head = at < STORAGE_NODES ? storage_node(s, at) : NULL;
+        if (c[0] & 0x80)
+            patch(node0 + PAD_AT, NODE - PAD_AT, c);
+        else
+            patch(head, NODE, c);
+        if (!head || c[0] & 0x40)
+            continue;
+        uint64_t used = 112 + 8 * (load64(head + 24) % 1000 + load64(head + 32) % 1000);
+        memset(head + 96, 0, 16);
+        aes128_cmac(fuzz_key, label, sizeof label, k);
+        aes128_cmac(k, head, used < NODE ? used : NODE, head + 96);
+    }
+}
+
+static void check_read(struct pfs *f, uint64_t off, size_t n, struct oracle *o)
+{
+    static uint8_t buf[PATTERN_MAX];
     int64_t rc = pfs_read(f, off, buf, n);
     must(rc >= -4095 && rc <= (int64_t)n, "the result of a read");
     must(rc <= 0 || off + (uint64_t)rc <= pfs_size(f), "a read past the end");
-    for (int64_t i = 0; oracle && i < rc; i++)
-        must(buf[i] == pattern(off + (uint64_t)i), "altered data was accepted");
+    if (!o->on || rc <= 0)
+        return;
+    if (!o->known) {
+        o->flip = buf[0] ^ *pattern(off, 0);
+        o->known = true;
+        must(!o->flip || o->flip == W_DIFFERS, "altered data was accepted");
+    }
+    must(!memcmp(buf, pattern(off, o->flip), (size_t)rc),
+         "altered data was accepted, or two versions mixed");
 }
 
-static void check_write(struct pfs *f, uint64_t off, size_t n)
+static void check_write(struct pfs *f, uint64_t off, size_t n, const struct oracle *o)
 {
-    static uint8_t buf[70000];
-    for (size_t i = 0; i < n; i++)
-        buf[i] = pattern(off + i);
-    must(pfs_write(f, off, buf, n) <= (int64_t)n, "the result of a write");
+    must(pfs_write(f, off, pattern(off, o->flip), n) <= (int64_t)n, "the result of a write");
 }
 
-/* Offsets near the start, the end, or anywhere. Writing stays near or inside the file, so that the
- * oracle's pattern has no gaps. */
-static void operate(struct pfs *f, const uint8_t *c, bool oracle)
+/* Offsets near the start, the end, or anywhere. With the oracle writing stays inside the file, so
+ * that its pattern has no gaps, and knows the version. */
+static void operate(struct pfs *f, const uint8_t *c, struct oracle *o)
 {
     uint64_t arg = c[1] | (uint64_t)c[2] << 8 | (uint64_t)c[3] << 16, size = pfs_size(f);
     uint64_t off = c[0] & 0x80 ? size - (arg < size ? arg : size) : c[0] & 0x40 ? arg << 30 : arg;
-    size_t n = arg * 7 % 70000;
+    size_t n = arg * 7 % PATTERN_MAX;
     uint64_t inside = off < size ? off : size;
+    if (o->on && !o->known)
+        check_read(f, 0, 1, o);
+    if (o->on && !o->known)
+        return;
     switch (c[0] % 8) {
     case 0 ... 2:
-        check_read(f, off, n, oracle);
+        check_read(f, off, n, o);
         break;
     case 3:
-        check_write(f, oracle ? inside : off, n);
+        check_write(f, o->on ? inside : off, n, o);
         break;
     case 4:
-        pfs_set_size(f, oracle ? inside : off);
+        pfs_set_size(f, o->on ? inside : off);
         break;
     case 5:
         pfs_flush(f, true);
@@ -228,56 +146,184 @@ static void operate(struct pfs *f, const uint8_t *c, bool oracle)
         pfs_rename(f, "other/./name");
         break;
     default:
-        check_write(f, size, n % 500);
+        check_write(f, size, n % 500, o);
     }
+}
+
+/* Prepares the storage; returns the base, or NULL for RAW. */
+static const struct base *prepare(struct storage *s, enum kind kind, unsigned which,
+                                  const uint8_t *patches, size_t count)
+{
+    unsigned first = 0, n = base_count;
+    if (kind == TREE)
+        n = WHOLE;
+    else if (kind == FOREIGN_LOG)
+        first = WHOLE, n = FOREIGN;
+    else if (kind == LOG)
+        first = WHOLE + FOREIGN, n = base_count - first;
+    const struct base *b = &bases[first + which % n];
+    storage_begin(s, b->data, b->size);
+    for (size_t i = 0; kind == HOST && i < count; i++)
+        patch(storage_node(s, patches[PATCH * i]), NODE, patches + PATCH * i);
+    if (kind == META || kind == TREE)
+        patch_authentic(s, b, kind, patches, count);
+    if (kind == LOG)
+        patch_log(s, patches, count);
+    return b;
+}
+
+static uint8_t *prepare_log(struct storage *log, const struct base *b, const uint8_t *patches,
+                            size_t count)
+{
+    static uint8_t copy[16 * LOG_RECORD];
+    size_t size = b->foreign_size;
+    memcpy(copy, b->foreign_log, size);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *c = patches + PATCH * i;
+        if (c[0] & 0x80)
+            size = c[3] * 64u < size ? size - c[3] * 64u : size;
+        else
+            patch(copy + c[0] % 16 * LOG_RECORD, LOG_RECORD, c);
+    }
+    storage_begin(log, copy, size);
+    return copy;
+}
+
+static void exercise(struct pfs *f, const uint8_t *ops, size_t size, struct oracle *o)
+{
+    for (int i = 0; i < OPS_MAX && OPERATION <= size; i++, size -= OPERATION, ops += OPERATION)
+        operate(f, ops, o);
+    pfs_close(f);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct mem m = {0};
+    struct storage s, log;
     struct pfs *f;
-    if (!bases[0].data)
-        make_bases();
-    if (size < 2)
+    if (!base_count)
+        bases_make();
+    if (size < HEAD)
         return 0;
-    enum kind kind = data[0] & 3;
-    int base = data[0] >> 2 & 3;
-    size_t count = data[1] % 8;
-    data += 2;
-    size -= 2;
+    fuzz_begin();
+    enum kind kind = data[0] % KINDS;
+    size_t count = data[2] & 7;
+    unsigned flags = data[2] & 8 ? PFS_READONLY : 0;
+    const uint8_t *rest = data + HEAD, *which = data + 1;
+    size -= HEAD;
+    if (count * PATCH > size)
+        count = size / PATCH;
+    struct oracle o = {.on = kind != RAW && kind != META && kind != TREE};
+    const struct base *b = NULL;
     if (kind == RAW) {
-        struct mem raw = {.data = (uint8_t *)data, .size = size};
-        mem_copy(&m, &raw);
+        storage_begin(&s, rest, size);
         count = 0;
     } else {
-        mem_copy(&m, &bases[base]);
-        if (count * 5 > size)
-            count = size / 5;
-        for (size_t i = 0; kind == HOST && i < count; i++) {
-            size_t node = data[5 * i];
-            if (node * NODE < m.size)
-                patch(m.data + node * NODE, NODE, data + 5 * i);
-        }
-        if (kind == META || kind == TREE)
-            patch_authentic(&m, base, kind, data, count);
+        b = prepare(&s, kind, *which, rest, count);
     }
-    m.limit = LIMIT;
-    size_t before = mem_allocated;
-    if (!open_file(&m, 0, &f)) {
-        size_t at = count * 5;
-        for (int i = 0; i < COMMAND_MAX && at + 4 <= size; i++, at += 4)
-            operate(f, data + at, kind == HOST);
-        pfs_close(f);
-        if (kind == HOST && !open_file(&m, PFS_READONLY, &f)) {
-            check_read(f, 0, 70000, true);
-            check_read(f, 60000, 70000, true);
+    bool foreign = b && b->foreign_log;
+    if (foreign) {
+        flags |= PFS_REFUSE_PENDING;
+        prepare_log(&log, b, rest, kind == FOREIGN_LOG ? count : 0);
+    }
+    size_t before = fuzz_allocated;
+    if (!fuzz_open(&s, foreign ? &log : NULL, flags, &f)) {
+        exercise(f, rest + count * PATCH, size - count * PATCH, &o);
+        if (o.on && !fuzz_open(&s, NULL, PFS_READONLY, &f)) {
+            check_read(f, 0, PATTERN_MAX, &o);
+            check_read(f, 12000, PATTERN_MAX, &o);
             pfs_close(f);
         }
     }
-    must(mem_allocated == before, "memory was not given back");
-    mem_reset(&m);
+    must(fuzz_allocated == before, "memory was not given back");
     return 0;
+}
+
+static uint32_t next(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*state >> 33);
+}
+
+/* A patch where something is decided: header fields, path, size, root entry, the notes of logs, the
+ * fields of a log's header, single entries of a hash node. */
+static void make_patch(uint8_t *p, uint64_t *rng)
+{
+    static const uint16_t offsets[] = {
+        0,           8,           9,           10,          42,          58,   59,     772,
+        779,         780,         796,         812,         831,         839,  PAD_AT, PAD_AT + 8,
+        PAD_AT + 16, PAD_AT + 48, PAD_AT + 56, PAD_AT + 64, PAD_AT + 72, 16,   24,     32,
+        40,          48,          96,          112,         120,         3072, 3104};
+    static const uint8_t values[] = {0, 1, 2, 8, 16, 0x7f, 0x80, 0xff};
+    uint16_t at = offsets[next(rng) % (sizeof offsets / sizeof *offsets)];
+    if (next(rng) % 4 == 0)
+        at = (uint16_t)(next(rng) % NODE);
+    p[0] = (uint8_t)(next(rng) % (next(rng) % 4 ? 12 : 256));
+    p[1] = (uint8_t)at;
+    p[2] = (uint8_t)(at >> 8);
+    p[3] = (uint8_t)(next(rng) % 3 ? 1 + next(rng) % 2 : next(rng) % 64);
+    p[4] = next(rng) % 2 ? values[next(rng) % sizeof values] : (uint8_t)next(rng);
+}
+
+/* An operation near the start, a boundary of nodes, or anywhere. */
+static void make_operation(uint8_t *p, uint64_t *rng)
+{
+    static const uint32_t edges[] = {0, 1, 3071, 3072, 3073, 7168, 11264, 15000, 29999, 396288};
+    uint32_t arg = edges[next(rng) % (sizeof edges / sizeof *edges)];
+    if (next(rng) % 3 == 0)
+        arg = next(rng) % 500000;
+    p[0] = (uint8_t)(next(rng) % 8 | (next(rng) % 4 ? 0 : 0x80) | (next(rng) % 16 ? 0 : 0x40));
+    p[1] = (uint8_t)arg;
+    p[2] = (uint8_t)(arg >> 8);
+    p[3] = (uint8_t)(arg >> 16);
+}
+
+/* One change that keeps the structure; `size` is at least HEAD. Returns the new size. */
+static size_t mutate(uint8_t *data, size_t size, size_t max, uint64_t *rng)
+{
+    size_t count = data[2] & 7, ops_at = HEAD + count * PATCH;
+    if (ops_at > size) {
+        data[2] &= 8;
+        count = 0;
+        ops_at = HEAD;
+    }
+    size_t ops = (size - ops_at) / OPERATION;
+    switch (next(rng) % 8) {
+    case 0:
+        data[0] = (uint8_t)next(rng);
+        return size;
+    case 1:
+        data[1] = (uint8_t)next(rng);
+        return size;
+    case 2:
+        data[2] ^= 8;
+        return size;
+    case 3: /* one more patch */
+        if (count == 7 || size + PATCH > max)
+            break;
+        memmove(data + ops_at + PATCH, data + ops_at, size - ops_at);
+        make_patch(data + ops_at, rng);
+        data[2]++;
+        return size + PATCH;
+    case 4: /* one patch less */
+        if (!count)
+            break;
+        memmove(data + ops_at - PATCH, data + ops_at, size - ops_at);
+        data[2]--;
+        return size - PATCH;
+    case 5: /* one more operation */
+        if (ops >= OPS_MAX || size + OPERATION > max)
+            break;
+        make_operation(data + ops_at + ops * OPERATION, rng);
+        return ops_at + (ops + 1) * OPERATION;
+    case 6:
+        if (ops)
+            make_operation(data + ops_at + next(rng) % ops * OPERATION, rng);
+        return size;
+    }
+    if (count)
+        make_patch(data + HEAD + next(rng) % count * PATCH, rng);
+    return size;
 }
 
 #ifdef FUZZ_STANDALONE
@@ -286,20 +332,28 @@ int main(int argc, char **argv)
     uint64_t rng = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 3);
     unsigned long runs = 0;
-    for (; time(NULL) < end; runs++) {
-        uint8_t input[2 + 40 + 40];
-        size_t n = 2 + test_random(&rng) % (sizeof(input) - 1);
-        for (size_t i = 0; i < n; i++)
-            input[i] = (uint8_t)test_random(&rng);
-        /* Most fields that matter are at the start of a node or just above 3072. */
-        for (size_t i = 2; i + 5 <= n && i < 42; i += 5) {
-            input[i] = (uint8_t)(input[i] % 8 | (test_random(&rng) % 3 << 5));
-            input[i + 2] = test_random(&rng) % 2 ? 3 : input[i + 2] % 16;
-            input[i + 3] %= 20;
-        }
+    uint8_t input[HEAD + 7 * PATCH + OPS_MAX * OPERATION] = {0};
+    size_t n = HEAD;
+    for (; runs % 64 || time(NULL) < end; runs++) {
+        if (runs % 100 == 0)
+            n = HEAD;
+        for (unsigned i = 1 + next(&rng) % 8; i--;)
+            n = mutate(input, n, sizeof(input), &rng);
         LLVMFuzzerTestOneInput(input, n);
     }
     printf("%lu inputs\n", runs);
     return 0;
+}
+#else
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    uint64_t rng = seed;
+    if (size < HEAD || max < 200 || next(&rng) % 8 == 0)
+        return LLVMFuzzerMutate(data, size, max);
+    for (unsigned i = 1 + next(&rng) % 4; i--;)
+        size = mutate(data, size, max, &rng);
+    return size;
 }
 #endif

@@ -329,6 +329,23 @@ static void test_limits(void **state)
     mem_reset(&m);
 }
 
+/* Syncing what was opened for reading only writes nothing, not even notes of its own. */
+static void test_readonly(void **state)
+{
+    struct mem m = {0};
+    uint8_t data[5000] = {1};
+    struct pfs *f = must_open(&m, PFS_CREATE);
+    assert_int_equal(pfs_write(f, 0, data, sizeof data), sizeof data);
+    assert_int_equal(pfs_close(f), 0);
+    f = must_open(&m, PFS_READONLY);
+    m.writes = 0;
+    assert_int_equal(pfs_read(f, 0, data, 100), 100);
+    assert_int_equal(pfs_flush(f, true), 0);
+    assert_int_equal(pfs_close(f), 0);
+    assert_int_equal(m.writes, 0);
+    mem_reset(&m);
+}
+
 static void test_sticky(void **state)
 {
     struct mem m = {0};
@@ -606,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_write_order), cmocka_unit_test(test_call_counts),
         cmocka_unit_test(test_full_disk),   cmocka_unit_test(test_faults),
         cmocka_unit_test(test_flush_retry), cmocka_unit_test(test_foreign_log),
+        cmocka_unit_test(test_readonly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
