@@ -71,6 +71,10 @@ void heap_free(void *p);
 char *heap_strdup(const char *s);
 char *heap_strndup(const char *s, size_t n);
 size_t heap_in_use(void);
+/* Keeps heap and region as they are between the two, for a copy of the process that is made while
+ * other threads run. */
+void heap_hold(void);
+void heap_release(void);
 
 /* lib/region.c: whole pages out of the library OS's own region of the address space, zeroed.
  * `size` is a multiple of PAGE_SIZE. NULL when there are none. */

@@ -24,6 +24,14 @@ long platform_fork(uint64_t flags, int *pidfd);
 /* Zeroed pages of the library OS that later children share, for hints: what is there may be
  * anything on a host that is not trusted. NULL: none. Never given back. */
 void *platform_shared_pages(size_t size);
+/*
+ * Starts a process of the library OS's own: a copy that no plain wait finds, all host signals
+ * blocked for good, in which `run` is called and does not return. The world need not be stopped:
+ * `run` must know which locks it may take. Its pid, or an errno.
+ */
+long platform_helper(void (*run)(void));
+/* In such a process: gives up all memory but the library OS's own. */
+void platform_forget_application(void);
 /* Ends the process as if by the signal. */
 __attribute__((noreturn)) void platform_die_of_signal(int sig);
 /* Stops the process as the signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) does by default, until it is

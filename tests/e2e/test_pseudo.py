@@ -41,6 +41,39 @@ def test_tmpfs(run_native, run_inside, memory_dir):
     assert native.status == 0 and len(native.out.splitlines()) > 60, native
     assert inside.status == 0, inside
     assert inside.out.splitlines() == native.out.splitlines()
+    # As one process of several, whose tmpfs has its names elsewhere.
+    shell = f'(echo kept >/mnt/t/kept); {PYTHON} {PROGRAMS}/tmpfs_ops.py /mnt/t; cat /mnt/t/kept'
+    inside = run_inside(['/bin/bash', '-c', shell], extras=TMPFS)
+    assert inside.status == 0, inside
+    assert inside.out.splitlines() == [*native.out.splitlines(), 'kept']
+
+
+MANY_AT_ONCE = """
+cd "$1"
+for i in 1 2 3 4 5 6; do
+    ( for k in $(seq 8); do
+          echo $i $k >f.$i.$k; mv f.$i.$k g.$i.$k; ln g.$i.$k h.$i.$k; rm h.$i.$k; mkdir d.$i.$k
+      done ) &
+done
+wait
+ls | wc -l
+cat g.* | sort -n -k1 -k2 | md5sum
+exec 7>stays; rm stays; (echo text >&7); stat -L -c '%h %s' /proc/self/fd/7
+(cd d.1.1; echo deep >x; chmod 600 x); stat -c '%a %s' d.1.1/x; (rm -r d.1.1); ls d.1.1 2>&1
+mkfifo p; (echo through >p) & cat p; wait
+(exec 8>locked; flock 8; echo held >p; sleep 60) & victim=$!
+read -r word <p; flock -n locked true || echo "$word"
+kill -9 $victim; wait $victim 2>/dev/null; flock locked echo free; kill $(jobs -p) 2>/dev/null
+rm -r -- *; ls | wc -l
+"""
+
+
+def test_tmpfs_of_many_processes(run_native, run_inside, memory_dir):
+    """What one creates, renames or removes the others see; sudden deaths hold nothing up."""
+    native = run_native(['/bin/bash', '-c', MANY_AT_ONCE, 'many', memory_dir])
+    inside = run_inside(['/bin/bash', '-c', MANY_AT_ONCE, 'many', '/mnt/t'], extras=TMPFS)
+    assert native.out and 'free' in native.out, native
+    assert inside.out.replace('/mnt/t', '') == native.out.replace(str(memory_dir), ''), inside
 
 
 def test_processes_and_devices(run_native, run_inside, tmp_path):

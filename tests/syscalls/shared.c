@@ -61,11 +61,10 @@ static void wait_for_lock(int fd)
 {
     struct flock l = {.l_type = F_WRLCK, .l_len = 10};
     handle(SIGALRM, on_signal, 0);
-    ualarm(50000, 0);
+    ualarm(20000, 20000);
     TRY("child: wait, interrupted", fcntl(fd, F_SETLKW, &l));
     VALUE("by", came);
-    TRY("child: flock waits, interrupted",
-        (ualarm(50000, 0), flock(open("lock", O_RDWR), LOCK_EX)));
+    TRY("child: flock waits, interrupted", flock(open("lock", O_RDWR), LOCK_EX));
 }
 
 static void record_locks(void)
@@ -120,10 +119,11 @@ static void record_locks(void)
     }
     NEED(read(p[0], &c, 1) == 1);
     sleep_ms(50);
-    TRY("deadlock", record(fd, F_SETLKW, F_WRLCK, 1, 1));
+    bool told = record(fd, F_SETLKW, F_WRLCK, 1, 1) == -1 && errno == EDEADLK;
     record(fd, F_SETLK, F_UNLCK, 0, 0);
     waitpid(child, &status, 0);
-    show_status("the other got it", status);
+    VALUE("one of them is told", told + (status == 7 << 8));
+    CHECK("the other got it", status == 0 || status == 7 << 8);
     TRY("death unlocked", record(fd, F_SETLK, F_WRLCK, 0, 0));
     child = fork();
     if (child == 0) {
@@ -184,7 +184,8 @@ static void appending(void)
     waitpid(child, NULL, 0);
     TRY("offset moved by the child", lseek(fd, 0, SEEK_CUR));
     VALUE("flags changed by the child", fcntl(shared, F_GETFL) & O_APPEND);
-    TRY("readahead by two", (in_child(append_many, shared), lseek(shared, 0, SEEK_CUR)));
+    lseek(shared, 0, SEEK_SET);
+    TRY("written by the child", (in_child(append_many, shared), lseek(shared, 0, SEEK_CUR)));
     close(fd), close(shared);
 }
 
@@ -327,8 +328,9 @@ static void fifos(void)
     show_status("SIGPIPE", status);
     close(w);
     handle(SIGALRM, on_signal, 0);
-    ualarm(50000, 0);
+    ualarm(20000, 20000);
     OK("open, interrupted", open("fifo", O_RDONLY));
+    ualarm(0, 0);
     TRY("pipe buffer", fcntl(open("fifo", O_RDWR), F_GETPIPE_SZ));
 }
 

@@ -88,6 +88,8 @@ SYSCALL3(close_range, unsigned, first, unsigned, last, unsigned, flags)
     struct process *p = current_process();
     if (first > last || flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
         return -EINVAL;
+    if (flags & CLOSE_RANGE_UNSHARE && p->nthreads > 1)
+        return -EINVAL; /* one table for all threads: as Linux before this flag */
     for (uint32_t fd = first; fd <= last && fd < p->fds.size; fd++) {
         if (!(flags & CLOSE_RANGE_CLOEXEC)) {
             fd_close((int)fd);

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Calls on a tmpfs and on its open files. */
+/* What is done to a tree, by the process that has it, under tmpfs.lock. */
 #include "libos/fs/tmpfs.h"
 #include "host/host.h"
-#include "libos/fs/dir.h"
 #include "libos/fs/pseudo.h"
 #include "libos/process.h"
-#include <asm/statfs.h>
-#include <asm/unistd.h>
-#include <linux/magic.h>
 
 #define UTIME_NOW_K  0x3fffffffL
 #define UTIME_OMIT_K 0x3ffffffeL
@@ -36,12 +32,12 @@ static bool later(const struct __kernel_timespec *a, uint64_t sec, uint64_t nsec
     return (uint64_t)a->tv_sec > sec || ((uint64_t)a->tv_sec == sec && (uint64_t)a->tv_nsec > nsec);
 }
 
-/* Under the lock. Size and times of content are the host's. */
-static int describe(const struct tmpfs *fs, const struct tmp_inode *i, kstat *st)
+/* Size and times of content are the host's. */
+static int describe(const struct tmpfs *fs, const struct tmp_inode *i, int content_fd, kstat *st)
 {
     struct stat host = {0};
-    bool content = S_ISREG(i->mode);
-    int err = content ? host_fstat(i->memfd, &host) : 0;
+    bool content = S_ISREG(i->mode) && content_fd >= 0;
+    int err = content ? host_fstat(content_fd, &host) : 0;
     *st = (kstat){.st_dev = fs->device,
                   .st_ino = i->ino,
                   .st_nlink = i->nlink,
@@ -111,13 +107,13 @@ static void set_time(struct __kernel_timespec *t, const struct __kernel_timespec
         *t = *to;
 }
 
-static int change_times(struct tmp_inode *i, const struct __kernel_timespec ts[2])
+static int change_times(struct tmp_inode *i, int content_fd, const struct __kernel_timespec ts[2])
 {
     bool now = !ts || (ts[0].tv_nsec == UTIME_NOW_K && ts[1].tv_nsec == UTIME_NOW_K);
     if (!owner(i) && !(now && tmp_may(i, MAY_WRITE) == 0))
         return now ? -EACCES : -EPERM;
-    if (S_ISREG(i->mode)) {
-        int err = host_utimens(i->memfd, NULL, ts, 0);
+    if (S_ISREG(i->mode) && content_fd >= 0) {
+        int err = host_utimens(content_fd, NULL, ts, 0);
         if (err)
             return err;
     }
@@ -127,84 +123,7 @@ static int change_times(struct tmp_inode *i, const struct __kernel_timespec ts[2
     return 0;
 }
 
-/* ---- open files ---- */
-
-static struct tmpfs *fs_of(struct file *f)
-{
-    return f->mount->priv;
-}
-
-#define WITH_LOCK(fs, call)           \
-    ({                                \
-        lock(&(fs)->lock);            \
-        __typeof__(call) r_ = (call); \
-        unlock(&(fs)->lock);          \
-        r_;                           \
-    })
-
-static int open_stat(struct file *f, kstat *st)
-{
-    return WITH_LOCK(fs_of(f), describe(fs_of(f), f->priv, st));
-}
-static int open_chmod(struct file *f, uint32_t mode)
-{
-    return WITH_LOCK(fs_of(f), change_mode(f->priv, mode));
-}
-static int open_chown(struct file *f, uint32_t uid, uint32_t gid)
-{
-    return WITH_LOCK(fs_of(f), change_owner(f->priv, uid, gid));
-}
-static int open_utimens(struct file *f, const struct __kernel_timespec ts[2])
-{
-    return WITH_LOCK(fs_of(f), change_times(f->priv, ts));
-}
-static void open_release(struct file *f)
-{
-    lock(&fs_of(f)->lock);
-    tmp_put(f->priv);
-    unlock(&fs_of(f)->lock);
-}
-
-static const struct file_ops file_ops = {.name = "tmpfs",
-                                         .stat = open_stat,
-                                         .chmod = open_chmod,
-                                         .chown = open_chown,
-                                         .utimens = open_utimens,
-                                         .release = open_release};
-
-/* Entries stay in the order of their cookies, so removing some moves no others. */
-static bool list_entries(const struct tmp_inode *dir, struct dir_sink *sink)
-{
-    if (sink->cookie < 1 && !sink->emit(sink, ".", 1, dir->ino, 4, 1))
-        return false;
-    if (sink->cookie < 2 &&
-        !sink->emit(sink, "..", 2, dir->parent ? dir->parent->ino : dir->ino, 4, 2))
-        return false;
-    list_for_each (it, &dir->entries) {
-        struct tmp_entry *e = list_entry(it, struct tmp_entry, link);
-        if (e->cookie >= sink->cookie &&
-            !sink->emit(sink, e->name, strlen(e->name), e->inode->ino,
-                        (uint8_t)(e->inode->mode >> 12), e->cookie + 1))
-            return false;
-    }
-    return true;
-}
-
-static int open_readdir(struct file *f, struct dir_sink *sink)
-{
-    lock(&fs_of(f)->lock);
-    bool all = list_entries(f->priv, sink);
-    unlock(&fs_of(f)->lock);
-    return all ? dir_list_mounts(f, sink) : 0;
-}
-
-static const struct file_ops dir_ops = {.name = "tmpfs",
-                                        .readdir = open_readdir,
-                                        .stat = open_stat,
-                                        .chmod = open_chmod,
-                                        .chown = open_chown,
-                                        .utimens = open_utimens,
-                                        .release = open_release};
+/* ---- open ---- */
 
 static int check_open(const struct tmp_inode *i, uint32_t flags)
 {
@@ -221,136 +140,87 @@ static int check_open(const struct tmp_inode *i, uint32_t flags)
     return tmp_may(i, wants[flags & O_ACCMODE] | (flags & O_TRUNC ? MAY_WRITE : 0));
 }
 
-/* A description of its own on the host, so that offset and flags are shared over fork. */
-static int reopen(const struct tmp_inode *i, uint32_t flags)
+int tmp_reopen(int content_fd, uint32_t flags, bool wait)
 {
     char path[32];
-    fmt(path, sizeof(path), "/proc/self/fd/%d", i->memfd);
+    fmt(path, sizeof(path), "/proc/self/fd/%d", content_fd);
     flags &= ~(uint32_t)(O_CREAT | O_EXCL | O_NOFOLLOW | O_TMPFILE);
-    if (!S_ISFIFO(i->mode)) /* under the lock: not to be stopped in between */
-        return host_open(path, flags, 0);
-    for (;;) { /* one end of a FIFO waits for the other */
-        int fd = host_open_blocking(path, flags, 0);
-        if (fd != -EINTR)
-            return fd;
-        if (interrupted())
-            return -ERESTARTSYS;
-    }
+    return wait ? host_open_blocking(path, flags, 0) : host_open(path, flags, 0);
 }
 
-/* Takes the caller's reference on `i`, also on failure. Not under the lock for a FIFO. */
-static int open_inode(struct mount *m, struct tmp_inode *i, uint32_t flags, struct file **out)
+static int create(struct tmpfs *fs, struct tmp_place *p, uint32_t mode, struct tmp_inode **out)
 {
-    bool dir = S_ISDIR(i->mode);
-    bool host = i->memfd >= 0 && !(flags & O_PATH);
-    int fd = host ? reopen(i, flags) : -1;
-    int err = host && fd < 0 ? fd : -ENOMEM;
-    *out = host && fd < 0 ? NULL
-                          : file_new(dir ? &dir_ops : &file_ops,
-                                     dir                 ? FILE_DIR
-                                     : S_ISREG(i->mode)  ? FILE_REGULAR
-                                     : S_ISFIFO(i->mode) ? FILE_STREAM
-                                                         : FILE_OTHER,
-                                     fd, flags);
-    if (!*out) {
-        if (fd >= 0)
-            host_close(fd);
+    int err = p->dir->nlink ? tmp_may(p->dir, MAY_WRITE | MAY_EXEC) : -ENOENT;
+    struct tmp_inode *i = err ? NULL : tmp_new(fs, p->dir, mode, &err);
+    if (err)
+        return err;
+    err = tmp_enter(fs, p->dir, p->name, i);
+    if (err) {
         tmp_put(i);
         return err;
     }
-    (*out)->host_offset = !dir;
-    (*out)->seekable = !S_ISFIFO(i->mode);
-    (*out)->priv = i;
-    (*out)->mount = m;
+    p->entry = list_entry(p->dir->entries.prev, struct tmp_entry, link);
+    *out = i;
     return 0;
 }
 
-static int open_unnamed(struct mount *m, struct tmp_inode *dir, uint32_t flags, uint32_t mode,
-                        struct file **out)
+/* The inode to open, counted; `created`: where it has just got its name. */
+static int locate(struct tmpfs *fs, const struct tmp_call *c, struct tmp_inode **out,
+                  struct tmp_place *created)
 {
-    struct tmpfs *fs = m->priv;
-    int err = S_ISDIR(dir->mode) ? tmp_may(dir, MAY_WRITE | MAY_EXEC) : -ENOTDIR;
-    struct tmp_inode *i = err ? NULL : tmp_new(fs, dir, S_IFREG | mode, &err);
-    if (err)
-        return err;
-    char path[PATH_LIMIT];
-    fmt(path, sizeof(path), "%s/#%lu", m->path, i->ino);
-    err = open_inode(m, i, flags, out);
-    if (!err && file_set_path(*out, path)) { /* without, it would be called by its directory's */
-        file_put(*out);
-        err = -ENOMEM;
-    }
-    return err;
-}
-
-/* Under the lock. A FIFO is handed back with a reference, to be opened without it. */
-static int do_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
-                   struct file **out, struct tmp_inode **fifo)
-{
-    struct tmpfs *fs = m->priv;
     struct tmp_place p;
-    int err = tmp_find(fs, rel, &p);
+    int err = tmp_find(fs, c->path, &p);
     if (err)
         return err;
     struct tmp_inode *i = !p.dir ? fs->root : p.entry ? p.entry->inode : NULL;
-    if ((flags & O_TMPFILE) == O_TMPFILE)
-        return i ? open_unnamed(m, i, flags, mode, out) : -ENOENT;
+    if ((c->flags & O_TMPFILE) == O_TMPFILE) {
+        err = !i ? -ENOENT : S_ISDIR(i->mode) ? tmp_may(i, MAY_WRITE | MAY_EXEC) : -ENOTDIR;
+        *out = err ? NULL : tmp_new(fs, i, S_IFREG | c->mode, &err);
+        return err;
+    }
     if (i) {
-        if (flags & O_CREAT && flags & O_EXCL)
-            return -EEXIST;
-        err = check_open(i, flags);
-        if (err)
-            return err;
-        ref_get(&i->refs);
-        if (S_ISFIFO(i->mode)) {
-            *fifo = i;
-            return 0;
-        }
-        return open_inode(m, i, flags, out);
+        err = c->flags & O_CREAT && c->flags & O_EXCL ? -EEXIST : check_open(i, c->flags);
+        if (!err)
+            ref_get(&i->refs);
+        *out = i;
+        return err;
     }
-    if (!(flags & O_CREAT))
+    if (!(c->flags & O_CREAT))
         return -ENOENT;
-    err = tmp_may(p.dir, MAY_WRITE | MAY_EXEC);
-    if (!err && !p.dir->nlink)
-        err = -ENOENT;
-    i = err ? NULL : tmp_new(fs, p.dir, S_IFREG | mode, &err);
-    if (err)
-        return err;
-    err = tmp_enter(fs, p.dir, p.name, i);
-    if (err) {
-        tmp_put(i);
-        return err;
-    }
-    err = open_inode(m, i, flags, out);
-    if (err) {
-        p.entry = list_entry(p.dir->entries.prev, struct tmp_entry, link);
-        tmp_remove(p.dir, p.entry);
-    }
+    err = create(fs, &p, S_IFREG | c->mode, out);
+    if (!err)
+        *created = p;
     return err;
 }
 
-static int tmpfs_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
-                      struct file **out)
+/* A description of its own on the host, so that offset and flags are shared over fork. Opening a
+ * FIFO may wait: that is left to whoever wants it. */
+static int do_open(struct tmpfs *fs, const struct tmp_call *c, struct tmp_answer *a)
 {
-    struct tmp_inode *fifo = NULL;
-    int err = WITH_LOCK((struct tmpfs *)m->priv, do_open(m, rel, flags, mode, out, &fifo));
-    return fifo ? open_inode(m, fifo, flags, out) : err;
-}
-
-/* ---- by name; the do_ functions run under the lock ---- */
-
-static int do_stat(struct tmpfs *fs, const char *rel, kstat *st)
-{
+    struct tmp_place created = {0};
     struct tmp_inode *i;
-    int err = tmp_lookup(fs, rel, &i);
-    return err ? err : describe(fs, i, st);
+    int err = locate(fs, c, &i, &created);
+    if (err)
+        return err;
+    if (i->memfd >= 0 && !(c->flags & O_PATH)) {
+        a->fd =
+            S_ISFIFO(i->mode) ? host_dup(i->memfd, true) : tmp_reopen(i->memfd, c->flags, false);
+        err = MIN(a->fd, 0);
+    }
+    if (!err)
+        err = describe(fs, i, i->memfd, &a->st);
+    a->inode = i;
+    if (!err)
+        return 0;
+    if (a->fd >= 0)
+        host_close(a->fd);
+    if (created.dir)
+        tmp_remove(created.dir, created.entry);
+    tmp_put(i);
+    return err;
 }
 
-static int tmpfs_stat(struct mount *m, const char *rel, bool follow, kstat *st)
-{
-    (void)follow; /* fs/path.c did */
-    return WITH_LOCK((struct tmpfs *)m->priv, do_stat(m->priv, rel, st));
-}
+/* ---- names ---- */
 
 static int do_access(struct tmpfs *fs, const char *rel, int mode)
 {
@@ -363,22 +233,11 @@ static int do_access(struct tmpfs *fs, const char *rel, int mode)
     return tmp_may(i, (uint32_t)mode);
 }
 
-static int tmpfs_access(struct mount *m, const char *rel, int mode, int flags)
-{
-    (void)flags;
-    return WITH_LOCK((struct tmpfs *)m->priv, do_access(m->priv, rel, mode));
-}
-
 static ssize do_readlink(struct tmpfs *fs, const char *rel, char *buf, size_t size)
 {
     struct tmp_inode *i;
     int err = tmp_lookup(fs, rel, &i);
     return err ? err : i->target ? link_text(buf, size, i->target) : -EINVAL;
-}
-
-static ssize tmpfs_readlink(struct mount *m, const char *rel, char *buf, size_t size)
-{
-    return WITH_LOCK((struct tmpfs *)m->priv, do_readlink(m->priv, rel, buf, size));
 }
 
 static int do_unlink(struct tmpfs *fs, const char *rel, bool dir)
@@ -401,11 +260,6 @@ static int do_unlink(struct tmpfs *fs, const char *rel, bool dir)
     return 0;
 }
 
-static int tmpfs_unlink(struct mount *m, const char *rel, bool dir)
-{
-    return WITH_LOCK((struct tmpfs *)m->priv, do_unlink(m->priv, rel, dir));
-}
-
 static int do_create(struct tmpfs *fs, const char *rel, uint32_t mode, const char *target)
 {
     struct tmp_place p;
@@ -414,37 +268,16 @@ static int do_create(struct tmpfs *fs, const char *rel, uint32_t mode, const cha
         return err;
     if (!p.dir || p.entry)
         return -EEXIST;
-    err = p.dir->nlink ? tmp_may(p.dir, MAY_WRITE | MAY_EXEC) : -ENOENT;
-    struct tmp_inode *i = err ? NULL : tmp_new(fs, p.dir, mode, &err);
-    if (err)
+    char *copy = target ? heap_strdup(target) : NULL;
+    struct tmp_inode *i;
+    err = target && !copy ? -ENOMEM : create(fs, &p, mode, &i);
+    if (err) {
+        heap_free(copy);
         return err;
-    if (target && !(i->target = heap_strdup(target)))
-        err = -ENOMEM;
-    if (!err)
-        err = tmp_enter(fs, p.dir, p.name, i);
+    }
+    i->target = copy;
     tmp_put(i);
-    return err;
-}
-
-static int tmpfs_mkdir(struct mount *m, const char *rel, uint32_t mode)
-{
-    return WITH_LOCK((struct tmpfs *)m->priv,
-                     do_create(m->priv, rel, S_IFDIR | (mode & 07777), NULL));
-}
-
-/* Devices need privilege that we do not have; sockets are made by bind(2). */
-static int tmpfs_mknod(struct mount *m, const char *rel, uint32_t mode, uint64_t dev)
-{
-    (void)dev;
-    uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
-    if (type != S_IFREG && type != S_IFIFO)
-        return -EPERM;
-    return WITH_LOCK((struct tmpfs *)m->priv, do_create(m->priv, rel, type | (mode & 07777), NULL));
-}
-
-static int tmpfs_symlink(struct mount *m, const char *target, const char *rel)
-{
-    return WITH_LOCK((struct tmpfs *)m->priv, do_create(m->priv, rel, S_IFLNK | 0777, target));
+    return 0;
 }
 
 static int do_link(struct tmpfs *fs, const char *from, const char *to)
@@ -464,11 +297,6 @@ static int do_link(struct tmpfs *fs, const char *from, const char *to)
     return err ? err : tmp_enter(fs, p.dir, p.name, i);
 }
 
-static int tmpfs_link(struct mount *m, const char *from, const char *to)
-{
-    return WITH_LOCK((struct tmpfs *)m->priv, do_link(m->priv, from, to));
-}
-
 static int do_rename(struct tmpfs *fs, const char *from, const char *to, uint32_t flags)
 {
     struct tmp_place a, b;
@@ -484,76 +312,109 @@ static int do_rename(struct tmpfs *fs, const char *from, const char *to, uint32_
     return err ? err : tmp_rename(fs, &a, &b, flags);
 }
 
-static int tmpfs_rename(struct mount *m, const char *from, const char *to, uint32_t flags)
+/* ---- listings ---- */
+
+struct packing {
+    struct dir_sink sink;
+    char *to;
+    size_t left;
+};
+
+static bool pack(struct dir_sink *sink, const char *name, size_t len, uint64_t ino, uint8_t type,
+                 int64_t next)
 {
-    return WITH_LOCK((struct tmpfs *)m->priv, do_rename(m->priv, from, to, flags));
+    struct packing *p = container_of(sink, struct packing, sink);
+    struct tmp_listed e = {ino, next, type, (uint8_t)len};
+    if (p->left < sizeof(e) + len)
+        return false;
+    memcpy(p->to, &e, sizeof(e));
+    memcpy(p->to + sizeof(e), name, len);
+    p->to += sizeof(e) + len;
+    p->left -= sizeof(e) + len;
+    return true;
 }
 
-static int do_chmod(struct tmpfs *fs, const char *rel, uint32_t mode)
+/* Entries stay in the order of their cookies, so removing some moves no others. */
+static bool list_entries(const struct tmp_inode *dir, struct dir_sink *sink)
 {
+    if (sink->cookie < 1 && !sink->emit(sink, ".", 1, dir->ino, 4, 1))
+        return false;
+    if (sink->cookie < 2 &&
+        !sink->emit(sink, "..", 2, dir->parent ? dir->parent->ino : dir->ino, 4, 2))
+        return false;
+    list_for_each (it, &dir->entries) {
+        struct tmp_entry *e = list_entry(it, struct tmp_entry, link);
+        if (e->cookie >= sink->cookie &&
+            !sink->emit(sink, e->name, strlen(e->name), e->inode->ino,
+                        (uint8_t)(e->inode->mode >> 12), e->cookie + 1))
+            return false;
+    }
+    return true;
+}
+
+static ssize do_list(const struct tmp_inode *dir, int64_t cookie, char *text, size_t size)
+{
+    struct packing p = {.sink = {.emit = pack, .cookie = cookie}, .to = text, .left = size};
+    list_entries(dir, &p.sink);
+    return (ssize)(size - p.left);
+}
+
+/* ---- all of it ---- */
+
+static int target_of(struct tmpfs *fs, const struct tmp_call *c, struct tmp_inode **out)
+{
+    if (c->inode)
+        *out = c->inode;
+    else if (c->ino)
+        *out = tmp_by_ino(fs, c->ino);
+    else
+        return tmp_lookup(fs, c->path, out);
+    return *out ? 0 : -ESTALE;
+}
+
+static ssize on_inode(struct tmpfs *fs, const struct tmp_call *c, struct tmp_answer *a)
+{
+    const struct __kernel_timespec *times = c->times_given ? c->times : NULL;
     struct tmp_inode *i;
-    int err = tmp_lookup(fs, rel, &i);
-    return err ? err : change_mode(i, mode);
+    int err = target_of(fs, c, &i);
+    if (err)
+        return err;
+    int content = i->memfd >= 0 ? i->memfd : c->content_fd;
+    switch (c->op) {
+    case TMP_STAT:
+        return describe(fs, i, content, &a->st);
+    case TMP_CHMOD:
+        return change_mode(i, c->mode);
+    case TMP_CHOWN:
+        return change_owner(i, c->uid, c->gid);
+    case TMP_UTIMENS:
+        return change_times(i, content, times);
+    case TMP_LIST:
+        return S_ISDIR(i->mode) ? do_list(i, c->cookie, a->text, a->room) : -ENOTDIR;
+    default:
+        return -EINVAL;
+    }
 }
 
-static int tmpfs_chmod(struct mount *m, const char *rel, uint32_t mode)
+ssize tmp_perform(struct tmpfs *fs, const struct tmp_call *c, struct tmp_answer *a)
 {
-    return WITH_LOCK((struct tmpfs *)m->priv, do_chmod(m->priv, rel, mode));
+    a->fd = -1;
+    switch (c->op) {
+    case TMP_OPEN:
+        return do_open(fs, c, a);
+    case TMP_ACCESS:
+        return do_access(fs, c->path, (int)c->mode);
+    case TMP_READLINK:
+        return do_readlink(fs, c->path, a->text, a->room);
+    case TMP_UNLINK:
+        return do_unlink(fs, c->path, c->flags);
+    case TMP_CREATE:
+        return do_create(fs, c->path, c->mode, c->other);
+    case TMP_LINK:
+        return do_link(fs, c->path, c->other);
+    case TMP_RENAME:
+        return do_rename(fs, c->path, c->other, c->flags);
+    default:
+        return on_inode(fs, c, a);
+    }
 }
-
-static int do_chown(struct tmpfs *fs, const char *rel, uint32_t uid, uint32_t gid)
-{
-    struct tmp_inode *i;
-    int err = tmp_lookup(fs, rel, &i);
-    return err ? err : change_owner(i, uid, gid);
-}
-
-static int tmpfs_chown(struct mount *m, const char *rel, uint32_t uid, uint32_t gid, bool follow)
-{
-    (void)follow;
-    return WITH_LOCK((struct tmpfs *)m->priv, do_chown(m->priv, rel, uid, gid));
-}
-
-static int do_utimens(struct tmpfs *fs, const char *rel, const struct __kernel_timespec ts[2])
-{
-    struct tmp_inode *i;
-    int err = tmp_lookup(fs, rel, &i);
-    return err ? err : change_times(i, ts);
-}
-
-static int tmpfs_utimens(struct mount *m, const char *rel, const struct __kernel_timespec ts[2],
-                         bool follow)
-{
-    (void)follow;
-    return WITH_LOCK((struct tmpfs *)m->priv, do_utimens(m->priv, rel, ts));
-}
-
-/* Room is what the host's memory file system has. */
-static int tmpfs_statfs(struct mount *m, struct statfs64_k *out)
-{
-    struct statfs *st = (struct statfs *)out;
-    (void)m;
-    if (host_statfs("/dev/shm", st))
-        memset(st, 0, sizeof(*st));
-    st->f_type = TMPFS_MAGIC;
-    st->f_bsize = st->f_frsize = (long)PAGE_SIZE;
-    st->f_namelen = NAME_LIMIT;
-    return 0;
-}
-
-const struct fs_ops fs_tmpfs = {.name = "tmpfs",
-                                .own_links = true,
-                                .open = tmpfs_open,
-                                .stat = tmpfs_stat,
-                                .access = tmpfs_access,
-                                .readlink = tmpfs_readlink,
-                                .unlink = tmpfs_unlink,
-                                .mkdir = tmpfs_mkdir,
-                                .mknod = tmpfs_mknod,
-                                .symlink = tmpfs_symlink,
-                                .link = tmpfs_link,
-                                .rename = tmpfs_rename,
-                                .chmod = tmpfs_chmod,
-                                .chown = tmpfs_chown,
-                                .utimens = tmpfs_utimens,
-                                .statfs = tmpfs_statfs};

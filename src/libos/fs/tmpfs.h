@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
  * tmpfs: names and attributes live in the library OS (fs/tmpfs_tree.c), the content of a regular
- * file in a host memfd, so that reads, writes and mappings of it go straight to the host and are
- * shared with processes that fork afterwards. Names are not: after fork each process has a copy of
- * the tree, and what one then creates, renames or removes the other does not see.
+ * file in a host memfd, so that reads, writes and mappings of it go straight to the host.
+ *
+ * The trees have one home. A process that never forked has them itself. The first use after a fork
+ * makes a process of their own out of whoever is first (all have the same trees until then); it
+ * holds them for all others and ends with the last of them (fs/tmpfs_home.c).
  */
 #pragma once
 #include "libos/fs/vfs.h"
@@ -21,8 +23,12 @@ struct tmp_inode {
     /* directories */
     struct list entries; /* struct tmp_entry, ascending cookies */
     uint32_t count;
-    struct tmp_inode *parent; /* not counted: it has a name in there; NULL: root, or removed */
+    struct tmp_inode *parent;    /* not counted: it has a name in there; NULL: root, or removed */
+    struct tmpfs *fs;            /* whose by_ino has it, or NULL */
+    struct tmp_inode *same_hash; /* next there */
 };
+
+#define TMP_HASH 256
 
 struct tmp_entry {
     struct list link;
@@ -38,7 +44,60 @@ struct tmpfs {
     uint64_t next_ino;
     int64_t next_cookie;
     uint64_t device;
+    struct tmp_inode *by_ino[TMP_HASH]; /* every inode of this tree */
 };
+
+/* One thing to do to a tree. */
+enum tmp_op {
+    TMP_OPEN,
+    TMP_STAT,
+    TMP_ACCESS,
+    TMP_READLINK,
+    TMP_UNLINK,
+    TMP_CREATE,
+    TMP_LINK,
+    TMP_RENAME,
+    TMP_CHMOD,
+    TMP_CHOWN,
+    TMP_UTIMENS,
+    TMP_LIST
+};
+
+struct tmp_call {
+    enum tmp_op op;
+    const char *path, *other; /* below the mount; `other`: new name, or target of a link */
+    uint64_t ino;             /* instead of `path`: of an open file */
+    struct tmp_inode *inode;  /* the same in this process; NULL at home */
+    int content_fd;           /* of the open file */
+    uint32_t flags, mode, uid, gid;
+    int64_t cookie; /* TMP_LIST: where to start */
+    bool times_given;
+    struct __kernel_timespec times[2];
+};
+
+struct tmp_answer {
+    kstat st;                /* TMP_OPEN, TMP_STAT */
+    struct tmp_inode *inode; /* TMP_OPEN: counted */
+    int fd;                  /* TMP_OPEN: a host descriptor, of a FIFO O_PATH only; or -1 */
+    char *text;              /* TMP_READLINK, TMP_LIST: `room` bytes */
+    size_t room;
+};
+
+/* TMP_LIST: entries one after the other, each followed by its name. */
+struct tmp_listed {
+    uint64_t ino;
+    int64_t next; /* cookie */
+    uint8_t type, len;
+} __attribute__((packed));
+
+/* Does it, wherever the tree is. A length or 0, or an errno. fs/tmpfs_home.c */
+ssize tmp_call(struct mount *m, struct tmp_call *c, struct tmp_answer *a);
+/* Does it to a tree of this process, under its lock. -ESTALE: no such inode. fs/tmpfs.c */
+ssize tmp_perform(struct tmpfs *fs, const struct tmp_call *c, struct tmp_answer *a);
+/* Opens the content anew on the host; `wait`: a FIFO, may return -EINTR. */
+int tmp_reopen(int content_fd, uint32_t flags, bool wait);
+/* The process is about to have a child: from now on others may use the trees. */
+void tmp_before_fork(void);
 
 /* Gives the mount its file system. 0 or -ENOMEM. */
 int tmpfs_setup(struct mount *m);
@@ -67,6 +126,10 @@ int tmp_may_remove(const struct tmp_place *p);
 struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_t mode, int *err);
 /* Drops a reference; with the last one the inode goes. */
 void tmp_put(struct tmp_inode *i);
+/* The inode of this number, not counted, or NULL. */
+struct tmp_inode *tmp_by_ino(struct tmpfs *fs, uint64_t ino);
+/* Gives up all content: the tree is somewhere else now. */
+void tmp_forget(struct tmpfs *fs);
 /* Gives the inode another name; takes a reference of its own. -ENOMEM */
 int tmp_enter(struct tmpfs *fs, struct tmp_inode *dir, const char *name, struct tmp_inode *i);
 /* Takes the name away. */

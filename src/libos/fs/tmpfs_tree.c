@@ -137,6 +137,9 @@ struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_
     *err = 0;
     i->refs = 1;
     i->ino = fs->next_ino++;
+    i->fs = fs;
+    i->same_hash = fs->by_ino[i->ino % TMP_HASH];
+    fs->by_ino[i->ino % TMP_HASH] = i;
     i->mode = mode;
     i->uid = c->fsuid;
     i->gid = c->fsgid;
@@ -151,10 +154,39 @@ struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_
     return i;
 }
 
+static struct tmp_inode **slot_of(struct tmpfs *fs, uint64_t ino)
+{
+    return &fs->by_ino[ino % TMP_HASH];
+}
+
+struct tmp_inode *tmp_by_ino(struct tmpfs *fs, uint64_t ino)
+{
+    struct tmp_inode *i = *slot_of(fs, ino);
+    while (i && i->ino != ino)
+        i = i->same_hash;
+    return i;
+}
+
+void tmp_forget(struct tmpfs *fs)
+{
+    for (size_t h = 0; h < TMP_HASH; h++)
+        for (struct tmp_inode *i = fs->by_ino[h]; i; i = i->same_hash)
+            if (i->memfd >= 0) {
+                host_close(i->memfd);
+                i->memfd = -1;
+            }
+}
+
 void tmp_put(struct tmp_inode *i)
 {
     if (!ref_put(&i->refs))
         return;
+    if (i->fs) {
+        struct tmp_inode **at = slot_of(i->fs, i->ino);
+        while (*at != i)
+            at = &(*at)->same_hash;
+        *at = i->same_hash;
+    }
     if (i->memfd >= 0)
         host_close(i->memfd);
     heap_free(i->target);

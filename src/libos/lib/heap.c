@@ -4,6 +4,7 @@
  * pages of its own. Each block has a 16-byte header that names its class.
  */
 #include "libos/lib/lock.h"
+#include "libos/lib/region.h"
 #include "libos/libos.h"
 
 #define CHUNK       (256 * 1024UL)
@@ -154,4 +155,16 @@ char *heap_strdup(const char *s)
 size_t heap_in_use(void)
 {
     return in_use;
+}
+
+void heap_hold(void)
+{
+    lock(&heap_lock);
+    region_hold();
+}
+
+void heap_release(void)
+{
+    region_release();
+    unlock(&heap_lock);
 }

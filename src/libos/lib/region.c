@@ -117,3 +117,19 @@ bool libos_range(const void *addr, size_t len)
     return (end > region_start && a < region_end) ||
            (end > (uintptr_t)libos_image_start && a < (uintptr_t)libos_image_end);
 }
+
+void region_hold(void)
+{
+    lock(&region_lock);
+}
+
+void region_release(void)
+{
+    unlock(&region_lock);
+}
+
+void region_bounds(uintptr_t *start, uintptr_t *end)
+{
+    *start = region_start;
+    *end = region_end;
+}

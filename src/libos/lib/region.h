@@ -4,3 +4,8 @@
 
 /* Reserves the library OS's region of the address space; once, before any allocation. */
 void region_init(void);
+/* Where it is. */
+void region_bounds(uintptr_t *start, uintptr_t *end);
+/* For heap_hold() and heap_release(). */
+void region_hold(void);
+void region_release(void);

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/encrypted.h"
+#include "libos/fs/tmpfs.h"
 #include "libos/log.h"
 #include "libos/proc/clone.h"
 #include "libos/proc/pidfd.h"
@@ -123,6 +124,7 @@ long clone_fork(struct clone_request *c)
 {
     int pidfd = -1;
     encrypted_before_fork();
+    tmp_before_fork();
     long pid = platform_fork(c->flags & (CSIGNAL | CLONE_PARENT | CLONE_PIDFD), &pidfd);
     encrypted_after_fork(pid);
     if (!c->pidfd_file)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Host threads and processes behind the library OS's. */
 #include "host/host.h"
+#include "libos/lib/region.h"
 #include "libos/log.h"
+#include "libos/process.h"
 #include "platform/direct/direct.h"
 #include "platform/platform.h"
 #include <linux/mman.h>
@@ -151,6 +153,41 @@ long platform_fork(uint64_t flags, int *pidfd)
     }
     host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
     return pid;
+}
+
+long platform_helper(void (*run_helper)(void))
+{
+    sigmask all = ~0UL, old;
+    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
+    long pid = host_syscall(__NR_clone, 0 /* no signal at its end */, 0, 0, 0, 0, 0);
+    if (pid == 0) {
+        run_helper();
+        host_exit_group(0);
+    }
+    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
+    return pid;
+}
+
+#define ADDRESSES_END 0x7ffffffff000UL
+
+void platform_forget_application(void)
+{
+    struct range {
+        uintptr_t start, end;
+    } keep[3] = {{0},
+                 {PAGE_DOWN((uintptr_t)libos_image_start), PAGE_UP((uintptr_t)libos_image_end)},
+                 {(uintptr_t)run.manifest.base, 0}};
+    region_bounds(&keep[0].start, &keep[0].end);
+    keep[2].end = PAGE_UP(keep[2].start + run.manifest.image->total_size);
+    for (uintptr_t at = 0; at < ADDRESSES_END;) {
+        struct range next = {ADDRESSES_END, ADDRESSES_END};
+        for (size_t i = 0; i < ARRAY_SIZE(keep); i++)
+            if (keep[i].start >= at && keep[i].start < next.start)
+                next = keep[i];
+        if (next.start > at)
+            host_munmap(at, next.start - at);
+        at = next.end;
+    }
 }
 
 void *platform_shared_pages(size_t size)

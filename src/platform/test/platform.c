@@ -70,6 +70,14 @@ char *heap_strdup(const char *s)
     return heap_strndup(s, strlen(s));
 }
 
+void heap_hold(void)
+{
+}
+
+void heap_release(void)
+{
+}
+
 size_t heap_in_use(void)
 {
     return in_use;
@@ -214,6 +222,16 @@ long platform_fork(uint64_t flags, int *pidfd)
 {
     (void)flags, (void)pidfd;
     return -ENOSYS;
+}
+
+long platform_helper(void (*run)(void))
+{
+    (void)run;
+    return -ENOSYS;
+}
+
+void platform_forget_application(void)
+{
 }
 
 void platform_stop_by_signal(int sig)
