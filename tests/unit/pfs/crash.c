@@ -10,260 +10,12 @@
  *
  * The environment's ADYTON_CRASH_WORKLOADS is the default of WORKLOADS.
  */
-#include "crypto/crypto.h"
-#include "disk.h"
-#include "mem.h"
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "crash.h"
 
 #define LARGE 401000 /* a file with a second hash node */
 
-struct version {
-    uint8_t *bytes;
-    size_t size;
-    bool gradual; /* a part of the change from the version before may be there alone */
-};
-
-struct file {
-    struct object object;
-    struct pfs *pfs; /* NULL: not open */
-    struct version *version;
-    int versions, flushed, synced; /* counts and indices; -1: never */
-    bool name_synced;
-};
-
-static const uint8_t key[PFS_KEY_SIZE] = "0123456789abcdef";
-static const char *const paths[DISK_NAMES] = {"d/a", "d/b", "d/c", "d/d"};
-static struct file files[DISK_INODES];
-static int names[DISK_NAMES], inodes;
-static struct record record;
 static struct replay replay;
-static uint64_t rng;
-static unsigned boot;
-static size_t cache_bytes;
-static uint64_t seed;
 static unsigned long states_power, states_kill, states_lost, states_double;
-
-static void fail(const char *what, long a, long b)
-{
-    fprintf(stderr, "pfs-crash: seed %llu: %s (%ld, %ld)\n", (unsigned long long)seed, what, a, b);
-    abort();
-}
-
-static void must(bool ok, const char *what)
-{
-    if (!ok)
-        fail(what, 0, 0);
-}
-
-static unsigned pick(unsigned n)
-{
-    return test_random(&rng) % n;
-}
-
-static int open_object(struct object *o, unsigned flags, int name, unsigned at_boot, struct pfs **f)
-{
-    struct pfs_env env = mem_env();
-    struct pfs_backend b = object_backend(o);
-    uint8_t id[PFS_BOOT_SIZE] = {1};
-    memcpy(id + 1, &at_boot, sizeof at_boot);
-    struct pfs_open_args args = {
-        .flags = flags, .path = paths[name], .cache_bytes = cache_bytes, .boot_id = id};
-    return pfs_open(&env, &b, key, &args, f);
-}
-
-/* ---- what the application did ---- */
-
-static void note(int inode)
-{
-    struct file *f = &files[inode];
-    record_add(&record, (struct event){EV_NOTE, inode, .began = f->versions - 1,
-                                       .flushed = f->flushed, .synced = f->synced});
-}
-
-static void add_version(int inode, uint8_t *bytes, size_t size, bool gradual)
-{
-    struct file *f = &files[inode];
-    f->version = realloc(f->version, (size_t)(f->versions + 1) * sizeof *f->version);
-    f->version[f->versions++] = (struct version){bytes, size, gradual};
-}
-
-static void drop_versions(struct file *f, int keep)
-{
-    while (f->versions > keep)
-        free(f->version[--f->versions].bytes);
-}
-
-static const struct version *newest(int inode)
-{
-    return &files[inode].version[files[inode].versions - 1];
-}
-
-static void did_flush(int inode, bool sync)
-{
-    files[inode].flushed = files[inode].versions - 1;
-    if (sync)
-        files[inode].synced = files[inode].flushed;
-    note(inode);
-}
-
-static void sync_names(void)
-{
-    record_add(&record, (struct event){EV_DIRSYNC});
-    for (int n = 0; n < DISK_NAMES; n++) {
-        if (names[n] >= 0)
-            files[names[n]].name_synced = true;
-    }
-}
-
-static void ensure_open(int name)
-{
-    struct file *f = &files[names[name]];
-    if (!f->pfs)
-        must(!open_object(&f->object, 0, name, boot, &f->pfs), "opening a sound file");
-}
-
-static void close_file(int inode)
-{
-    struct file *f = &files[inode];
-    if (!f->pfs)
-        return;
-    must(!pfs_close(f->pfs), "closing");
-    f->pfs = NULL;
-    did_flush(inode, false);
-}
-
-static void create_file(int name)
-{
-    int inode = inodes++;
-    struct file *f = &files[inode];
-    f->object = (struct object){.record = &record, .inode = inode};
-    f->flushed = f->synced = -1;
-    names[name] = inode;
-    record_add(&record, (struct event){EV_LINK, name, .to = inode});
-    add_version(inode, calloc(1, 1), 0, false);
-    note(inode);
-    must(!open_object(&f->object, PFS_CREATE, name, boot, &f->pfs), "creating");
-    did_flush(inode, false);
-}
-
-static void write_file(int inode, size_t off, size_t n)
-{
-    const struct version *old = newest(inode);
-    size_t size = off + n > old->size ? off + n : old->size;
-    uint8_t *bytes = calloc(1, size + 1);
-    memcpy(bytes, old->bytes, old->size);
-    uint32_t fill = test_random(&rng);
-    for (size_t i = 0; i < n; i++)
-        bytes[off + i] = (uint8_t)(fill + i * 7 + (i >> 8) * 13) | 1;
-    add_version(inode, bytes, size, true);
-    note(inode);
-    must(pfs_write(files[inode].pfs, off, bytes + off, n) == (int64_t)n, "writing");
-}
-
-static void resize_file(int inode, size_t size)
-{
-    const struct version *old = newest(inode);
-    uint8_t *bytes = calloc(1, size + 1);
-    memcpy(bytes, old->bytes, size < old->size ? size : old->size);
-    add_version(inode, bytes, size, size > old->size);
-    note(inode);
-    must(!pfs_set_size(files[inode].pfs, size), "resizing");
-}
-
-static void sync_file(int inode)
-{
-    must(!pfs_flush(files[inode].pfs, true), "syncing");
-    did_flush(inode, true);
-    if (!files[inode].name_synced)
-        sync_names();
-}
-
-static void rename_file(int from, int to)
-{
-    int inode = names[from];
-    must(!pfs_rename(files[inode].pfs, paths[to]), "renaming");
-    did_flush(inode, true);
-    record_add(&record, (struct event){EV_RENAME, from, to});
-    if (names[to] >= 0)
-        close_file(names[to]);
-    names[to] = inode;
-    names[from] = -1;
-    sync_names();
-}
-
-static void read_file(int inode)
-{
-    static uint8_t buf[20000];
-    const struct version *v = newest(inode);
-    size_t off = v->size ? pick((unsigned)v->size) : 0;
-    int64_t n = pfs_read(files[inode].pfs, off, buf, sizeof buf);
-    must(n >= 0 && off + (size_t)n <= v->size && !memcmp(buf, v->bytes + off, (size_t)n),
-         "reading");
-}
-
-static size_t some_offset(size_t size)
-{
-    static const size_t edges[] = {0, 3072, 7168, 11264, 3071, 20000, 396288};
-    size_t off = pick(3) ? pick((unsigned)size + 5000) : edges[pick(size > 300000 ? 7 : 6)];
-    return off > size + 9000 ? size : off;
-}
-
-static void change(int name)
-{
-    int inode = names[name];
-    ensure_open(name);
-    size_t size = newest(inode)->size;
-    switch (pick(14)) {
-    case 0 ... 2:
-        write_file(inode, some_offset(size), 1 + pick(9000));
-        break;
-    case 3:
-        write_file(inode, size, 1 + pick(pick(4) ? 500 : 60000));
-        break;
-    case 4:
-        write_file(inode, 3072 + 4096 * (size_t)pick(5), 4096 * (1 + (size_t)pick(8)));
-        break;
-    case 5:
-        resize_file(inode, size ? pick((unsigned)size) : 0);
-        break;
-    case 6:
-        resize_file(inode, pick(3) ? 0 : size + pick(30000));
-        break;
-    case 7:
-        must(!pfs_flush(files[inode].pfs, false), "flushing"); /* one of two handles is closed */
-        did_flush(inode, false);
-        break;
-    case 8 ... 9:
-        sync_file(inode);
-        break;
-    case 10 ... 11:
-        close_file(inode);
-        break;
-    case 12:
-        rename_file(name, (name + 1 + (int)pick(DISK_NAMES - 1)) % DISK_NAMES);
-        break;
-    default:
-        read_file(inode);
-    }
-}
-
-static void operate(void)
-{
-    int name = (int)pick(pick(3) ? 1 : DISK_NAMES);
-    if (names[name] < 0) {
-        if (inodes < DISK_INODES)
-            create_file(name);
-    } else if (!pick(25)) {
-        close_file(names[name]);
-        names[name] = -1;
-        record_add(&record, (struct event){EV_UNLINK, name});
-    } else {
-        change(name);
-    }
-}
 
 /* ---- what a crash leaves ---- */
 
@@ -280,8 +32,7 @@ static bool between(const struct version *from, const struct version *to, const 
 }
 
 /* The version that `got` is, lowest first; *partly: on the way to the next. -1: none. */
-static int match(const struct file *f, int low, int high, const uint8_t *got, size_t size,
-                 bool *partly)
+int match(const struct file *f, int low, int high, const uint8_t *got, size_t size, bool *partly)
 {
     for (int i = low < 0 ? 0 : low; i <= high; i++) {
         const struct version *v = &f->version[i];
@@ -295,7 +46,7 @@ static int match(const struct file *f, int low, int high, const uint8_t *got, si
     return -1;
 }
 
-static uint8_t *content(struct pfs *f, size_t *size)
+uint8_t *content(struct pfs *f, size_t *size)
 {
     *size = pfs_size(f);
     must(*size < 10000000, "the size");
@@ -455,7 +206,7 @@ static void check_all(unsigned states)
 
 /* ---- going on after a crash ---- */
 
-static void abandon(struct file *f)
+void abandon(struct file *f)
 {
     struct object dead = f->object;
     if (!f->pfs)
@@ -501,7 +252,7 @@ static void kill_process(void)
     }
 }
 
-static void start_replay(void)
+void start_replay(void)
 {
     record_clear(&record);
     replay_free(&replay);
@@ -548,7 +299,7 @@ static void lose_power(void)
     }
 }
 
-static void finish(void)
+void finish(void)
 {
     for (int i = 0; i < DISK_INODES; i++) {
         if (files[i].pfs)
@@ -589,106 +340,6 @@ static void workload(unsigned states)
     }
     check_all(states / 2);
     finish();
-}
-
-/* ---- host calls that fail ---- */
-
-/* One step of a fixed sequence on file 0; its result, or 0. */
-static int64_t fault_step(int step, struct pfs *f)
-{
-    static uint8_t data[40000];
-    static const struct {
-        size_t off, n;
-    } writes[] = {{4000, 5000}, {60000, 30000}, {0, 0}, {0, 3000}, {0, 0}, {9000, 20000}};
-    memset(data, 'a' + step, sizeof data);
-    if (step == 2)
-        return pfs_flush(f, false);
-    if (step == 4)
-        return pfs_set_size(f, 10000);
-    if (step < 6)
-        return pfs_write(f, writes[step].off, data, writes[step].n);
-    return step == 6 ? pfs_flush(f, true) : pfs_rename(f, paths[1]);
-}
-
-/* Remembers the content as the application now sees it; no call fails meanwhile. */
-static void snapshot(struct file *f)
-{
-    unsigned long kept = f->object.fail_at;
-    size_t size;
-    f->object.fail_at = 0;
-    uint8_t *bytes = content(f->pfs, &size);
-    f->object.fail_at = kept;
-    add_version(0, bytes, size, true);
-}
-
-/* After a failure: dies at once, or after a flush that succeeded. */
-static void after_fault(struct file *f, bool retry)
-{
-    size_t size;
-    bool partly;
-    f->object.fail_at = 0;
-    if (retry && !pfs_flush(f->pfs, false))
-        f->flushed = f->versions - 1;
-    abandon(f);
-    int rc = open_object(&f->object, 0, 0, boot, &f->pfs);
-    if (rc == -EXDEV)
-        rc = open_object(&f->object, 0, 1, boot, &f->pfs);
-    if (rc)
-        fail("opening after a fault", rc, f->flushed);
-    uint8_t *got = content(f->pfs, &size);
-    if (match(f, f->flushed, f->versions - 1, got, size, &partly) < 0)
-        fail("wrong content after a fault", f->flushed, f->versions);
-    free(got);
-    must(!pfs_close(f->pfs), "closing after a fault");
-    f->pfs = NULL;
-}
-
-/* Whether the `at`th call was reached, which failed. */
-static bool fault_run(struct object how, bool retry)
-{
-    struct file *f = &files[0];
-    int64_t rc = 0;
-    inodes = 0;
-    for (int n = 0; n < DISK_NAMES; n++)
-        names[n] = -1;
-    start_replay();
-    create_file(0);
-    write_file(0, 0, 60000);
-    sync_file(0);
-    how.image = f->object.image;
-    f->object = how;
-    for (int step = 0; rc >= 0 && step < 8; step++) {
-        rc = fault_step(step, f->pfs);
-        snapshot(f); /* a write that failed may have left its beginning */
-        if (rc >= 0 && (step == 2 || step > 5))
-            f->flushed = f->versions - 1;
-    }
-    bool reached = f->object.calls >= how.fail_at;
-    must(rc >= 0 || reached, "a failure without a fault");
-    after_fault(f, retry);
-    finish();
-    return reached;
-}
-
-static void faults(void)
-{
-    static const int errors[] = {-EIO, -ENOSPC, -EINTR, 0};
-    unsigned long runs = 0;
-    seed = 0;
-    cache_bytes = 1;
-    for (size_t e = 0; e < 4; e++) {
-        for (int mode = 0; mode < 4; mode++) {
-            for (unsigned long at = 1;; at++, runs++) {
-                struct object how = {.fail_at = at,
-                                     .fail_onwards = mode & 1,
-                                     .error = errors[e],
-                                     .short_writes = !errors[e]};
-                if (!fault_run(how, mode & 2))
-                    break;
-            }
-        }
-    }
-    printf("%lu failing host calls\n", runs);
 }
 
 int main(int argc, char **argv)
