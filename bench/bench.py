@@ -16,6 +16,7 @@ import sys
 import time
 
 import sgx_rows
+import servers
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE = ROOT / 'bench'
@@ -48,6 +49,8 @@ def quoted(text):
 
 
 class Bench:
+    Failed = Failed
+
     def __init__(self, build, runs):
         self.build, self.runs = build, runs
         self.folder = build / 'bench-work'
@@ -179,6 +182,13 @@ def task_row(kind):
     return row
 
 
+def socket_row(kind):
+    def row(bench):
+        program = bench.program('sockets')
+        return bench.pair([program, kind], bench.manifest('sockets', program), number)
+    return row
+
+
 def hello(bench):
     program = bench.program('hello')
     prefix = bench.manifest('hello', program, trusted=[program, *bench.libraries(program)])
@@ -289,6 +299,11 @@ ROWS = {
     'fork': ('fork, exit, wait', 'us', 'ratio', 2, task_row('fork')),
     'fork-exec': ('fork, exec /bin/true, wait', 'us', 'ratio', 2, task_row('forkexec')),
     'spawn': ('posix_spawn /bin/true, wait', 'us', 'ratio', 2, task_row('spawn')),
+    'socketpair': ('byte to and fro, AF_UNIX', 'ns', 'ratio', 1.15, socket_row('unix')),
+    'loopback': ('byte to and fro, TCP over loopback', 'ns', 'ratio', 1.15, socket_row('tcp')),
+    'redis-set': ('redis SET, 16-deep pipelines, 1000 requests/s', 'k/s', 'rate', 0.95, servers.redis('set')),
+    'redis-get': ('redis GET, 16-deep pipelines, 1000 requests/s', 'k/s', 'rate', 0.95, servers.redis('get')),
+    'nginx': ('nginx, file of 10 KiB, 1000 requests/s', 'k/s', 'rate', 0.9, servers.nginx),
     'hello': ('hello world, start to exit', 'ms', 'over', 6, hello),
     'python': (f"python3 -c 'print(1)', {TRUSTED_FILES} trusted files", 'ms', 'over', 40, python_many),
     'example': ('PyTorch example, encrypted files, whole run', 's', 'ratio', 1.3, example),
@@ -313,6 +328,8 @@ def verdict(kind, native, ours, goal, unit):
         return f'{ours / native:.2f} x', f'<= {goal} x', ours / native <= goal
     if kind == 'slower':
         return f'{native / ours:.2f} x slower', f'<= {goal} x', native / ours <= goal
+    if kind == 'rate':
+        return f'{ours / native:.2f} of native', f'>= {goal}', ours / native >= goal
     if kind == 'over':
         return f'{ours - native:+.1f} {unit}', f'<= +{goal} {unit}', ours - native <= goal
     return f'{ours / native:.2f} of native', f'>= {goal} {unit}', ours >= goal
