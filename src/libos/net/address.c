@@ -25,11 +25,23 @@ static bool is_unix(const struct file *f)
            domain == AF_UNIX;
 }
 
+/* At most 108 bytes; the storage has room for the NUL behind. */
 static void set_name(struct address *a, const char *name)
 {
-    struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
-    a->len = (uint32_t)(NAME_AT + strlen(name) + 1);
-    memcpy(un->sun_path, name, strlen(name) + 1);
+    size_t n = strlen(name);
+    memcpy((char *)&a->at + NAME_AT, name, n + 1);
+    a->len = (uint32_t)(NAME_AT + MIN(n + 1, sizeof(struct sockaddr_un) - NAME_AT));
+}
+
+/* Splits a host path at its last slash; the directory's descriptor, or an errno. */
+static int open_parent(char *host, const char **name)
+{
+    char *slash = strrchr(host, '/');
+    if (!slash || slash == host)
+        return -ENAMETOOLONG;
+    *slash = 0;
+    *name = slash + 1;
+    return host_open(host, O_PATH | O_DIRECTORY, 0);
 }
 
 /* A host path that is too long for an address is reached through its opened directory. */
@@ -40,14 +52,11 @@ static int set_host_path(struct address *a, char *host, int *dir_fd)
         return 0;
     }
     char name[64 + NAME_LIMIT];
-    char *slash = strrchr(host, '/');
-    if (!slash || slash == host)
-        return -ENAMETOOLONG;
-    *slash = 0;
-    *dir_fd = host_open(host, O_PATH | O_DIRECTORY, 0);
+    const char *last;
+    *dir_fd = open_parent(host, &last);
     if (*dir_fd < 0)
         return *dir_fd;
-    int n = fmt(name, sizeof(name), "/proc/self/fd/%d/%s", *dir_fd, slash + 1);
+    int n = fmt(name, sizeof(name), "/proc/self/fd/%d/%s", *dir_fd, last);
     if (n >= (int)sizeof(((struct sockaddr_un *)0)->sun_path)) {
         host_close(*dir_fd);
         *dir_fd = -1;
@@ -55,6 +64,49 @@ static int set_host_path(struct address *a, char *host, int *dir_fd)
     }
     set_name(a, name);
     return 0;
+}
+
+/* The host's descriptor of the working directory if `name` below it is `host`, else -1. */
+static int open_cwd_above(const char *name, const char *host)
+{
+    struct path *cwd = heap_alloc(sizeof(*cwd));
+    char *at = heap_alloc(PATH_LIMIT), *whole = heap_alloc(PATH_LIMIT);
+    int fd = -1;
+    if (cwd && at && whole && !path_resolve_kernel(AT_FDCWD, ".", true, cwd) &&
+        cwd->mount->ops == &fs_chroot && cwd->mount->uri &&
+        !mount_host_path(cwd->mount, cwd->rel, at) && at[0] == '/' && !path_join(at, name, whole) &&
+        strcmp(whole, host) == 0)
+        fd = host_open(at, O_PATH | O_DIRECTORY, 0);
+    heap_free(cwd);
+    heap_free(at);
+    heap_free(whole);
+    return fd;
+}
+
+/*
+ * Others see the name that is bound (getpeername, recvfrom): where it can be, it is the one that
+ * the application gave. A relative one is bound in *dir_fd.
+ */
+static int set_bound_name(struct address *a, const char *name, char *host, int *dir_fd)
+{
+    const char *last = host;
+    if (name[0] != '/')
+        *dir_fd = open_cwd_above(name, host);
+    if (*dir_fd >= 0)
+        return 0;
+    *dir_fd = -1;
+    if (strlen(host) > sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        *dir_fd = open_parent(host, &last);
+        if (*dir_fd < 0)
+            return *dir_fd;
+    }
+    if (strlen(last) <= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        set_name(a, last);
+        return 0;
+    }
+    host_close(*dir_fd);
+    *dir_fd = -1;
+    return -ENAMETOOLONG;
 }
 
 /* Tells this run's abstract names from those of others; inherited by children. */
@@ -110,7 +162,7 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
         if (!err && creating && !p->mount->device)
             err = policy_check_change(host, true, "create");
         if (!err)
-            err = set_host_path(a, host, dir_fd);
+            err = creating ? set_bound_name(a, name, host, dir_fd) : set_host_path(a, host, dir_fd);
     }
     heap_free(p);
     heap_free(host);
@@ -134,16 +186,10 @@ int address_take(struct file *f, const void *uaddr, int len, bool creating, stru
     return name_to_host(out, creating, dir_fd);
 }
 
-/* The first mount whose host path covers `host`, newest first, as path resolution prefers. */
-void address_to_inside(struct address *a)
+struct mount *host_to_inside(const char *host, char inside[PATH_LIMIT])
 {
-    struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
-    char host[sizeof(un->sun_path) + 1] = "", inside[PATH_LIMIT];
-    if (a->len <= NAME_AT || a->at.ss_family != AF_UNIX || !un->sun_path[0])
-        return;
-    memcpy(host, un->sun_path, MIN(a->len - NAME_AT, sizeof(un->sun_path)));
     for (uint32_t i = mount_count; i-- > 0;) {
-        const struct mount *m = mounts[i];
+        struct mount *m = mounts[i];
         if (m->ops != &fs_chroot || !m->uri)
             continue;
         size_t n = strcmp(m->uri, ".") == 0 ? 0 : strlen(m->uri);
@@ -151,12 +197,21 @@ void address_to_inside(struct address *a)
             n--;
         bool covers = n == 0 ? (m->uri[0] == '/') == (host[0] == '/')
                              : strncmp(host, m->uri, n) == 0 && (host[n] == '/' || !host[n]);
-        if (!covers || path_join(m->path, host + n, inside))
-            continue;
-        if (strlen(inside) < sizeof(un->sun_path))
-            set_name(a, inside);
-        return;
+        if (covers && !path_join(m->path, host + n, inside))
+            return m;
     }
+    return NULL;
+}
+
+void address_to_inside(struct address *a)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
+    char host[sizeof(un->sun_path) + 1] = "", inside[PATH_LIMIT];
+    if (a->len <= NAME_AT || a->at.ss_family != AF_UNIX || !un->sun_path[0])
+        return;
+    memcpy(host, un->sun_path, MIN(a->len - NAME_AT, sizeof(un->sun_path)));
+    if (host_to_inside(host, inside) && strlen(inside) < sizeof(un->sun_path))
+        set_name(a, inside);
 }
 
 int address_give(struct address *a, void *uaddr, int *ulen)

@@ -44,12 +44,17 @@ int file_adopt(int host_fd, struct file **out);
 /*
  * Takes an address from the application. Names of AF_UNIX sockets in the file system are resolved
  * to the host's. `creating`: for bind; the name is then checked against the file policy.
- * `*dir_fd` is -1, or a host directory that must stay open over the call and be closed then.
+ * `*dir_fd` is -1, or a host directory to be closed after the call: it must stay open until then,
+ * and a name to be bound is relative to it.
  */
 int address_take(struct file *f, const void *uaddr, int len, bool creating, struct address *out,
                  int *dir_fd);
 /* Gives an address of the host to the application as accept(2) does; NULL uaddr: none wanted. */
 int address_give(struct address *a, void *uaddr, int *ulen);
+/* The newest mount that shows the host path, as path resolution prefers, and its path there; or
+ * NULL.
+ */
+struct mount *host_to_inside(const char *host, char inside[PATH_LIMIT]);
 /* Host names of AF_UNIX sockets become names inside. */
 void address_to_inside(struct address *a);
 

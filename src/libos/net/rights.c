@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Control data of messages (cmsg(3)): descriptors and credentials are translated both ways. */
 #include "host/host.h"
+#include "libos/fs/dir.h"
 #include "libos/log.h"
 #include "libos/net/net.h"
 #include "libos/process.h"
+#include "libos/sync/epoll.h"
 #include <asm/socket.h>
 #include <asm/unistd.h>
 
@@ -62,7 +64,8 @@ static int send_rights(struct cmsg *c, struct passed *p)
         if (err)
             return err;
         /* The receiver gets the bare host object: enough only where the file is no more than it. */
-        if (f->host_fd < 0 || f->ops->read || f->ops->readdir) {
+        bool plain_dir = f->ops == &host_dir_ops && f->mount && f->mount->ops == &fs_chroot;
+        if (f->host_fd < 0 || f->ops->read || (f->ops->readdir && !plain_dir)) {
             log_warning("a descriptor of '%s' cannot be passed over a socket",
                         f->path ? f->path : f->ops->name);
             return -EOPNOTSUPP;
@@ -132,6 +135,34 @@ struct receiving {
     int *flags;
 };
 
+/* Paths relative to a directory need to know where it is. */
+static int find_directory(struct file *f)
+{
+    char name[40], inside[PATH_LIMIT], *host = heap_alloc(PATH_LIMIT);
+    fmt(name, sizeof(name), "/proc/self/fd/%d", f->host_fd);
+    ssize n = host ? host_readlink(name, host, PATH_LIMIT - 1) : -ENOMEM;
+    int err = n < 0 ? (int)n : 0;
+    if (n >= 0) {
+        host[n] = 0;
+        struct mount *m = host_to_inside(host, inside);
+        if (m)
+            err = file_set_path(f, inside);
+        if (m && !err)
+            f->mount = m;
+    }
+    heap_free(host);
+    return err;
+}
+
+static bool is_epoll(int host_fd)
+{
+    static const char epoll[] = "anon_inode:[eventpoll]";
+    char name[40], target[sizeof(epoll)];
+    fmt(name, sizeof(name), "/proc/self/fd/%d", host_fd);
+    return host_readlink(name, target, sizeof(target)) == sizeof(epoll) - 1 &&
+           memcmp(target, epoll, sizeof(epoll) - 1) == 0;
+}
+
 int file_adopt(int host_fd, struct file **out)
 {
     int domain;
@@ -142,9 +173,16 @@ int file_adopt(int host_fd, struct file **out)
     if (host_pass(__NR_getsockopt, host_fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&len, 0) ==
         0)
         return socket_file(host_fd, (uint32_t)flags, out);
+    if (is_epoll(host_fd))
+        return epoll_file(host_fd, out);
     int err = file_from_host(host_fd, (uint32_t)flags, out);
-    if (err)
+    if (err) {
         host_close(host_fd);
+        return err;
+    }
+    err = (*out)->kind == FILE_DIR ? find_directory(*out) : 0;
+    if (err)
+        file_put(*out);
     return err;
 }
 

@@ -4,9 +4,11 @@
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
 #include "libos/net/net.h"
+#include "libos/process.h"
 #include "libos/thread.h"
 #include <asm/socket.h>
 #include <asm/unistd.h>
+#include <linux/sched.h>
 
 #define MOST_OPTION_BYTES 65536
 #define NETLINK_ROUTE     0
@@ -122,6 +124,39 @@ static void remember_name(struct file *f, const void *uaddr, int len)
         heap_free(a);
 }
 
+/*
+ * Binds a name below the host directory dir_fd. The host's working directory is its threads' in
+ * common, and launcher-relative mounts need it: it changes for this thread alone, or not at all.
+ */
+static long bind_below(int host_fd, const struct address *a, int dir_fd)
+{
+    long r = current_process()->nthreads > 1 ? host_pass(__NR_unshare, CLONE_FS, 0, 0, 0, 0, 0) : 0;
+    int back = r ? (int)r : host_open(".", O_PATH | O_DIRECTORY, 0);
+    if (back < 0)
+        return back;
+    r = host_pass(__NR_fchdir, dir_fd, 0, 0, 0, 0, 0);
+    if (!r)
+        r = host_pass(__NR_bind, host_fd, (long)&a->at, a->len, 0, 0, 0);
+    host_pass(__NR_fchdir, back, 0, 0, 0, 0, 0);
+    host_close(back);
+    return r;
+}
+
+/* The file that appears has the mode of the socket as it is now, less the host's umask, which is 0
+ * (unix_bind_bsd). */
+static long bind_path(int host_fd, const struct address *a, int dir_fd)
+{
+    kstat st = {0};
+    long r = host_fstat(host_fd, &st);
+    if (!r)
+        r = host_fchmod(host_fd, st.st_mode & 07777 & ~current_process()->fs.umask);
+    if (!r)
+        r = dir_fd >= 0 ? bind_below(host_fd, a, dir_fd)
+                        : host_pass(__NR_bind, host_fd, (long)&a->at, a->len, 0, 0, 0);
+    host_fchmod(host_fd, st.st_mode & 07777);
+    return r;
+}
+
 SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
 {
     struct file *f;
@@ -131,9 +166,12 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
     if (r)
         return r;
     r = address_take(f, uaddr, len, true, &a, &dir_fd);
-    if (!r)
-        r = host_pass(__NR_bind, f->host_fd, (long)&a.at, a.len, 0, 0, 0);
     size_t family_only = offsetof(struct sockaddr_un, sun_path);
+    if (!r && a.at.ss_family == AF_UNIX && a.len > family_only &&
+        ((struct sockaddr_un *)&a.at)->sun_path[0])
+        r = bind_path(f->host_fd, &a, dir_fd);
+    else if (!r)
+        r = host_pass(__NR_bind, f->host_fd, (long)&a.at, a.len, 0, 0, 0);
     if (!r && f->ops == &socket_ops && (size_t)len > family_only && a.at.ss_family == AF_UNIX)
         remember_name(f, uaddr, len);
     if (dir_fd >= 0)

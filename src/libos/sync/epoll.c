@@ -79,26 +79,31 @@ static void epoll_release(struct file *f)
 static const struct file_ops epoll_ops = {.name = "anon_inode:[eventpoll]",
                                           .release = epoll_release};
 
+int epoll_file(int host_fd, struct file **out)
+{
+    struct epoll *ep = heap_alloc(sizeof(*ep));
+    struct file *f = ep ? file_new(&epoll_ops, FILE_EPOLL, host_fd, O_RDWR) : NULL;
+    if (!f) {
+        heap_free(ep);
+        host_close(host_fd);
+        return -ENOMEM;
+    }
+    list_init(&ep->watches);
+    f->priv = ep;
+    *out = f;
+    return 0;
+}
+
 static long make_epoll(int flags)
 {
     struct file *f;
     if (flags & ~EPOLL_CLOEXEC)
         return -EINVAL;
-    struct epoll *ep = heap_alloc(sizeof(*ep));
-    if (!ep)
-        return -ENOMEM;
-    list_init(&ep->watches);
     long r = host_pass(__NR_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
-    if (!IS_ERR(r))
-        f = file_new(&epoll_ops, FILE_EPOLL, (int)r, O_RDWR);
-    if (IS_ERR(r) || !f) {
-        if (!IS_ERR(r))
-            host_close((int)r);
-        heap_free(ep);
-        return IS_ERR(r) ? r : -ENOMEM;
-    }
-    f->priv = ep;
-    return fd_install(f, 0, flags & EPOLL_CLOEXEC);
+    if (IS_ERR(r))
+        return r;
+    r = epoll_file((int)r, &f);
+    return r ? r : fd_install(f, 0, flags & EPOLL_CLOEXEC);
 }
 
 SYSCALL1(epoll_create1, int, flags)
