@@ -2,7 +2,7 @@
 """Several processes on one file, in ways that a plain directory allows: run in an empty directory,
 natively and on an encrypted mount, it must print the same.
 """
-import os, sys, time, mmap, subprocess
+import os, sys, time, mmap, signal, subprocess
 d=sys.argv[1]; os.chdir(d)
 def child(fn):
     pid=os.fork()
@@ -41,14 +41,23 @@ print([wait(p) for p in ps])
 lines=open('off').read().split('\n'); print(len(lines), len(set(lines)))
 # a process that opened the file later sees what the idle first one wrote
 a=open('idle','w'); a.write('x'*5000); a.flush()
-r,w=os.pipe()
+r,w=os.pipe(); r2,w2=os.pipe()
 def reader():
     os.close(w)
-    b=open('idle'); print(len(b.read()), flush=True); 
+    b=open('idle'); print(len(b.read()), flush=True); os.write(w2,b'.')
     os.read(r,1); print(len(b.read()), os.path.getsize('idle'), flush=True)
-p=child(reader); 
-time.sleep(0.1); a.write('y'*3000); a.flush(); os.write(w,b'.')
+p=child(reader)
+os.read(r2,1); a.write('y'*3000); a.flush(); os.write(w,b'.')
 print(wait(p))
+# the same while the first one computes and makes no call
+a=open('busy','w'); a.write('x'*5000); a.flush()
+def look():
+    print(len(open('busy').read()), flush=True); os.kill(os.getppid(),signal.SIGUSR1)
+done=[]
+signal.signal(signal.SIGUSR1,lambda *x: done.append(1))
+p=child(look)
+while not done: sum(range(1000))
+print(wait(p)); a.close()
 # writers in turn, random offsets, two processes
 import random
 g=os.open('rand',os.O_RDWR|os.O_CREAT,0o644); os.pwrite(g,bytes(200000),0)
@@ -79,7 +88,6 @@ def c():
     assert m[0:4]==b'abcd'; m[4:8]=b'efgh'; assert os.pread(f,8,0)==b'abcdefgh'
 print(wait(child(c))); print(m[0:8], os.pread(f,8,0), open('map','rb').read(8))
 # a process that has a file to itself is killed: what it synced is there
-import signal
 r,w=os.pipe()
 def victim():
     v=open('victim','w'); v.write('synced'*1000); v.flush(); os.fsync(v.fileno()); v.write('lost perhaps'); os.write(w,b'.'); time.sleep(60)

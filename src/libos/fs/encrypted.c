@@ -47,7 +47,7 @@ static int open_tmpfile(struct mount *m, const char *host, uint32_t flags, uint3
     int fd = host_open(host, O_RDWR | O_TMPFILE | (flags & O_EXCL), mode | 0600);
     if (fd < 0)
         return fd;
-    err = enc_node_make(fd, m, name, &n);
+    err = enc_node_make(fd, m, name, mode, &n);
     return err ? err : enc_file_new(n, flags, out);
 }
 
@@ -165,8 +165,13 @@ static int enc_link_file(struct mount *m, struct file *f, const char *to)
 static int enc_chmod(struct mount *m, const char *rel, uint32_t mode)
 {
     char host[PATH_LIMIT];
+    struct stat st;
     int err = enc_host_path(m, rel, host);
-    return err ? err : host_chmod(host, mode | 0600);
+    if (!err)
+        err = host_stat(host, true, &st);
+    if (!err && (st.st_mode & S_TYPE) == S_REG)
+        mode = enc_mode_set(st.st_dev, st.st_ino, mode);
+    return err ? err : host_chmod(host, mode);
 }
 
 static int enc_chown(struct mount *m, const char *rel, uint32_t uid, uint32_t gid, bool follow)

@@ -310,6 +310,7 @@ void enc_describe(struct enc_node *n, kstat *st)
             st->st_ctime_nsec = st->st_mtime_nsec;
         }
     }
+    enc_mode_show(st);
     st->st_size = (long)pfs_size(n->pfs);
     st->st_blocks = (st->st_size + 511) / 512;
     st->st_blksize = PAGE_SIZE;
@@ -338,7 +339,7 @@ static int enc_fstat(struct file *f, kstat *st)
 static int enc_fchmod(struct file *f, uint32_t mode)
 {
     struct enc_node *n = node_of(f);
-    return WITH_LOCK(n, host_fchmod(n->host_fd, mode | 0600));
+    return WITH_LOCK(n, host_fchmod(n->host_fd, enc_mode_set(n->dev, n->ino, mode)));
 }
 
 static int enc_fchown(struct file *f, uint32_t uid, uint32_t gid)

@@ -290,7 +290,8 @@ int enc_node_get(const struct mount *m, const char *host, const char *path, cons
     }
 }
 
-int enc_node_make(int fd, const struct mount *m, const char *path, struct enc_node **out)
+int enc_node_make(int fd, const struct mount *m, const char *path, uint32_t mode,
+                  struct enc_node **out)
 {
     struct stat st;
     bool new = false;
@@ -303,6 +304,7 @@ int enc_node_make(int fd, const struct mount *m, const char *path, struct enc_no
         return err ? err : n ? -EEXIST : -ENOMEM;
     }
     n->host_fd = fd;
+    enc_mode_set(n->dev, n->ino, mode);
     err = n->error = first_open(n, m, path, true, false);
     unlock(&n->lock);
     if (err)
@@ -334,8 +336,8 @@ int enc_node_name(struct enc_node *n, const char *host)
 static int create_nameless(const struct mount *m, const char *host, uint32_t mode,
                            struct enc_node **out)
 {
-    int fd = open_nameless(host, mode);
-    int err = fd < 0 ? fd : enc_node_make(fd, m, host, out);
+    int fd = open_nameless(host, mode | 0600);
+    int err = fd < 0 ? fd : enc_node_make(fd, m, host, mode, out);
     if (err)
         return err;
     err = enc_node_name(*out, host);
@@ -347,8 +349,8 @@ static int create_nameless(const struct mount *m, const char *host, uint32_t mod
 static int create_named(const struct mount *m, const char *host, uint32_t mode,
                         struct enc_node **out)
 {
-    int fd = host_open(host, O_RDWR | O_CREAT | O_EXCL, mode);
-    int err = fd < 0 ? fd : enc_node_make(fd, m, host, out);
+    int fd = host_open(host, O_RDWR | O_CREAT | O_EXCL, mode | 0600);
+    int err = fd < 0 ? fd : enc_node_make(fd, m, host, mode, out);
     if (err && fd >= 0)
         host_unlink(host, false);
     if (!err)
@@ -363,7 +365,7 @@ int enc_node_create(const struct mount *m, const char *host, uint32_t mode, stru
     crypto_wipe(key, sizeof(key));
     if (err)
         return err;
-    err = create_nameless(m, host, mode | 0600, out);
+    err = create_nameless(m, host, mode, out);
     switch (err) {
     case -EOPNOTSUPP: /* not every host file system can */
     case -EISDIR:
@@ -371,7 +373,7 @@ int enc_node_create(const struct mount *m, const char *host, uint32_t mode, stru
     case -EPERM:
     case -ENOENT:
     case -EXDEV:
-        return create_named(m, host, mode | 0600, out);
+        return create_named(m, host, mode, out);
     }
     return err;
 }

@@ -70,8 +70,10 @@ void enc_nodes_each(void (*fn)(struct enc_node *n));
  */
 int enc_node_get(const struct mount *m, const char *host, const char *path, const kstat *st,
                  bool replace, struct enc_node **out);
-/* The same for a host file that is open already and empty: makes it. `fd` is taken over. */
-int enc_node_make(int fd, const struct mount *m, const char *path, struct enc_node **out);
+/* The same for a host file that is open already and empty: makes it. `fd` is taken over. `mode`:
+ * the permissions to be shown. */
+int enc_node_make(int fd, const struct mount *m, const char *path, uint32_t mode,
+                  struct enc_node **out);
 /* Gives a host file that has no name one. */
 int enc_node_name(struct enc_node *n, const char *host);
 /* Creates the host file; -EEXIST, or -EACCES while the key is not set. */
@@ -82,6 +84,13 @@ int enc_node_put(struct enc_node *n);
 int enc_node_flush(struct enc_node *n, bool sync);
 /* What a result of src/pfs means to the application. */
 ssize enc_io_result(int64_t r);
+
+/* ---- encrypted_mode.c ---- */
+
+/* Takes note of the permissions of a file; returns those that its host file gets. */
+uint32_t enc_mode_set(uint64_t dev, uint64_t ino, uint32_t mode);
+/* Puts the permissions that were asked for into `st`, which is otherwise the host's. */
+void enc_mode_show(kstat *st);
 
 /* ---- encrypted_crash.c: opening after a crash ---- */
 

@@ -8,20 +8,21 @@
 #include "platform/platform.h"
 #include <asm/unistd.h>
 
-#define SLOTS        4096
-#define LOCK_BYTE    FILE_LOCK_LIMIT /* the byte that is locked on the host file */
-#define PATIENCE     10000000000UL   /* ns that another process has for letting go */
-#define FIRST_WAIT   20000UL         /* ns; doubled up to LONGEST_WAIT */
-#define LONGEST_WAIT 4000000UL
-#define OFD_SETLK    37
-#define TAG_OFFSET   10 /* of nonce and tag in node 0 */
+#define SLOTS         4096
+#define LOCK_BYTE     FILE_LOCK_LIMIT /* the byte that is locked on the host file */
+#define PATIENCE      10000000000UL   /* ns that another process has for letting go */
+#define PATIENCE_ELSE 3000000000UL    /* the same for one that we cannot ask */
+#define FIRST_WAIT    20000UL         /* ns; doubled up to LONGEST_WAIT */
+#define LONGEST_WAIT  4000000UL
+#define OFD_SETLK     37
+#define TAG_OFFSET    10 /* of nonce and tag in node 0 */
 
 /* Shared by all processes of the run; every field atomic. */
 struct share_slot {
     uint32_t count; /* processes with a context of a file of this slot; too high after a SIGKILL */
     int owner;      /* process to be asked for the file, or 0 */
     int stores_of;  /* as enc_node.stores_of, of the file stores_ino */
-    uint32_t unused;
+    int thread;     /* of the owner, that took the file */
     uint64_t stores_ino, stores_dev;
 };
 
@@ -84,9 +85,10 @@ static int own_description(struct enc_node *n)
     return 0;
 }
 
-static void ask(int pid)
+static void ask(const struct share_slot *slot)
 {
-    if (pid && pid != current_process()->pid)
+    int pid = LOAD(slot->owner);
+    if (pid && pid != current_process()->pid && host_tgkill(pid, LOAD(slot->thread), NOTICE_SIGNAL))
         host_tgkill(pid, pid, NOTICE_SIGNAL);
 }
 
@@ -108,13 +110,13 @@ static int take_lock(struct enc_node *n, short type)
             return (int)r;
         if (__atomic_load_n(&current()->work, __ATOMIC_RELAXED) & WORK_KILL)
             return -EINTR;
-        if (waited > PATIENCE) {
+        if (waited > (LOAD(n->slot->owner) ? PATIENCE : PATIENCE_ELSE)) {
             log_error("encrypted file '%s': another process uses it and does not let go (a "
                       "process of another run, or one that is stopped, or its disk is full)",
                       n->pfs ? pfs_path(n->pfs) : "?");
             return -EBUSY;
         }
-        ask(LOAD(n->slot->owner));
+        ask(n->slot);
         encrypted_let_go();
         pause_ns(wait);
         waited += wait;
@@ -181,6 +183,7 @@ static void locked(struct enc_node *n, short type)
         return;
     }
     n->owned = true;
+    STORE(n->slot->thread, current()->host_tid);
     STORE(n->slot->owner, current_process()->pid);
 }
 
