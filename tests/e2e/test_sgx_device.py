@@ -46,7 +46,7 @@ def example(tmp_path_factory):
     shutil.copytree(ROOT / "examples/sgx-hello", where,
                     ignore=shutil.ignore_patterns("*.bin", "*.elf", "*.sig", "key.pem", "hello", "hello-vdso", "bench"))
     subprocess.run(["make", "-s", f"BUILD={BUILD}", f"ROOT={ROOT}"], cwd=where, check=True)
-    for name in ("storm", "fuzz", "driver", "churn"):
+    for name in ("storm", "fuzz", "driver", "churn", "sites"):
         subprocess.run(["cc", "-std=gnu17", "-O2", "-w", f"-I{ROOT}/src", "-I.", "-o", name, PROGRAMS / f"{name}.c",
                         "host.c", "enter.S", *LIBS], cwd=where, check=True)
     for name in ("signals", "deny"):
@@ -115,6 +115,14 @@ def test_random_interruption(device, example, interval, mode):
     assert storm.returncode == 0 and storm.stdout.startswith("errors 0, count right")
 
 
+def test_fast_leaves(device, example):
+    """EREPORT and EGETKEY take the trap once, whatever the code around them; the result is the same."""
+    r = device("./bench", "report", "key", "enter", cwd=example, options=("--quiet", "--stats"))
+    assert r.returncode == 0 and int(r.stderr.split("fast leaves ")[1]) > 100000
+    r = device("./hello-vdso", cwd=example, options=("--quiet", "--stats"))
+    assert int(r.stderr.split(" and ")[1].split(" fast")[0]) >= 1
+
+
 def test_hello_through_the_vdso(device, example):
     r = device("./hello-vdso", cwd=example)
     assert r.stdout.splitlines() == [
@@ -156,6 +164,12 @@ def test_storm(device, example, mode, rounds):
     assert r.stdout == "errors 0, count right, signals many\n" and r.returncode == 0
     fast = int(r.stderr.split(" and ")[1].split(" fast")[0])
     assert fast == (0 if mode == "trapping" else 4 * rounds - 1)
+
+
+def test_a_thousand_sites(device, example):
+    r = device("./sites", cwd=example, options=("--quiet", "--stats"))
+    assert r.stdout == "3000 of 3000 entries counted\n" and r.returncode == 0
+    assert int(r.stderr.split(" and ")[1].split(" fast")[0]) == 2000
 
 
 @MODES
