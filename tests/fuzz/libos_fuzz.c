@@ -5,8 +5,10 @@
  * right. The mock host and the sanitizers are the judges: no touch of guarded memory, no descriptor
  * that is not held, no overflow, no lock left behind.
  *
- * With clang a libFuzzer target; otherwise a program that makes its own inputs for N seconds.
+ * With clang a libFuzzer target; otherwise a program that makes its own inputs:
+ *   libos_fuzz CALLS [SEED]     fails also when a call that has a handler was never made
  */
+#include "libos/entry/syscall.h"
 #include "libos/process.h"
 #include "platform/test/world.h"
 #include <asm/unistd.h>
@@ -15,8 +17,11 @@
 #define PATHS      64 /* bytes each, from the start of the arena */
 
 int printf(const char *format, ...);
-int atoi(const char *s);
-long time(long *t);
+unsigned long strtoul(const char *s, char **end, int base);
+extern struct _IO_FILE *stdout;
+int fflush(struct _IO_FILE *f);
+
+#define NUMBERS 460
 
 struct input {
     const uint8_t *p;
@@ -25,7 +30,7 @@ struct input {
 
 static char *arena;
 static long results[8];
-static unsigned long calls_made;
+static unsigned long calls_made, made[NUMBERS];
 
 static uint8_t byte(struct input *in)
 {
@@ -151,7 +156,7 @@ static void sequence(void *arg)
 {
     struct input *in = arg;
     for (int i = 0; in->n && i < 100; i++) {
-        unsigned nr = word(in) % 460;
+        unsigned nr = word(in) % NUMBERS;
         if (byte(in) % 8 == 0) {
             store(in);
             continue;
@@ -159,8 +164,9 @@ static void sequence(void *arg)
         long a[6];
         for (int j = 0; j < 6; j++)
             a[j] = argument(in);
-        results[i % 8] = world_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
         calls_made++;
+        made[nr]++;
+        results[i % 8] = world_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
     }
 }
 
@@ -216,12 +222,33 @@ static uint64_t next(void)
     return seed ^= seed << 17;
 }
 
+/* How many calls have a handler, and how many of them were made less often than `least` times. */
+static unsigned neglected(unsigned long least, unsigned *handlers)
+{
+    unsigned n = 0;
+    *handlers = 0;
+    for (unsigned nr = 0; nr < NUMBERS; nr++) {
+        if (!syscall_handler(nr))
+            continue;
+        ++*handlers;
+        if (made[nr] >= least)
+            continue;
+        printf("%s was made %lu times only\n", syscall_name(nr), made[nr]);
+        n++;
+    }
+    return n;
+}
+
 int main(int argc, char **argv)
 {
-    long end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
-    unsigned long inputs = 0;
+    unsigned long wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000000, inputs = 0;
+    unsigned long start = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+    unsigned handlers;
+    seed ^= start * 0x9e3779b97f4a7c15UL;
+    printf("seed %lu\n", start);
+    fflush(stdout);
     LLVMFuzzerInitialize(NULL, NULL);
-    for (; time(NULL) < end; inputs++) {
+    for (; calls_made < wanted; inputs++) {
         uint8_t in[1024];
         for (size_t i = 0; i < sizeof(in); i++)
             in[i] = (uint8_t)(next() >> 24);
@@ -232,8 +259,9 @@ int main(int argc, char **argv)
         }
         LLVMFuzzerTestOneInput(in, sizeof(in));
     }
-    printf("%lu inputs, %lu calls\n", inputs, calls_made);
+    unsigned few = neglected(wanted / 10000, &handlers);
+    printf("%lu inputs, %lu calls, %u handlers\n", inputs, calls_made, handlers);
     world_finish();
-    return calls_made >= 100000 ? 0 : 1;
+    return few != 0;
 }
 #endif
