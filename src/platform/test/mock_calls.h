@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Between the parts of the mock host. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+extern bool mock_lied;          /* a false result was given: later misuse is no violation */
+extern uintptr_t mock_map_next; /* where the next mapping goes */
+
+/* Performs a call that no fault befalls. */
+long mock_perform(long nr, const long a[6], bool blocking);
+/* A call that the mock host does not know: checks the pointers among its arguments. -ENOSYS. */
+long mock_unknown(long nr, const long a[6]);
