@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include <asm/unistd.h>
 #include <linux/futex.h>
+#include <linux/mman.h>
 #include <linux/time.h>
 
 #define CALL0(nr)             host_syscall(nr, 0, 0, 0, 0, 0, 0)
@@ -28,6 +29,24 @@ static ssize length(long r, size_t asked)
 static int descriptor(long r)
 {
     return IS_ERR(r) ? (int)r : r <= INT32_MAX ? (int)r : -EIO;
+}
+
+/* An errno, or 0 .. `most`. */
+static long errno_or_more(long r, long most)
+{
+    return IS_ERR(r) || (r >= 0 && r <= most) ? r : -EIO;
+}
+
+/* Where the host has put `len` bytes: whole pages, at `fixed` if that is not 0, below the kernel.
+ */
+static long placed(long r, size_t len, uintptr_t fixed)
+{
+    uintptr_t at = (uintptr_t)r;
+    if (IS_ERR(r))
+        return r;
+    bool good =
+        !(at & PAGE_MASK) && at <= USER_TOP && len <= USER_TOP - at && (!fixed || at == fixed);
+    return good ? r : -EIO;
 }
 
 int host_open(const char *path, uint32_t flags, uint32_t mode)
@@ -68,7 +87,7 @@ ssize host_write(int fd, const void *buf, size_t n)
 
 int64_t host_lseek(int fd, int64_t off, int whence)
 {
-    return CALL3(__NR_lseek, fd, off, whence);
+    return errno_or_more(CALL3(__NR_lseek, fd, off, whence), INT64_MAX);
 }
 
 int host_fstat(int fd, struct stat *st)
@@ -185,7 +204,7 @@ int host_fstatfs(int fd, void *statfs_buf)
 
 long host_fcntl(int fd, int cmd, unsigned long arg)
 {
-    return CALL3(__NR_fcntl, fd, cmd, arg);
+    return errno_or_more(CALL3(__NR_fcntl, fd, cmd, arg), INT32_MAX);
 }
 
 int host_dup(int fd, bool cloexec)
@@ -195,7 +214,7 @@ int host_dup(int fd, bool cloexec)
 
 long host_ioctl(int fd, unsigned cmd, unsigned long arg)
 {
-    return CALL3(__NR_ioctl, fd, cmd, arg);
+    return errno_or_more(CALL3(__NR_ioctl, fd, cmd, arg), INT32_MAX);
 }
 
 int host_memfd(const char *name)
@@ -205,7 +224,8 @@ int host_memfd(const char *name)
 
 long host_mmap(uintptr_t addr, size_t len, int prot, int flags, int fd, int64_t off)
 {
-    return host_syscall(__NR_mmap, (long)addr, (long)len, prot, flags, fd, off);
+    return placed(host_syscall(__NR_mmap, (long)addr, (long)len, prot, flags, fd, off), len,
+                  flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? addr : 0);
 }
 
 int host_munmap(uintptr_t addr, size_t len)
@@ -220,7 +240,8 @@ int host_mprotect(uintptr_t addr, size_t len, int prot)
 
 long host_mremap(uintptr_t old, size_t old_len, size_t new_len, int flags, uintptr_t to)
 {
-    return CALL5(__NR_mremap, old, old_len, new_len, flags, to);
+    uintptr_t fixed = flags & MREMAP_FIXED ? to : flags & MREMAP_MAYMOVE ? 0 : old;
+    return placed(CALL5(__NR_mremap, old, old_len, new_len, flags, to), new_len, fixed);
 }
 
 int host_madvise(uintptr_t addr, size_t len, int advice)
@@ -244,7 +265,8 @@ void host_futex_wait_lock(uint32_t *word, uint32_t seen)
 
 int host_futex_wake(uint32_t *word, int count)
 {
-    return (int)CALL3(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count);
+    return (int)errno_or_more(CALL3(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count),
+                              count);
 }
 
 int host_clock_get(int clock, struct __kernel_timespec *ts)

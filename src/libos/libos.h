@@ -11,6 +11,7 @@ typedef int64_t ssize;
 typedef uint64_t sigmask; /* bit n-1 stands for signal n */
 
 #define PAGE_SIZE  4096UL
+#define USER_TOP   0x7ffffffff000UL /* where the addresses of programs end (four-level paging) */
 #define PAGE_MASK  (PAGE_SIZE - 1)
 #define PATH_LIMIT 4096 /* PATH_MAX: bytes of a path, its NUL included */
 #define NAME_LIMIT 255  /* NAME_MAX: bytes of one component */

@@ -103,8 +103,6 @@ void region_free(void *p, size_t size)
     unlock(&region_lock);
 }
 
-#define USER_TOP 0x7ffffffff000UL
-
 bool user_range_ok(const void *addr, size_t len)
 {
     uintptr_t a = (uintptr_t)addr;

@@ -8,8 +8,6 @@
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
-#define USER_TOP 0x7ffffffff000UL
-
 /* May this descriptor be mapped so? mmap(2), EACCES. */
 static int check_mapping(struct file *f, int prot, int flags)
 {

@@ -4,8 +4,6 @@
 #include <linux/mman.h>
 #include <linux/elf.h>
 
-#define USER_TOP 0x7ffffffff000UL
-
 typedef ssize (*read_fn)(void *ctx, void *buf, size_t n, int64_t off);
 
 static int read_exact(read_fn read, void *ctx, void *buf, size_t n, uint64_t off)

@@ -4,11 +4,11 @@
  * laid out as Linux lays them out (arch/x86 rt_sigframe; sigcontext.h, ucontext.h).
  */
 #include "host/host.h"
+#include "libos/entry/sigregs.h"
 #include "libos/log.h"
 #include "libos/proc/signal.h"
 #include "libos/process.h"
 #include "platform/platform.h"
-#include <asm/sigcontext.h>
 #include <asm/ucontext.h>
 #include <asm/unistd.h>
 
@@ -23,7 +23,7 @@ struct frame {
 #define FLAGS_USER  0x240dd5UL  /* CF PF AF ZF SF TF DF OF RF? AC ID */
 #define UC_OURS     (1 | 2 | 4) /* FP_XSTATE, SIGCONTEXT_SS, STRICT_RESTORE_SS */
 #define MXCSR_BITS  0xffffu     /* others fault when restored */
-#define USER_TOP    (1UL << 47) /* no address of the application from here on */
+#define ADDRESS_END (1UL << 47) /* no address of the application from here on */
 #define SW_RESERVED 464         /* struct _fpx_sw_bytes in the FXSAVE area */
 
 static bool on_altstack(const struct thread *t, uint64_t sp)
@@ -259,32 +259,15 @@ long signal_return(struct thread *t, struct regs *r)
         return 0;
     }
     const struct sigcontext *c = &uc.uc_mcontext;
-    *r = (struct regs){.r15 = c->r15,
-                       .r14 = c->r14,
-                       .r13 = c->r13,
-                       .r12 = c->r12,
-                       .rbp = c->rbp,
-                       .rbx = c->rbx,
-                       .r11 = c->r11,
-                       .r10 = c->r10,
-                       .r9 = c->r9,
-                       .r8 = c->r8,
-                       .rax = c->rax,
-                       .rcx = c->rcx,
-                       .rdx = c->rdx,
-                       .rsi = c->rsi,
-                       .rdi = c->rdi,
-                       .orig_rax = (uint64_t)-1,
-                       .rip = c->rip,
-                       .rflags = (c->eflags & FLAGS_USER & ~0x10000UL) | FLAGS_FIXED,
-                       .rsp = c->rsp};
+    *r = regs_of_sigcontext(c);
+    r->rflags = (c->eflags & FLAGS_USER & ~0x10000UL) | FLAGS_FIXED;
     sigmask mask;
     memcpy(&mask, &uc.uc_sigmask, sizeof(mask));
     if (!(uc.uc_stack.ss_flags & SS_ONSTACK) && uc.uc_stack.ss_size && !on_altstack(t, r->rsp))
         t->altstack = (struct sigaltstack_state){(uint64_t)uc.uc_stack.ss_sp, uc.uc_stack.ss_size,
                                                  (uint32_t)uc.uc_stack.ss_flags};
     signal_set_blocked(t, mask);
-    if (r->rip >= USER_TOP) {
+    if (r->rip >= ADDRESS_END) {
         siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
         signal_force(t, &info);
     }

@@ -6,10 +6,10 @@
  */
 #include "host/host.h"
 #include "libos/entry/patch.h"
+#include "libos/entry/sigregs.h"
 #include "libos/log.h"
 #include "platform/direct/direct.h"
 #include "platform/platform.h"
-#include <asm/sigcontext.h>
 #include <asm/ucontext.h>
 #include <asm/unistd.h>
 
@@ -22,26 +22,7 @@ static bool within(uint64_t ip, const char *start, const char *end)
 
 static void save_app_regs(struct thread *t, const struct sigcontext *c)
 {
-    struct regs *r = thread_regs(t);
-    *r = (struct regs){.r15 = c->r15,
-                       .r14 = c->r14,
-                       .r13 = c->r13,
-                       .r12 = c->r12,
-                       .rbp = c->rbp,
-                       .rbx = c->rbx,
-                       .r11 = c->r11,
-                       .r10 = c->r10,
-                       .r9 = c->r9,
-                       .r8 = c->r8,
-                       .rax = c->rax,
-                       .rcx = c->rcx,
-                       .rdx = c->rdx,
-                       .rsi = c->rsi,
-                       .rdi = c->rdi,
-                       .orig_rax = (uint64_t)-1,
-                       .rip = c->rip,
-                       .rflags = c->eflags,
-                       .rsp = c->rsp};
+    *thread_regs(t) = regs_of_sigcontext(c);
 }
 
 /* The application's `syscall` instruction: enter the library OS as a rewritten site would. */

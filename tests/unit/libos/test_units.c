@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "libos/entry/insn.h"
+#include "host/host.h"
 #include "libos/process.h"
 #include "platform/test/world.h"
 #include <linux/mman.h>
@@ -280,12 +281,34 @@ static void test_many_vmas(void **state)
     vma_unreserve(&mm);
 }
 
+/* What the host says is refused when no call can return it. */
+static void test_host_lies(void **state)
+{
+    uint32_t word = 0;
+    uintptr_t at = MOCK_WINDOW + (1UL << 30);
+    (void)state;
+#define LIE(value, call)                            \
+    mock_inject(MOCK_LIE, (long)(value), 1, false); \
+    assert_int_equal(call, -EIO)
+    LIE(-5000, host_lseek(0, 0, 1));
+    LIE(1L << 40, host_fcntl(0, F_GETFL, 0));
+    LIE(-4096, host_ioctl(0, 0, 0));
+    LIE(2, host_futex_wake(&word, 1));
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    LIE(at + 1, host_mmap(0, PAGE_SIZE, 0, flags, -1, 0));
+    LIE(USER_TOP, host_mmap(0, PAGE_SIZE, 0, flags, -1, 0));
+    LIE(1UL << 63, host_mmap(0, PAGE_SIZE, 0, flags, -1, 0));
+    LIE(at, host_mmap(at + PAGE_SIZE, PAGE_SIZE, 0, flags | MAP_FIXED, -1, 0));
+    LIE(at, host_mremap(at + PAGE_SIZE, PAGE_SIZE, 2 * PAGE_SIZE, 0, 0));
+    mock_inject(MOCK_NONE, 0, 0, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),         cmocka_unit_test(test_many_vmas),
-        cmocka_unit_test(test_vmas),         cmocka_unit_test(test_format),
-        cmocka_unit_test(test_instructions),
+        cmocka_unit_test(test_host_lies), cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_many_vmas), cmocka_unit_test(test_vmas),
+        cmocka_unit_test(test_format),    cmocka_unit_test(test_instructions),
     };
     world_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
