@@ -98,7 +98,7 @@ struct pfs {
     uint64_t committed; /* data nodes that the stored node 0 refers to */
 
     /* undo.c */
-    bool untracked, force_log, marked;
+    bool untracked, force_log;
     bool touched;   /* this context has written */
     bool fresh;     /* created and never synced: there is no version that power loss must spare */
     bool unsynced;  /* the version on the storage may not outlive a power loss */
@@ -167,6 +167,8 @@ uint64_t pfs_extent(uint64_t data_nodes);
 
 /* Whether `raw` begins as node 0 does. */
 bool pfs_has_magic(const uint8_t *raw);
+/* Whether the pending-write flag is set. */
+bool pfs_is_flagged(const uint8_t *raw);
 /* Reads, authenticates and unpacks node 0; -EINVAL, -EPROTONOSUPPORT, -EKEYREJECTED, I/O errors. */
 int pfs_meta_read(struct pfs *f);
 /* Packs, encrypts under a new nonce and writes node 0. */

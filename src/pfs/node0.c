@@ -17,6 +17,11 @@ bool pfs_has_magic(const uint8_t *raw)
     return load64(raw) == MAGIC;
 }
 
+bool pfs_is_flagged(const uint8_t *raw)
+{
+    return raw[OFF_MAJOR] == 2 && raw[OFF_FLAGS] & FLAG_PENDING;
+}
+
 /* NIST SP 800-108 in counter mode with CMAC, one block. */
 static void derive_key(const uint8_t *wrap_key, const uint8_t *nonce, uint8_t *key)
 {
@@ -53,7 +58,7 @@ int pfs_meta_read(struct pfs *f)
     if (f->info.major != 1 && f->info.major != 2)
         return -EPROTONOSUPPORT;
     bool v2 = f->info.major == 2;
-    f->info.pending = v2 && (raw[OFF_FLAGS] & FLAG_PENDING);
+    f->info.pending = pfs_is_flagged(raw);
     f->header_flags = v2 ? raw[OFF_FLAGS] & ~FLAG_PENDING : 0;
     __builtin_memcpy(f->tag, raw + OFF_TAGS, sizeof f->tag);
     int rc = meta_decrypt(f, raw + (v2 ? OFF_META_2 : OFF_META_1));

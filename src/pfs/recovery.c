@@ -370,8 +370,9 @@ int pfs_open_existing(struct pfs *f, const struct pfs_open_args *args, int64_t s
         return got < 0 ? (int)got : -EINVAL;
     if (unborn(f->scratch))
         return -ENODATA;
-    bool marked =
-        !(args->flags & PFS_INSPECT) && pfs_mark_unpack(f, f->scratch + OFF_PAD, &same_boot);
+    /* Whoever set the flag keeps the padding and knows nothing of notes: they are outdated. */
+    bool marked = !(args->flags & PFS_INSPECT) && !pfs_is_flagged(f->scratch) &&
+                  pfs_mark_unpack(f, f->scratch + OFF_PAD, &same_boot);
     if (!marked && storage % PFS_NODE_SIZE)
         return -EINVAL;
     int rc = marked ? open_marked(f, args, storage, same_boot) : open_plain(f, args, storage);
@@ -412,7 +413,7 @@ int pfs_refresh(struct pfs *f, bool writable)
     f->slot[0] = f->slot[1] = (struct log_slot){0};
     f->newest = 0;
     f->log_seq = f->guard = f->next_off = 0;
-    f->fresh = f->unsynced = f->live = f->marked = f->touched = false;
+    f->fresh = f->unsynced = f->live = f->touched = false;
     f->readonly = !writable;
     f->info.unsettled = false;
     f->failed = pfs_open_existing(f, &args, storage);

@@ -90,7 +90,6 @@ bool pfs_mark_unpack(struct pfs *f, const uint8_t pad[PADDING_SIZE], bool *same_
         __builtin_memcpy(f->padding, pad, PADDING_SIZE);
         return false;
     }
-    f->marked = true;
     f->fresh = m.fresh == 1;
     __builtin_memcpy(f->sum, m.sum, sizeof f->sum);
     *same_boot = !all_zero(f->boot_id, PFS_BOOT_SIZE) &&
