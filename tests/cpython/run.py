@@ -6,13 +6,14 @@ usage: run.py [--build build] [--results FOLDER] [--jobs 2] [--timeout SECONDS]
               [--native | --inside | --quick] [--again] [--document] [MODULE...]
 
 First each module runs natively, then those that pass there run inside; --native and --inside do one of
-these steps. --quick runs the modules inside, then natively what did not pass, and what passes there a
-second time inside. A module is one process `python3 -m test -v MODULE` in an empty folder of its own, in a session of
-its own without a terminal; what it leaves running is ended. Results are kept as JSON, one file for each side, with
-the output of each module beside them, so that an interrupted run goes on where it was; --again runs
-the named modules (or all) anew. The last lines name the modules that pass natively and not inside.
-Exit status 1 if there are any. --document writes the outcome into docs/compatibility.md, where reasons
-that are there for a module stay.
+these steps. --quick runs the modules inside, then natively what did not pass, and what passes there
+a second time inside. A module is one process `python3 -m test -v MODULE` in an empty folder of its
+own, in a session of its own without a terminal; what it leaves running is ended. Results are kept as
+JSON, one file for each side, with the output of each module beside them (NAME.first.log: of the time
+before), so that an interrupted run goes on where it was; --again runs the named modules (or all)
+anew. The last lines name the modules that pass natively and not inside; exit status 1 if there are
+any. --document writes the outcome into docs/compatibility.md, where reasons that are there for a
+module stay.
 """
 import argparse
 import concurrent.futures
@@ -183,10 +184,13 @@ class Results:
 
 def run_side(side, modules, results, options):
     def one(module):
-        record = run_module(module, side, options.build, results.logs / f'{module}.log', options.timeout)
+        log = results.logs / f'{module}.log'
+        if log.is_file():
+            log.replace(log.with_suffix('.first.log'))
+        record = run_module(module, side, options.build, log, options.timeout)
         if record['result'] in ('fail', 'timeout') and options.retry:
-            shutil.copyfile(results.logs / f'{module}.log', results.logs / f'{module}.first.log')
-            record = run_module(module, side, options.build, results.logs / f'{module}.log', options.timeout)
+            log.replace(log.with_suffix('.first.log'))
+            record = run_module(module, side, options.build, log, options.timeout)
             record['attempts'] = 2
         results.add(module, record)
         print(f"{side} {module}: {record['result']} {record['seconds']} s"
