@@ -8,6 +8,7 @@ import fcntl
 import mmap
 import os
 import shutil
+import socket
 import sys
 import time
 
@@ -146,6 +147,38 @@ def content():
     return fd
 
 
+def sockets():
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        server, client = socket.socket(socket.AF_UNIX, kind), socket.socket(socket.AF_UNIX, kind)
+        show('bind', lambda: (server.bind('sock'), oct(os.stat('sock').st_mode & 0o170000), os.listdir('.')
+                              .count('sock'), server.getsockname()))
+        show('bind again', lambda: socket.socket(socket.AF_UNIX, kind).bind('sock'))
+        show('open', lambda: os.open('sock', os.O_RDONLY))
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+        show('connect', lambda: (client.connect('sock'), client.send(b'abc')))
+        show('receive', lambda: (server.accept()[0] if kind == socket.SOCK_STREAM else server).recv(10))
+        show('unlink', lambda: os.unlink('sock'))
+        show('gone', lambda: socket.socket(socket.AF_UNIX, kind).connect('sock'))
+    show('no socket', lambda: socket.socket(socket.AF_UNIX).connect('sp'))
+    show('mknod', lambda: (os.mknod('node', 0o140600), oct(os.stat('node').st_mode)))
+    show('nobody listens', lambda: socket.socket(socket.AF_UNIX).connect('node'))
+    os.unlink('node')
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    server.settimeout(20)
+    ready, go = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(ready, 1)
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'from the child', 'later')
+        os._exit(0)
+    server.bind('later')
+    os.write(go, b'x')
+    show('bound after the fork', lambda: server.recv(100))
+    os.waitpid(child, 0)
+    os.unlink('later')
+
+
 def attributes(fd):
     show('utime', lambda: (os.utime('sp', (1000, 2000)), os.stat('sp')[7:9]))
     show('utime of a directory', lambda: (os.utime('e', (1000, 2000)), os.stat('e')[7:9]))
@@ -191,6 +224,7 @@ def main():
     unlinked()
     attributes(content())
     fifo()
+    sockets()
     many()
     show('all', lambda: [(e.name, e.is_dir(), e.is_symlink())
                          for e in sorted(os.scandir('.'), key=lambda e: e.name)])

@@ -137,7 +137,8 @@ static int check_open(const struct tmp_inode *i, uint32_t flags)
         return -ELOOP;
     if (dir && ((flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT))
         return -EISDIR;
-    return tmp_may(i, wants[flags & O_ACCMODE] | (flags & O_TRUNC ? MAY_WRITE : 0));
+    int err = tmp_may(i, wants[flags & O_ACCMODE] | (flags & O_TRUNC ? MAY_WRITE : 0));
+    return !err && S_ISSOCK(i->mode) ? -ENXIO : err;
 }
 
 int tmp_reopen(int content_fd, uint32_t flags, bool wait)

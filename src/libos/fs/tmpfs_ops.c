@@ -222,12 +222,12 @@ static int tmpfs_mkdir(struct mount *m, const char *rel, uint32_t mode)
         m, (struct tmp_call){.op = TMP_CREATE, .path = rel, .mode = S_IFDIR | (mode & 07777)});
 }
 
-/* Devices need privilege that we do not have; sockets are made by bind(2). */
+/* Devices need privilege that we do not have. */
 static int tmpfs_mknod(struct mount *m, const char *rel, uint32_t mode, uint64_t dev)
 {
     (void)dev;
     uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
-    if (type != S_IFREG && type != S_IFIFO)
+    if (type != S_IFREG && type != S_IFIFO && type != S_IFSOCK)
         return -EPERM;
     return simple(m,
                   (struct tmp_call){.op = TMP_CREATE, .path = rel, .mode = type | (mode & 07777)});

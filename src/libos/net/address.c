@@ -109,17 +109,13 @@ static int set_bound_name(struct address *a, const char *name, char *host, int *
     return -ENAMETOOLONG;
 }
 
-/* Tells this run's abstract names from those of others; inherited by children. */
-static uint64_t run_id(void)
+/* Tells this run's abstract names from those of others. */
+static uint64_t run_id;
+
+void address_setup(void)
 {
-    static uint64_t id; /* set once; two threads may race for it, one wins */
-    uint64_t none = 0, fresh = 0;
-    if (__atomic_load_n(&id, __ATOMIC_ACQUIRE))
-        return id;
-    if (host_random(&fresh, sizeof(fresh)))
-        fresh = (uint64_t)current_process()->pid << 32;
-    __atomic_compare_exchange_n(&id, &none, fresh | 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    return id;
+    if (host_random(&run_id, sizeof(run_id)))
+        run_id = (uint64_t)current_process()->pid << 32;
 }
 
 static int set_node_name(struct address *a, const struct path *p, bool creating)
@@ -138,7 +134,7 @@ static int set_node_name(struct address *a, const struct path *p, bool creating)
         return err == -EEXIST ? -EADDRINUSE : err;
     struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
     un->sun_path[0] = 0;
-    int n = fmt(un->sun_path + 1, sizeof(un->sun_path) - 1, "adyton/%lx/%lx/%lx", run_id(),
+    int n = fmt(un->sun_path + 1, sizeof(un->sun_path) - 1, "adyton/%lx/%lx/%lx", run_id,
                 (unsigned long)st.st_dev, (unsigned long)st.st_ino);
     a->len = (uint32_t)(NAME_AT + 1 + (size_t)n);
     return 0;

@@ -41,6 +41,8 @@ int socket_file(long host_fd, uint32_t flags, struct file **out);
 /* A file for an object of any kind that the host opened; takes `host_fd` over in any case. */
 int file_adopt(int host_fd, struct file **out);
 
+/* Once, before there are other processes: they all must agree on the names of sockets. */
+void address_setup(void);
 /*
  * Takes an address from the application. Names of AF_UNIX sockets in the file system are resolved
  * to the host's. `creating`: for bind; the name is then checked against the file policy.

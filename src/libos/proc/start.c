@@ -264,6 +264,7 @@ void libos_start(void)
     if (set_identity(p) || fdtable_init(&p->fds))
         panic("out of memory at start");
     t->tid = p->pid;
+    address_setup();
     if (mounts_setup() || check_start_dir(p) || take_descriptors() < 0 || build_argv(&argv) ||
         build_envp(&envp))
         fail();
