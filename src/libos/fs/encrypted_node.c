@@ -228,7 +228,7 @@ static int first_open(struct enc_node *n, const struct mount *m, const char *hos
     n->key_name = m->key_name;
     int err = take_key(m, n->key);
     if (!err)
-        err = enc_begin_open(n);
+        err = enc_begin_open(n, host ? host : "?");
     if (err)
         return err;
     err = explain(open_context(n, host, create, replace), host, m);

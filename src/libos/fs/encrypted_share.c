@@ -98,7 +98,7 @@ static void pause_ns(uint64_t ns)
     host_pass(__NR_nanosleep, (long)&t, 0, 0, 0, 0, 0);
 }
 
-static int take_lock(struct enc_node *n, short type)
+static int take_lock(struct enc_node *n, short type, const char *name)
 {
     uint64_t wait = FIRST_WAIT, waited = 0;
     int err = own_description(n);
@@ -113,7 +113,7 @@ static int take_lock(struct enc_node *n, short type)
         if (waited > (LOAD(n->slot->owner) ? PATIENCE : PATIENCE_ELSE)) {
             log_error("encrypted file '%s': another process uses it and does not let go (a "
                       "process of another run, or one that is stopped, or its disk is full)",
-                      n->pfs ? pfs_path(n->pfs) : "?");
+                      name);
             return -EBUSY;
         }
         ask(n->slot);
@@ -187,9 +187,9 @@ static void locked(struct enc_node *n, short type)
     STORE(n->slot->owner, current_process()->pid);
 }
 
-int enc_begin_open(struct enc_node *n)
+int enc_begin_open(struct enc_node *n, const char *name)
 {
-    int err = take_lock(n, F_WRLCK);
+    int err = take_lock(n, F_WRLCK, name);
     if (!err)
         locked(n, F_WRLCK);
     return err;
@@ -262,7 +262,7 @@ int enc_begin(struct enc_node *n, bool write)
     if (write && stored_by_others(n))
         return -EBUSY;
     short type = write || !others_there(n) ? F_WRLCK : F_RDLCK;
-    err = take_lock(n, type);
+    err = take_lock(n, type, n->pfs ? pfs_path(n->pfs) : "?");
     if (err)
         return err;
     locked(n, type);

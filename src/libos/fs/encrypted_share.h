@@ -32,8 +32,8 @@ void enc_share_leave(struct enc_node *n);
  */
 int enc_begin(struct enc_node *n, bool write);
 int enc_end(struct enc_node *n, bool wrote);
-/* The first enc_begin(): node.pfs is not there yet. */
-int enc_begin_open(struct enc_node *n);
+/* The first enc_begin(): node.pfs is not there yet. `name` is for messages. */
+int enc_begin_open(struct enc_node *n, const char *name);
 
 /* A mapping through which this process and its children may store: nobody else may write or map so.
  * -EBUSY: somebody has the file open. */
