@@ -508,6 +508,27 @@ static void limits(void)
     waitpid(child, &status, 0);
 }
 
+static void memory_limits(void)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit l = {1 << 30, 1 << 30}, data = {16 << 20, RLIM_INFINITY};
+        TRY("limit of addresses", setrlimit(RLIMIT_AS, &l));
+        OK("beyond", (long)mmap(NULL, 1 << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        char *p = mmap(NULL, 16 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        CHECK("below", p != MAP_FAILED);
+        OK("grown beyond", (long)mremap(p, 16 << 20, 1 << 30, MREMAP_MAYMOVE));
+        CHECK("malloc", malloc(1 << 30) == NULL && errno == ENOMEM);
+        TRY("limit of data", setrlimit(RLIMIT_DATA, &data));
+        OK("sbrk beyond", (long)sbrk(32 << 20));
+        CHECK("sbrk below", sbrk(1 << 20) != (void *)-1);
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    show_status("limited", status);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -521,5 +542,6 @@ int main(int argc, char **argv)
     attributes();
     watching();
     limits();
+    memory_limits();
     return 0;
 }

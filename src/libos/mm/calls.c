@@ -21,6 +21,13 @@ static int check_mapping(struct file *f, int prot, int flags)
     return 0;
 }
 
+/* Would `more` bytes exceed RLIMIT_AS? What replaces a mapping is not counted twice: not at all. */
+static bool above_limit(struct mm *mm, size_t more)
+{
+    uint64_t most = current_process()->limits[RLIMIT_AS].rlim_cur;
+    return most != RLIM64_INFINITY && __atomic_load_n(&mm->total, __ATOMIC_RELAXED) + more > most;
+}
+
 SYSCALL6(mmap, unsigned long, addr, unsigned long, len, int, prot, int, flags, int, fd,
          unsigned long, off)
 {
@@ -33,6 +40,8 @@ SYSCALL6(mmap, unsigned long, addr, unsigned long, len, int, prot, int, flags, i
         return -EINVAL;
     if (flags & MAP_FIXED && addr & PAGE_MASK)
         return -EINVAL;
+    if (!(flags & MAP_FIXED) && above_limit(&current_process()->mm, PAGE_UP(len)))
+        return -ENOMEM;
     struct file *f = NULL;
     if (!(flags & MAP_ANONYMOUS)) {
         f = fd_get_io(fd);
@@ -130,6 +139,9 @@ SYSCALL5(mremap, unsigned long, old, unsigned long, old_len, unsigned long, new_
     if (!user_range_ok((void *)old, old_len))
         return -EFAULT;
     struct mm *mm = &current_process()->mm;
+    size_t more = PAGE_UP(new_len) - MIN(PAGE_UP(new_len), PAGE_UP(old_len));
+    if (more && above_limit(mm, more))
+        return -ENOMEM;
     lock(&mm->lock);
     long p = remap(mm, old, PAGE_UP(old_len), PAGE_UP(new_len), flags, to);
     unlock(&mm->lock);
@@ -151,7 +163,9 @@ SYSCALL1(brk, unsigned long, want)
         struct vma *next = vma_find(mm, from);
         bool taken = next && next->start < to;
         unlock(&mm->lock);
-        if (taken)
+        bool refused = above_limit(mm, to - from) ||
+                       want - mm->brk_start > current_process()->limits[RLIMIT_DATA].rlim_cur;
+        if (taken || refused)
             return now;
         long p = mm_map(mm, from, to - from, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, "[heap]");
