@@ -29,7 +29,7 @@ BASH = {
     'job-control': 'set -m; (sleep 30) & kill -STOP %1; sleep 0.1; jobs; kill -CONT %1; kill %1; wait %1; echo $?',
     'wait-n': '(sleep 0.01; exit 4) & sleep 30 & wait -n; echo $?; kill $!; wait; echo $?',
     'traps': 'trap "echo usr1" USR1; trap "echo chld" CHLD; trap "echo exit \\$?" EXIT; kill -USR1 $$; (exit 3); (kill -USR1 $$); sleep 0; exit 6',
-    'trap-interrupts-wait': 'trap "echo got" USR1; (sleep 0.1; kill -USR1 $$) & sleep 30 & p=$!; wait $p; echo $?; kill $p; wait $p; echo $?',
+    'trap-interrupts-wait': 'trap "echo got" USR1; (sleep 0.5; kill -USR1 $$) & sleep 30 & p=$!; wait $p; echo $?; kill $p; wait $p; echo $?',
     'trap-err-debug': 'set -E; trap "echo err \\$LINENO" ERR; f() { false; }; f; trap "echo ret" RETURN; g() { return 0; }; g',
     'sigpipe': 'trap "" PIPE; (seq 1 100000; echo $? >&2) | head -n 1; trap - PIPE; yes | head -n 3; echo "${PIPESTATUS[@]}"',
     'nested-here-documents': 'cat <<A; cat <<"B" | tr a-z A-Z; cat <<-C\nx $((1+1)) $(echo sub)\nA\nno $expansion\nB\n\ttabs\n\tC',

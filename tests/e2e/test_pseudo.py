@@ -184,3 +184,22 @@ def test_shm_is_private(run_inside, tmp_path):
     name = f'adyton-test-{os.getpid()}'
     script(run_inside, tmp_path, f'open("/dev/shm/{name}", "w").write("secret")')
     assert not os.path.exists(f'/dev/shm/{name}')
+
+
+def test_generated_resolv_conf(run_inside, tmp_path):
+    """Name servers of the host's file and little else; shadows what a mount shows there."""
+    show = ['/bin/sh', '-c', 'cat /etc/resolv.conf; uname -n; [ -z "$1" ] || echo x >/etc/resolv.conf', 'sh']
+    (tmp_path / 'etc').mkdir()
+    (tmp_path / 'etc' / 'resolv.conf').write_text('mounted')
+    mounts = [{'type': 'chroot', 'path': '/etc', 'uri': f'file:{tmp_path}/etc'}]
+    off = run_inside(show, extras={'fs.mounts': mounts})
+    assert off.out == 'mountedlocalhost\n', str(off)
+    host = pathlib.Path('/etc/resolv.conf')
+    if not host.is_file():
+        pytest.skip('this machine has no /etc/resolv.conf')
+    on = run_inside([*show, 'write'], extras={'fs.mounts': mounts, 'sys.enable_extra_runtime_domain_names_conf': True})
+    servers = re.findall(r'^[ \t]*nameserver[ \t]+(\S+)', host.read_text(), re.M)
+    assert re.findall('^nameserver (.*)$', on.out, re.M) == servers[:3], str(on)
+    assert on.out.splitlines()[-1] == os.uname().nodename, str(on)
+    assert all(line.split()[0] in ('nameserver', 'search', 'options') for line in on.out.splitlines()[:-1]), str(on)
+    assert on.status != 0 and (tmp_path / 'etc' / 'resolv.conf').read_text() == 'mounted'

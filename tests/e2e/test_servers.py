@@ -339,7 +339,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def date_time_string(self, timestamp=None): return "then"
     def log_date_time_string(self): return "now"
 plain = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-secure = http.server.ThreadingHTTPServer(("127.0.0.1", port + 1), Handler)
+secure = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler)
 ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); ctx.load_cert_chain("cert", "key")
 secure.socket = ctx.wrap_socket(secure.socket, server_side=True)
 def end(*_): sys.stdout.flush(); os._exit(4)
@@ -381,14 +381,14 @@ def test_node_cluster(serve, both):
 
 def test_python_http_and_https(serve, both):
     def drive(inside, folder):
-        port = free_port()
+        port, secure = free_port(), free_port()
         write_large(folder)
         made = run([command('openssl'), 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', folder / 'key', '-out',
                     folder / 'cert', '-subj', '/CN=localhost', '-days', '2'])
         assert made.status == 0, str(made)
-        with serve([PYTHON, '-c', PYTHON_SERVER, port], port, inside, env={'SCRATCH': str(folder)}) as server:
+        with serve([PYTHON, '-c', PYTHON_SERVER, port, secure], secure, inside, env={'SCRATCH': str(folder)}) as server:
             got = [http_client(server, base, 'one', 'none', 'large') for base in
-                   (f'http://127.0.0.1:{port}', f'https://localhost:{port + 1}')]
+                   (f'http://127.0.0.1:{port}', f'https://localhost:{secure}')]
             server.stop()
             log = sorted(re.sub(r'localhost|127\.0\.0\.1', 'host', server.out.decode()).splitlines())
             return got, server.status, [line for line in log if 'GET /one' in line]

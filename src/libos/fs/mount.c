@@ -3,6 +3,7 @@
  * order). */
 #include "libos/fs/encrypted_share.h"
 #include "libos/fs/keys.h"
+#include "libos/fs/resolv.h"
 #include "libos/fs/tmpfs.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
@@ -93,5 +94,9 @@ int mounts_setup(void)
     const struct mf_mount *mm = mf_mounts(&run.manifest);
     for (uint32_t i = 0; !err && i < im->mounts.count; i++)
         err = add_from_manifest(&mm[i], mf_string(&run.manifest, mm[i].path));
+    if (!err && im->runtime_domain_names)
+        err = resolv_setup();
+    if (!err && im->runtime_domain_names)
+        err = add(&fs_resolv, "/etc/resolv.conf", NULL);
     return err;
 }

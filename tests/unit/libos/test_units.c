@@ -9,6 +9,8 @@
 
 #include "libos/entry/insn.h"
 #include "host/host.h"
+#include "libos/fs/pseudo.h"
+#include "libos/fs/resolv.h"
 #include "libos/process.h"
 #include "platform/test/world.h"
 #include <linux/mman.h>
@@ -303,12 +305,75 @@ static void test_host_lies(void **state)
     mock_inject(MOCK_NONE, 0, 0, false);
 }
 
+/* ---- resolv.c ---- */
+
+static void sanitised(const char *host, const char *expected)
+{
+    struct text out = {0};
+    int err = resolv_sanitise(host, strlen(host), &out);
+    text_add_bytes(&out, "", 1);
+    assert_int_equal(err, expected ? 0 : -EINVAL);
+    if (expected)
+        assert_string_equal(out.data, expected);
+    text_free(&out);
+}
+
+static void test_resolv(void **state)
+{
+    (void)state;
+    sanitised("", "");
+    sanitised("# nothing\n;\n\nsortlist 1.2.3.4\ndomain evil\nlookup file", "");
+    sanitised("nameserver 10.0.0.1\r\n\tnameserver  ::1 trailing\nnameserver 2001:db8::1.2.3.4\n"
+              "nameserver 1.1.1.1",
+              "nameserver 10.0.0.1\nnameserver ::1\nnameserver 2001:db8::1.2.3.4\n");
+    sanitised("search one.example two\nsearch a b- -c d..e f_g x.y a b c d e\n",
+              "search a x.y a b c d\n");
+    sanitised("options ndots:15 edns0 timeout:1\toptions rotate use-vc inet6 edns00",
+              "options edns0 rotate use-vc inet6\n");
+    static const char *const wrong[] = {"",
+                                        "1.2.3",
+                                        "1.2.3.4.5",
+                                        "256.1.1.1",
+                                        "1.2.3.",
+                                        ".1.2.3",
+                                        "1..2.3",
+                                        "a",
+                                        ":",
+                                        ":::",
+                                        "1:2",
+                                        "::1::",
+                                        "1:::2",
+                                        "12345::",
+                                        "fe80::1%eth0",
+                                        "1:2:3:4:5:6:7:8:9",
+                                        "::1.2.3",
+                                        "0x7f.1.1.1",
+                                        "1:2:3:4:5:6:7:8::",
+                                        "1:",
+                                        ":1",
+                                        "$(reboot)"};
+    static const char *const right[] = {
+        "0.0.0.0",        "255.255.255.255",     "::",    "1::", "1:2:3:4:5:6:7:8",
+        "::ffff:1.2.3.4", "1:2:3:4:5:6:1.2.3.4", "A:b::F"};
+    char line[80], expected[100];
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        snprintf(line, sizeof(line), "nameserver %s\n", wrong[i]);
+        sanitised(line, NULL);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
+        snprintf(line, sizeof(line), "nameserver %s", right[i]);
+        snprintf(expected, sizeof(expected), "%s\n", line);
+        sanitised(line, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host_lies), cmocka_unit_test(test_tree),
         cmocka_unit_test(test_many_vmas), cmocka_unit_test(test_vmas),
         cmocka_unit_test(test_format),    cmocka_unit_test(test_instructions),
+        cmocka_unit_test(test_resolv),
     };
     world_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
