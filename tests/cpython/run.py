@@ -242,11 +242,12 @@ def write_document(native, inside):
 the modules that say most about the system, `make check-full` all of them.
 
 {len(native.known)} modules: {len(good)} pass natively, {len(same)} of these inside ({100 * len(same) / len(good):.1f} %);
-{cases[0]:,} cases pass in them natively, {cases[1]:,} inside. What differs:
+{cases[0]:,} cases pass in them natively, {cases[1]:,} inside.
 
-| module | native | inside | reason |
-|---|---|---|---|
-""" + ''.join(row + '\n' for row in rows) + '\n'
+"""
+    if rows:
+        text += ('| module | native | inside | reason |\n|---|---|---|---|\n'
+                 + ''.join(row + '\n' for row in rows) + '\n')
     if others['skip']:
         text += f"Nothing to run natively on the machine that the table was made on: {others['skip']}.\n"
     if others['fail'] or others['timeout']:
