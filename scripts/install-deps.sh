@@ -6,7 +6,8 @@ set -eu
 
 packages='meson ninja-build gcc g++ make git libc6-dev linux-libc-dev pkg-config
 clang clang-14 libclang-rt-14-dev clang-format libcmocka-dev libssl-dev libtomlplusplus-dev
-python3 python3-venv libpython3.11-testsuite python3-pytest python3-jinja2 python3-cryptography python3-numpy
+python3 python3-venv libpython3.11-testsuite python3-pytest python3-jinja2 python3-cryptography python3-cryptography-vectors
+python3-numpy
 python3-pil python3-torch python3-torchvision
 openssl strace musl-tools golang-go busybox-static sqlite3 file perl curl
 redis-server redis-tools nginx-light wrk memcached'

@@ -3,6 +3,7 @@
  * Runs test cases given on standard input, one a line, with every set of kernels this CPU has:
  *   gcm KEY IV AAD TEXT CIPHERTEXT TAG     ("-" for empty, else hexadecimal)
  *   cmac KEY TEXT TAG
+ *   sha256 TEXT DIGEST
  * and prints "ok" (reproduced and accepted), "refused" or "kernels disagree" for each.
  */
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include "kernels_under_test.h"
 
-#define FIELD 4096
+#define FIELD (16 * 1024)
 
 static size_t unhex(uint8_t *out, const char *hex)
 {
@@ -55,21 +56,33 @@ static int cmac_accepts(char field[6][FIELD])
     return crypto_differs(mac, tag, 16) == 0;
 }
 
+static int sha256_accepts(char field[6][FIELD])
+{
+    uint8_t text[FIELD], want[FIELD], digest[32];
+    size_t len = unhex(text, field[0]);
+
+    if (unhex(want, field[1]) != 32)
+        exit(2);
+    sha256(text, len, digest);
+    return memcmp(digest, want, 32) == 0;
+}
+
 int main(void)
 {
     static char line[6 * FIELD], kind[8], field[6][FIELD];
 
     while (fgets(line, sizeof(line), stdin)) {
-        int n = sscanf(line, "%7s %4095s %4095s %4095s %4095s %4095s %4095s", kind, field[0],
+        int n = sscanf(line, "%7s %16383s %16383s %16383s %16383s %16383s %16383s", kind, field[0],
                        field[1], field[2], field[3], field[4], field[5]);
         int gcm = n == 7 && !strcmp(kind, "gcm"), cmac = n == 4 && !strcmp(kind, "cmac");
-        if (!gcm && !cmac)
+        int hash = n == 3 && !strcmp(kind, "sha256");
+        if (!gcm && !cmac && !hash)
             return 2;
         int accepted = 0, sets = 0;
         for (int set = 0; set < KERNEL_SETS; set++) {
             if (use_kernels(set))
                 continue;
-            int a = gcm ? gcm_accepts(field) : cmac_accepts(field);
+            int a = gcm ? gcm_accepts(field) : cmac ? cmac_accepts(field) : sha256_accepts(field);
             accepted = a < 0 ? -KERNEL_SETS : accepted + a;
             sets++;
         }
