@@ -3,7 +3,10 @@
  * Encrypted files on tmpfs, one core: sequential rates by size of call, beside the bare cipher,
  * bare pread/pwrite of the same calls, and what the two in a row would give (the limit).
  *
- *   pfs-bench [MIB [RUNS]]      default 128 MiB, best of 5 runs
+ *   pfs-bench [MIB [RUNS]]         default 128 MiB, best of 5 runs
+ *   pfs-bench --row NAME [MIB]     two numbers, native and ours, for bench.py
+ *
+ * Time is processor time, which other load on the machine disturbs least.
  */
 #define _GNU_SOURCE
 #include "crypto/crypto.h"
@@ -52,8 +55,17 @@ static int fd_sync(void *ctx)
     return fsync(fd) ? -errno : 0;
 }
 
+static size_t allocated;
+
+static void *env_alloc(size_t size)
+{
+    allocated += size;
+    return malloc(size);
+}
+
 static void env_free(void *p, size_t size)
 {
+    allocated -= size;
     free(p);
 }
 
@@ -62,13 +74,14 @@ static int env_random(void *p, size_t n)
     return getrandom(p, n, 0) == (ssize_t)n ? 0 : -EIO;
 }
 
+static struct pfs_pool pool;
+
 static struct pfs *open_file(unsigned flags)
 {
-    static const struct pfs_env env = {.alloc = malloc, .free = env_free, .random = env_random};
+    static const struct pfs_env env = {.alloc = env_alloc, .free = env_free, .random = env_random};
     static const struct pfs_backend backend = {NULL,        fd_read, fd_write,
                                                fd_truncate, fd_size, fd_sync};
-    static const uint8_t boot[PFS_BOOT_SIZE] = "this one";
-    struct pfs_open_args args = {.flags = flags, .path = "bench", .boot_id = boot};
+    struct pfs_open_args args = {.flags = flags, .path = "bench", .pool = &pool};
     struct pfs *f;
     int rc = pfs_open(&env, &backend, key, &args, &f);
     if (rc) {
@@ -126,53 +139,20 @@ static void cipher(size_t call)
     }
 }
 
-static uint64_t rng = 88172645463325252ull;
-
 static size_t random_block(void)
 {
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng % (total / 4096) * 4096;
+    static uint64_t x = 88172645463325252;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return x % (total / 4096) * 4096;
 }
 
-#define RANDOM_CALLS 20000
-
-static void plain_random_read(size_t call)
+static double seconds(void)
 {
-    for (int i = 0; i < RANDOM_CALLS; i++)
-        check(pread(fd, buf, 4096, (off_t)random_block()), 4096);
-}
-
-static void plain_random_write(size_t call)
-{
-    for (int i = 0; i < RANDOM_CALLS; i++)
-        check(pwrite(fd, buf, 4096, (off_t)random_block()), 4096);
-}
-
-static void pfs_random_read(size_t call)
-{
-    struct pfs *f = open_file(PFS_READONLY);
-    for (int i = 0; i < RANDOM_CALLS; i++)
-        check(pfs_read(f, random_block(), buf, 4096), 4096);
-    check(pfs_close(f), 0);
-}
-
-static void pfs_random_write(size_t call)
-{
-    struct pfs *f = open_file(0);
-    for (int i = 0; i < RANDOM_CALLS; i++) {
-        check(pfs_write(f, random_block(), buf, 4096), 4096);
-        if (i % 1000 == 999)
-            check(pfs_flush(f, true), 0);
-    }
-    check(pfs_close(f), 0);
-}
-
-static void pfs_open_close(size_t call)
-{
-    for (int i = 0; i < RANDOM_CALLS; i++)
-        check(pfs_close(open_file(PFS_READONLY)), 0);
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* Best rate in MB/s of processor time, which other load disturbs least; the file is emptied before
@@ -181,15 +161,13 @@ static double rate(void (*work)(size_t), size_t call, bool fresh)
 {
     double best = 0;
     for (unsigned i = 0; i < runs; i++) {
-        struct timespec a, b;
         if (fresh)
             check(fd_truncate(NULL, 0), 0);
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+        double begin = seconds();
         work(call);
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
-        double seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-        if (!i || seconds < best)
-            best = seconds;
+        double took = seconds() - begin;
+        if (!i || took < best)
+            best = took;
     }
     return (double)total / best / 1e6;
 }
@@ -201,15 +179,122 @@ static void row(const char *what, size_t call, double bare, double aes, double o
            ours / limit);
 }
 
+#define RANDOM_CALLS 30000
+
+/* Random 4 KiB calls a second, in thousands: bare, and ours with a warm cache. */
+static void row_random(bool writing)
+{
+    double took[2];
+    pfs_write_all(1 << 20);
+    struct pfs *f = open_file(0);
+    check(pfs_flush(f, true), 0);
+    for (int ours = 0; ours < 2; ours++) {
+        for (int i = -RANDOM_CALLS; i < RANDOM_CALLS; i++) {
+            size_t at = random_block();
+            if (i == 0)
+                took[ours] = seconds();
+            if (ours)
+                check(writing ? pfs_write(f, at, buf, 4096) : pfs_read(f, at, buf, 4096), 4096);
+            else /* reading alone: the content must stay */
+                check(pread(fd, buf, 4096, (off_t)at), 4096);
+            if (writing && i % 1000 == 999)
+                check(ours ? pfs_flush(f, true) : fd_sync(NULL), 0);
+        }
+        took[ours] = seconds() - took[ours];
+    }
+    check(pfs_close(f), 0);
+    printf("%.1f %.1f\n", RANDOM_CALLS / took[0] / 1e3, RANDOM_CALLS / took[1] / 1e3);
+}
+
+/* Microseconds to open and close a file of 4 GiB: the host's part, and all of it. */
+static void row_open(void)
+{
+    enum { CALLS = 2000 };
+    struct pfs *f = open_file(PFS_CREATE | PFS_UNTRACKED);
+    char path[64];
+    check(pfs_set_size(f, UINT64_C(4) << 30), 0);
+    check(pfs_close(f), 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    double begin = seconds();
+    for (int i = 0; i < CALLS; i++) {
+        int other = open(path, O_RDONLY);
+        check(pread(other, buf, 8192, 0), 8192);
+        close(other);
+    }
+    double host = seconds() - begin;
+    begin = seconds();
+    for (int i = 0; i < CALLS; i++)
+        check(pfs_close(open_file(PFS_READONLY)), 0);
+    printf("%.2f %.2f\n", host / CALLS * 1e6, (host + seconds() - begin) / CALLS * 1e6);
+}
+
+/* KiB that each of 64 files in use has beyond the shared cache of 4 MiB. */
+static void row_memory(void)
+{
+    enum { FILES = 64 };
+    struct pfs *f[FILES];
+    pool.limit = 4 << 20;
+    pfs_write_all(1 << 20);
+    size_t before = allocated, most = 0;
+    for (int i = 0; i < FILES; i++)
+        f[i] = open_file(PFS_READONLY);
+    for (int i = 0; i < 100 * FILES; i++) {
+        size_t n = i % 7 ? 4096 : 1 << 20;
+        check(pfs_read(f[i % FILES], random_block() / 2, buf, n), (int64_t)n);
+        if (allocated - before > most)
+            most = allocated - before;
+    }
+    for (int i = 0; i < FILES; i++)
+        check(pfs_close(f[i]), 0);
+    printf("0 %.0f\n", (double)(most - pool.limit) / FILES / 1024);
+}
+
+/* GB/s of calls of 64 KiB. */
+static void row_stream(const char *name)
+{
+    bool writing = !strcmp(name, "write"), reading = !strcmp(name, "read");
+    double aes = rate(cipher, 0, false), bare, ours = aes;
+    if (writing) {
+        bare = rate(plain_write, 65536, true);
+        ours = rate(pfs_write_all, 65536, true);
+    } else {
+        pfs_write_all(1 << 20);
+        bare = rate(plain_read, 65536, false);
+        if (reading)
+            ours = rate(pfs_read_all, 65536, false);
+    }
+    printf("%.3f %.3f\n", (writing || reading ? 1 / (1 / bare + 1 / aes) : bare) / 1e3, ours / 1e3);
+}
+
+static int one_row(const char *name)
+{
+    if (!strcmp(name, "random-read") || !strcmp(name, "random-write"))
+        row_random(!strcmp(name, "random-write"));
+    else if (!strcmp(name, "open"))
+        row_open();
+    else if (!strcmp(name, "memory"))
+        row_memory();
+    else if (!strcmp(name, "read") || !strcmp(name, "write") || !strcmp(name, "aes"))
+        row_stream(name);
+    else
+        return 2;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const size_t calls[] = {4096, 16384, 65536, 1 << 20};
+    const char *row_name = argc > 2 && !strcmp(argv[1], "--row") ? argv[2] : NULL;
+    if (row_name) {
+        argv += 2;
+        argc -= 2;
+    }
     if (argc > 1)
         total = strtoul(argv[1], NULL, 10) << 20;
     if (argc > 2)
         runs = (unsigned)strtoul(argv[2], NULL, 10);
     if (!total || total > 1ul << 40 || !runs) {
-        fprintf(stderr, "usage: %s [MIB [RUNS]]\n", argv[0]);
+        fprintf(stderr, "usage: pfs-bench [--row NAME] [MIB [RUNS]]\n");
         return 2;
     }
     char name[] = "/dev/shm/pfs-bench-XXXXXX";
@@ -222,6 +307,8 @@ int main(int argc, char **argv)
     unlink(name);
     memset(buf, 0x5a, 1 << 20);
     crypto_init(0);
+    if (row_name)
+        return one_row(row_name);
     double aes = rate(cipher, 0, false);
     printf("%s; %zu MiB, MB/s of processor time, best of %u\n", crypto_kernels(), total >> 20,
            runs);
@@ -235,12 +322,5 @@ int main(int argc, char **argv)
         row("overwrite", calls[i], over, aes, rate(pfs_write_all, calls[i], false));
         row("read", calls[i], read, aes, rate(pfs_read_all, calls[i], false));
     }
-    pfs_write_all(1 << 20);
-    double scale = (double)RANDOM_CALLS * 1e6 / (double)total;
-    printf("random read bare %.0f ours %.0f /s\n", rate(plain_random_read, 0, false) * scale,
-           rate(pfs_random_read, 0, false) * scale);
-    printf("random write ours %.0f /s\n", rate(pfs_random_write, 0, false) * scale);
-    printf("open+close %.0f /s\n", rate(pfs_open_close, 0, false) * scale);
-    printf("random write bare %.0f\n", rate(plain_random_write, 0, false) * scale);
     return 0;
 }
