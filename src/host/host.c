@@ -20,12 +20,6 @@ static int status(long r)
     return r == 0 ? 0 : IS_ERR(r) ? (int)r : -EIO;
 }
 
-/* A length that cannot exceed what was asked for. */
-static ssize length(long r, size_t asked)
-{
-    return IS_ERR(r) || (size_t)r <= asked ? r : -EIO;
-}
-
 static int descriptor(long r)
 {
     return IS_ERR(r) ? (int)r : r <= INT32_MAX ? (int)r : -EIO;
@@ -65,24 +59,14 @@ int host_close(int fd)
     return status(CALL1(__NR_close, fd));
 }
 
-ssize host_pread(int fd, void *buf, size_t n, int64_t off)
-{
-    return length(CALL4(__NR_pread64, fd, buf, n, off), n);
-}
-
-ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off)
-{
-    return length(CALL4(__NR_pwrite64, fd, buf, n, off), n);
-}
-
 ssize host_read(int fd, void *buf, size_t n)
 {
-    return length(host_syscall_blocking(__NR_read, fd, (long)buf, (long)n, 0, 0, 0), n);
+    return host_length(host_syscall_blocking(__NR_read, fd, (long)buf, (long)n, 0, 0, 0), n);
 }
 
 ssize host_write(int fd, const void *buf, size_t n)
 {
-    return length(host_syscall_blocking(__NR_write, fd, (long)buf, (long)n, 0, 0, 0), n);
+    return host_length(host_syscall_blocking(__NR_write, fd, (long)buf, (long)n, 0, 0, 0), n);
 }
 
 int64_t host_lseek(int fd, int64_t off, int whence)
@@ -107,7 +91,7 @@ int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx 
 
 ssize host_readlink(const char *path, char *buf, size_t size)
 {
-    return length(CALL4(__NR_readlinkat, HOST_AT_FDCWD, path, buf, size), size);
+    return host_length(CALL4(__NR_readlinkat, HOST_AT_FDCWD, path, buf, size), size);
 }
 
 int host_unlink(const char *path, bool dir)
@@ -189,7 +173,7 @@ int host_access(const char *path, int mode, int flags)
 
 ssize host_getdents(int fd, void *buf, size_t size)
 {
-    return length(CALL3(__NR_getdents64, fd, buf, size), size);
+    return host_length(CALL3(__NR_getdents64, fd, buf, size), size);
 }
 
 int host_statfs(const char *path, void *statfs_buf)

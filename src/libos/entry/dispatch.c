@@ -60,7 +60,7 @@ static long mocked(unsigned long nr, bool *hit)
     return 0;
 }
 
-static long call(unsigned long nr, struct regs *r)
+static inline __attribute__((always_inline)) long call(unsigned long nr, struct regs *r)
 {
     if (unlikely(run.manifest.image->mocks.count)) {
         bool hit = false;
