@@ -256,6 +256,8 @@ SYSCALL3(mincore, unsigned long, addr, unsigned long, len, unsigned char *, vec)
         return -EINVAL;
     if (!user_range_ok((void *)addr, len))
         return -ENOMEM;
+    if (!len)
+        return 0;
     if (!user_range_ok(vec, PAGE_UP(len) / PAGE_SIZE))
         return -EFAULT;
     return host_pass(__NR_mincore, (long)addr, (long)len, (long)vec, 0, 0, 0);
