@@ -9,12 +9,19 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+/* Two equal ones: the same file. */
+struct file_id {
+    dev_t dev;
+    ino_t ino;
+};
+
 struct crypt {
     const char *name; /* of the command, for messages */
     bool encrypt;
     bool verbose;       /* a line per file */
     bool manifest_hint; /* after encrypting, say which path a manifest must use */
     uint8_t key[PFS_KEY_SIZE];
+    struct file_id key_file; /* where the key was read */
     mode_t umask;
     unsigned threads; /* for one file */
     atomic_bool stop; /* a file failed, or a signal came */
@@ -60,6 +67,7 @@ int crypt_decrypt_file(struct crypt *c, const char *in, const char *out, const c
 struct job {
     char *in, *out, *path;
     unsigned long long size;
+    struct file_id id; /* of the input */
 };
 
 /* The files of a tree, and the output directories, which exist. */
@@ -69,8 +77,10 @@ struct tree {
     size_t count;
     char **dirs;
     size_t dir_count;
+    struct file_id out_top; /* the first of the output directories */
 };
-/* Fills `t` and makes the output directories. Returns a CRYPT_ status; prints the error. */
+/* Fills `t` and makes the output directories; no output replaces the key file or any input.
+ * Returns a CRYPT_ status; prints the error. */
 int crypt_collect(struct tree *t, const char *in, const char *out, const char *path);
 void crypt_tree_free(struct tree *t);
 /* Whether `out`, or the directory it will be made in, lies in the tree `in`. */
@@ -93,6 +103,8 @@ struct output {
  * output_end() syncs and renames if `keep`, else removes; it frees in any case. */
 int output_begin(struct output *o, const char *path, mode_t mode, const struct stat * not );
 int output_end(struct output *o, bool keep);
+/* Whether this is the name of a file that output_begin() makes. */
+bool output_is_temporary(const char *name);
 /* Make the names in a directory, the name of a file or directory last. */
 int output_sync_dir(const char *path);
 int output_sync_name(const char *path);

@@ -46,6 +46,13 @@ static int resolve(const char *path, const struct stat * not, char **out)
     return *out ? 0 : errno ? -errno : -ENOMEM;
 }
 
+#define TEMPORARY ".adyton-"
+
+bool output_is_temporary(const char *name)
+{
+    return !strncmp(name, TEMPORARY, strlen(TEMPORARY)) && strlen(name) == strlen(TEMPORARY) + 6;
+}
+
 int output_begin(struct output *o, const char *path, mode_t mode, const struct stat * not )
 {
     int rc = resolve(path, not, &o->path);
@@ -54,7 +61,7 @@ int output_begin(struct output *o, const char *path, mode_t mode, const struct s
     const char *slash = strrchr(o->path, '/');
     int dir = slash ? (int)(slash - o->path + 1) : 0;
     o->temporary = NULL;
-    if (asprintf(&o->temporary, "%.*s.adyton-XXXXXX", dir, o->path) < 0) {
+    if (asprintf(&o->temporary, "%.*s" TEMPORARY "XXXXXX", dir, o->path) < 0) {
         free(o->path);
         return -ENOMEM;
     }
@@ -114,6 +121,9 @@ int crypt_read_key(struct crypt *c, const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return crypt_fail(c, CRYPT_IO, "cannot read key file '%s': %s", path, strerror(errno));
+    struct stat st;
+    if (!fstat(fd, &st))
+        c->key_file = (struct file_id){st.st_dev, st.st_ino};
     size_t got = 0;
     ssize_t n = 0;
     while (got < sizeof(buf) && (n = read(fd, buf + got, sizeof(buf) - got)) > 0)

@@ -12,9 +12,13 @@
 /* The directories from the top down to the one being read. */
 struct ancestor {
     const struct ancestor *up;
-    dev_t dev;
-    ino_t ino;
+    struct file_id id;
 };
+
+static bool same_file(struct file_id a, struct file_id b)
+{
+    return a.dev == b.dev && a.ino == b.ino;
+}
 
 char *crypt_copy(const char *s)
 {
@@ -73,6 +77,7 @@ static int collect(struct tree *t, struct job j, const struct ancestor *up)
         return status;
     }
     j.size = (unsigned long long)st.st_size;
+    j.id = (struct file_id){st.st_dev, st.st_ino};
     t->jobs = grown(t->jobs, t->count, sizeof(*t->jobs));
     t->jobs[t->count++] = j;
     c->bytes_total += (unsigned long long)st.st_size;
@@ -83,9 +88,11 @@ static int collect_dir(struct tree *t, const struct job *dir, const struct stat 
                        const struct ancestor *up)
 {
     struct crypt *c = t->c;
-    struct ancestor here = {.up = up, .dev = st->st_dev, .ino = st->st_ino};
+    struct ancestor here = {.up = up, .id = {st->st_dev, st->st_ino}};
+    if (t->dir_count && same_file(here.id, t->out_top))
+        return crypt_fail(c, CRYPT_USAGE, "'%s' is the output directory", dir->in);
     for (const struct ancestor *a = up; a; a = a->up) {
-        if (a->dev == here.dev && a->ino == here.ino)
+        if (same_file(a->id, here.id))
             return crypt_fail(c, CRYPT_IO, "'%s' is a link to a directory above it", dir->in);
     }
     struct stat out_st;
@@ -93,6 +100,8 @@ static int collect_dir(struct tree *t, const struct job *dir, const struct stat 
         (errno != EEXIST || stat(dir->out, &out_st) || !S_ISDIR(out_st.st_mode)))
         return crypt_fail(c, CRYPT_IO, "cannot make directory '%s': %s", dir->out, strerror(errno));
     if (dir->out) {
+        if (!t->dir_count && !stat(dir->out, &out_st))
+            t->out_top = (struct file_id){out_st.st_dev, out_st.st_ino};
         t->dirs = grown(t->dirs, t->dir_count, sizeof(*t->dirs));
         t->dirs[t->dir_count++] = crypt_copy(dir->out);
     }
@@ -104,6 +113,11 @@ static int collect_dir(struct tree *t, const struct job *dir, const struct stat 
     while (!status && (errno = 0, e = readdir(d))) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
             continue;
+        if (output_is_temporary(e->d_name)) {
+            fprintf(stderr, "%s: skipping '%s/%s': left behind by a run that was killed\n", c->name,
+                    dir->in, e->d_name);
+            continue;
+        }
         struct job j = {.in = join(dir->in, e->d_name),
                         .out = join(dir->out, e->d_name),
                         .path = join(dir->path, e->d_name)};
@@ -116,10 +130,45 @@ static int collect_dir(struct tree *t, const struct job *dir, const struct stat 
     return status;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const struct file_id *x = a, *y = b;
+    if (x->dev != y->dev)
+        return x->dev < y->dev ? -1 : 1;
+    return x->ino == y->ino ? 0 : x->ino < y->ino ? -1 : 1;
+}
+
+/* Refuses outputs that would replace what cannot be made again. */
+static int check_outputs(const struct tree *t)
+{
+    struct file_id *inputs = calloc(t->count + 1, sizeof(*inputs));
+    int status = CRYPT_OK;
+    if (!inputs)
+        abort();
+    for (size_t i = 0; i < t->count; i++)
+        inputs[i] = t->jobs[i].id;
+    qsort(inputs, t->count, sizeof(*inputs), compare_ids);
+    for (size_t i = 0; i < t->count && !status; i++) {
+        const struct job *j = &t->jobs[i];
+        struct stat st;
+        if (!j->out || stat(j->out, &st))
+            continue;
+        const struct file_id id = {st.st_dev, st.st_ino};
+        if (same_file(id, t->c->key_file))
+            status = crypt_fail(t->c, CRYPT_USAGE, "output '%s' is the key file", j->out);
+        else if (!same_file(id, j->id) && /* which is refused when the file is opened */
+                 bsearch(&id, inputs, t->count, sizeof(*inputs), compare_ids))
+            status = crypt_fail(t->c, CRYPT_USAGE, "output '%s' is one of the input files", j->out);
+    }
+    free(inputs);
+    return status;
+}
+
 int crypt_collect(struct tree *t, const char *in, const char *out, const char *path)
 {
     struct job top = {.in = crypt_copy(in), .out = crypt_copy(out), .path = crypt_copy(path)};
-    return collect(t, top, NULL);
+    int status = collect(t, top, NULL);
+    return status ? status : check_outputs(t);
 }
 
 void crypt_tree_free(struct tree *t)

@@ -157,7 +157,7 @@ def test_full_disk(tmp_path, place, prepare_inside, run_native):
     assert result.out.splitlines() == [
         'mounted', *(line for chunk in (500, 4096, 70000)
                      for line in (f'{chunk} noticed True other errors []', *part)),
-        'second file ENOSPC', 'extend ENOSPC 0', 'allocate ENOSPC 0', 'msync None', 'True'], str(result)
+        'second file ENOSPC', 'extend ENOSPC 0', 'at once ENOSPC 0', 'allocate ENOSPC 0', 'msync None', 'True'], str(result)
 
 
 MOVE = '''

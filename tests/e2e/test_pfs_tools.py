@@ -266,6 +266,38 @@ def test_same_file(here):
     assert (here / 'out/f').read_bytes() == b'precious' and left(here / 'out') == ['f']
 
 
+def test_outputs_that_would_destroy(here):
+    """Neither the key nor another input is ever replaced."""
+    tree, out = here / 'tree', here / 'out'
+    (tree / 'tree').mkdir(parents=True)
+    (tree / 'a').write_text('outer')
+    (tree / 'tree/a').write_text('inner')
+    (tree / 'key').write_text('a name')
+    (here / 'k2').write_bytes(KEY)
+    out.mkdir()
+    (out / 'key').write_bytes(KEY)
+    assert 'is the key file' in one_error(run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'key', cwd=here), 2)
+    assert 'is the key file' in one_error(run('encrypt', '-w', 'out/key', '-i', 'tree', '-o', 'out', cwd=here), 2)
+    assert 'one of the input files' in one_error(run('encrypt', '-w', 'k2', '-i', 'tree', '-o', '.', cwd=here), 2)
+    (out / 'key').unlink()
+    (out / 'a').symlink_to(tree / 'tree/a')
+    assert 'one of the input files' in one_error(run('encrypt', '-w', 'key', '-i', 'tree', '-o', 'out', cwd=here), 2)
+    (out / 'a').unlink()
+    (tree / 'loop').symlink_to(out)
+    assert 'is the output directory' in one_error(run('encrypt', '-w', 'key', '-i', 'tree', '-o', 'out', cwd=here), 2)
+    assert (here / 'key').read_bytes() == KEY
+    assert [(tree / name).read_text() for name in ('a', 'tree/a')] == ['outer', 'inner']
+
+
+def test_leftovers_of_killed_runs(here):
+    (here / 'in').mkdir()
+    (here / 'in/a').write_text('content')
+    (here / 'in/.adyton-Abc123').write_text('half')
+    result = run('encrypt', '-w', 'key', '-i', 'in', '-o', 'out', cwd=here)
+    assert result.returncode == 0 and 'left behind by a run that was killed' in result.stderr
+    assert left(here / 'out') == ['a']
+
+
 def begin(here, *args, **more):
     """Starts encrypting a file of 20 GiB; returns when its output has begun."""
     with open(here / 'big', 'wb') as f:

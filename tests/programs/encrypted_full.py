@@ -72,6 +72,7 @@ attempt(os.unlink, 'ballast')
 
 fd = os.open('map', os.O_RDWR | os.O_CREAT, 0o644)
 print('extend', attempt(os.ftruncate, fd, 50_000_000), os.fstat(fd).st_size)
+print('at once', attempt(os.ftruncate, fd, 1 << 50), os.fstat(fd).st_size)
 print('allocate', attempt(os.posix_fallocate, fd, 0, 50_000_000), os.fstat(fd).st_size)
 os.ftruncate(fd, 100000)
 area = mmap.mmap(fd, 100000)

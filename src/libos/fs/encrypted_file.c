@@ -5,6 +5,7 @@
 #include "libos/fs/encrypted_share.h"
 #include "libos/process.h"
 #include <asm/ioctls.h>
+#include <asm/statfs.h>
 #include <linux/falloc.h>
 #include <linux/mman.h>
 
@@ -92,10 +93,19 @@ static ssize enc_read(struct file *f, void *buf, size_t len, int64_t pos)
     return err ? err : end(n, false, read_at(n, buf, len, pos));
 }
 
+/* Zeros take room like any other content: better refused at once than after minutes of writing. */
+static int room_for(struct enc_node *n, int64_t bytes)
+{
+    struct statfs s;
+    if (bytes <= EXTEND_STEP || host_fstatfs(n->host_fd, &s) || !s.f_blocks || s.f_bsize <= 0)
+        return 0;
+    return (uint64_t)bytes / (uint64_t)s.f_bsize > (uint64_t)s.f_bfree ? -ENOSPC : 0;
+}
+
 static int grow(struct enc_node *n, int64_t size)
 {
     int64_t old = (int64_t)pfs_size(n->pfs);
-    int err = 0;
+    int err = room_for(n, size - old);
     for (int64_t at = old; !err && at < size;) {
         int64_t next = MIN(size, at + EXTEND_STEP);
         err = enc_map_grow(n, at, next);
