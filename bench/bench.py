@@ -251,17 +251,22 @@ def trusted_stream(later):
 
 
 def encrypted_stream(mode):
+    """On tmpfs: what counts is the processor, not the disk, which closing a rewritten file waits for."""
     mib = 512
 
     def row(bench):
+        with tempfile.TemporaryDirectory(dir='/dev/shm', prefix='adyton-bench-') as memory:
+            return measure(bench, pathlib.Path(memory))
+
+    def measure(bench, memory):
         program = bench.program('stream')
-        folder = bench.folder / 'encrypted'
-        folder.mkdir(exist_ok=True)
+        folder = memory / 'encrypted'
+        folder.mkdir()
         mounts = f'{{ path = "/sealed", uri = "file:{folder}", type = "encrypted" }},'
         prefix = bench.manifest('encrypted-stream', program, mounts=mounts,
                                 extra=f'fs.insecure__keys.default = "{KEY}"')
         direct = bench.build / 'bin' / 'gramine-direct'
-        plain = bench.folder / 'plain-stream'
+        plain = memory / 'plain-stream'
         values = ([], [])
         for turn in range(min(bench.runs, 5) + 1):
             both = []
@@ -271,7 +276,6 @@ def encrypted_stream(mode):
             if turn > 0:
                 values[0].append(both[0])
                 values[1].append(both[1])
-        plain.unlink()
         return statistics.median(values[0]), statistics.median(values[1])
     return row
 
