@@ -263,7 +263,7 @@ def encrypted_stream(mode):
         folder = memory / 'encrypted'
         folder.mkdir()
         mounts = f'{{ path = "/sealed", uri = "file:{folder}", type = "encrypted" }},'
-        prefix = bench.manifest('encrypted-stream', program, mounts=mounts,
+        prefix = bench.manifest(f'encrypted-{mode}', program, mounts=mounts,
                                 extra=f'fs.insecure__keys.default = "{KEY}"')
         direct = bench.build / 'bin' / 'gramine-direct'
         plain = memory / 'plain-stream'
