@@ -257,13 +257,19 @@ static int plan_fetch(struct pfs *f, const struct plan *p, size_t i, size_t n)
         const struct undo_entry *e = &p->entry[i + done];
         for (run = 1; done + run < n && e[run].offset == e->offset + run * PFS_NODE_SIZE; run++)
             ;
-        int64_t got =
-            pfs_nodes_read(f, e->offset / PFS_NODE_SIZE, run, f->io + done * PFS_NODE_SIZE);
+        uint8_t *to = f->io + done * PFS_NODE_SIZE;
+        int64_t got = pfs_nodes_read(f, e->offset / PFS_NODE_SIZE, run, to);
         if (got < 0)
             return (int)got;
+        run = (size_t)got;
+        if (got)
+            continue;
+        int64_t storage = f->backend.size(f->backend.ctx);
+        if (!e->node || storage < 0 || (uint64_t)storage >= e->offset + PFS_NODE_SIZE)
+            return clean_error(storage); /* the host fails */
         /* What is missing was damaged before; its undoing will not verify. */
-        __builtin_memset(f->io + (done + (size_t)got) * PFS_NODE_SIZE, 0,
-                         (run - (size_t)got) * PFS_NODE_SIZE);
+        __builtin_memset(to, 0, PFS_NODE_SIZE);
+        run = 1;
     }
     return 0;
 }

@@ -208,16 +208,8 @@ static void check_all(unsigned states)
 
 void abandon(struct file *f)
 {
-    struct object dead = f->object;
-    if (!f->pfs)
-        return;
-    /* All calls fail from here on, so closing only frees. */
-    f->object.record = NULL;
-    f->object.fail_at = f->object.calls + 1;
-    f->object.fail_onwards = true;
-    f->object.error = -EIO;
-    pfs_close(f->pfs);
-    f->object = dead;
+    if (f->pfs)
+        pfs_discard(f->pfs);
     f->pfs = NULL;
 }
 
