@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Files as the encrypted-file library's storage, and what to say when one is refused. */
 #include "crypt_core.h"
-#include "pfs/bulk.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -6,9 +6,8 @@
 #pragma once
 #include "pfs/pfs.h"
 
-#define PFS_INLINE_SIZE  3072                 /* the start of the file, kept in node 0 */
-#define PFS_GROUP_BYTES  (96 * PFS_NODE_SIZE) /* content of one group */
-#define PFS_GROUP_BUFFER (97 * PFS_NODE_SIZE)
+#define PFS_GROUP_BYTES  ((PFS_GROUP_NODES - 1) * PFS_NODE_SIZE) /* content of one group */
+#define PFS_GROUP_BUFFER (PFS_GROUP_NODES * PFS_NODE_SIZE)
 
 /* Hash nodes that may wait in memory, 4 KiB each: files up to 48 GiB or so. */
 #define PFS_BULK_INNER_MAX 4096

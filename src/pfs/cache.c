@@ -2,9 +2,6 @@
 /* The cached part of the tree: finding, loading, evicting. */
 #include "internal.h"
 
-#define DATA_OF(l) ((struct data_node *)(void *)((char *)(l)-offsetof(struct data_node, link)))
-#define HASH_OF(l) ((struct hash_node *)(void *)((char *)(l)-offsetof(struct hash_node, link)))
-
 void pfs_hash_mark_dirty(struct pfs *f, struct hash_node *h)
 {
     f->dirty = true;
@@ -174,7 +171,7 @@ bool pfs_cache_shrink(struct pfs *f, size_t count)
 /* A new hash node below `parent`, in no pointer of it yet; content undefined. */
 static int hash_take(struct pfs *f, struct hash_node *parent, struct hash_node **out)
 {
-    if (f->hash_count >= f->hash_floor && !pfs_pool_room(f, sizeof **out) && !pfs_pool_steal(f))
+    if (f->hash_count >= HASH_FLOOR && !pfs_pool_room(f, sizeof **out) && !pfs_pool_steal(f))
         hash_make_room(f, parent);
     struct hash_node *h = f->env.alloc(sizeof *h);
     if (!h) {

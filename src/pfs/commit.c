@@ -140,8 +140,7 @@ int pfs_write_back(struct pfs *f)
 {
     struct link *l = f->dirty_data.next;
     while (l != &f->dirty_data) {
-        struct data_node *n =
-            (struct data_node *)(void *)((char *)l - offsetof(struct data_node, link));
+        struct data_node *n = DATA_OF(l);
         if (!early(f, n)) {
             l = l->next;
             continue;

@@ -32,14 +32,13 @@ static void set_limits(struct pfs *f, bool shared)
 {
     size_t bytes = shared ? f->pool->limit / 2 : f->pool->limit;
     f->data_floor = shared ? 64 : 8;
-    f->hash_floor = 2 * MAX_DEPTH;
     f->new_limit = NEW_NODES;
     f->data_limit = bytes / 8 * 5 / sizeof(struct data_node);
     f->hash_limit = bytes / 8 * 3 / sizeof(struct hash_node);
     if (f->data_limit < f->data_floor)
         f->data_limit = f->data_floor;
-    if (f->hash_limit < f->hash_floor)
-        f->hash_limit = f->hash_floor;
+    if (f->hash_limit < HASH_FLOOR)
+        f->hash_limit = HASH_FLOOR;
 }
 
 int pfs_open(const struct pfs_env *env, const struct pfs_backend *backend,

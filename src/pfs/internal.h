@@ -15,14 +15,15 @@
 #include "crypto/crypto.h"
 #include <asm/errno.h>
 
-#define INLINE_SIZE   3072
-#define DATA_SLOTS    96
+#define INLINE_SIZE   PFS_INLINE_SIZE
+#define GROUP_NODES   PFS_GROUP_NODES
+#define DATA_SLOTS    (GROUP_NODES - 1)
 #define CHILD_SLOTS   32
-#define GROUP_NODES   (1 + DATA_SLOTS) /* a hash node and the data nodes that follow it */
 #define NONCE_SIZE    32
 #define META_SIZE     3884
 #define PADDING_SIZE  153
-#define MAX_DEPTH     12 /* 32^11 hash nodes are more than PFS_MAX_SIZE needs */
+#define MAX_DEPTH     12              /* 32^11 hash nodes are more than PFS_MAX_SIZE needs */
+#define HASH_FLOOR    (2 * MAX_DEPTH) /* so many it may have however little room there is */
 #define FLAG_PENDING  1
 #define DEFAULT_CACHE (2u << 20)
 #define READAHEAD_MIN 4
@@ -63,6 +64,9 @@ struct hash_node {
     struct hash_node *child[CHILD_SLOTS];
     struct entry entries[DATA_SLOTS + CHILD_SLOTS]; /* the node as stored */
 };
+
+#define DATA_OF(l) ((struct data_node *)(void *)((char *)(l)-offsetof(struct data_node, link)))
+#define HASH_OF(l) ((struct hash_node *)(void *)((char *)(l)-offsetof(struct hash_node, link)))
 
 /* The decrypted part of node 0, as stored (the size little-endian). */
 struct meta {
@@ -125,8 +129,8 @@ struct pfs {
     struct link hashes, clean, dirty_data;
     size_t hash_count, dirty_hashes, hash_limit; /* limits of what is dirty at a time */
     size_t data_count, dirty_count, data_limit;
-    size_t dirty_new, new_limit;   /* dirty nodes beyond `committed`, and when to write them */
-    size_t hash_floor, data_floor; /* so many nodes it may have however little room there is */
+    size_t dirty_new, new_limit; /* dirty nodes beyond `committed`, and when to write them */
+    size_t data_floor;           /* so many it may have however little room there is */
 
     /* pool.c */
     struct pfs_pool *pool, own_pool;

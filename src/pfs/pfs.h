@@ -53,11 +53,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PFS_NODE_SIZE 4096
-#define PFS_KEY_SIZE  16
-#define PFS_PATH_SIZE 772 /* including the terminating NUL */
-#define PFS_TAG_SIZE  48  /* nonce (32) and metadata tag (16) */
-#define PFS_BOOT_SIZE 16
+#define PFS_NODE_SIZE   4096
+#define PFS_INLINE_SIZE 3072 /* the start of the file, kept in node 0 */
+#define PFS_GROUP_NODES 97   /* a hash node and the 96 data nodes that follow it */
+#define PFS_KEY_SIZE    16
+#define PFS_PATH_SIZE   772 /* including the terminating NUL */
+#define PFS_TAG_SIZE    48  /* nonce (32) and metadata tag (16) */
+#define PFS_BOOT_SIZE   16
 
 /* The largest plaintext size whose host file still has a signed 64-bit length. */
 #define PFS_MAX_SIZE (INT64_C(0x7fffffffffffffff) / 98 * 96)
@@ -209,6 +211,9 @@ struct pfs_damage {
     bool is_hash;
     bool missing; /* beyond the end of the storage, rather than altered */
 };
+
+/* Whether a log may follow the content, as node 0 on the storage says; nothing is verified. */
+bool pfs_may_have_log(const uint8_t node0[PFS_NODE_SIZE]);
 
 /*
  * Verifies every node below node 0 and calls `bad` for each that fails; what hangs below a failed

@@ -56,9 +56,9 @@ void pfs_pool_join(struct pfs *f, struct pfs_pool *shared, size_t cache_bytes)
     f->pool = shared ? shared : &f->own_pool;
     if (!shared)
         f->own_pool.limit = cache_bytes ? cache_bytes : DEFAULT_CACHE;
-    else if (!shared->limit)
-        shared->limit = PFS_POOL_DEFAULT;
     pool_lock(f->pool);
+    if (!f->pool->limit)
+        f->pool->limit = PFS_POOL_DEFAULT;
     struct link *first = f->pool->files;
     if (first) {
         f->pool_link.next = first;

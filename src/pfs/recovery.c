@@ -83,8 +83,10 @@ static int log_read(struct pfs *f, const struct log_slot *slot, int64_t storage,
     l->seq = load64(h->seq);
     l->bytes =
         (sizeof *h + 8 * (l->old + l->added) + PFS_NODE_SIZE - 1) / PFS_NODE_SIZE * PFS_NODE_SIZE;
-    if (l->bytes / PFS_NODE_SIZE > slot->nodes)
+    if (l->bytes / PFS_NODE_SIZE > slot->nodes) {
+        log_free(f, l);
         return 0;
+    }
     l->head = f->env.alloc(l->bytes);
     if (!l->head)
         return -ENOMEM;

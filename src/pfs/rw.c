@@ -250,7 +250,7 @@ static int64_t write_some(struct pfs *f, uint64_t off, const uint8_t *src, size_
     if (f->failed)
         return f->failed;
     if (f->dirty_hashes > f->hash_limit / 2 ||
-        (f->dirty_hashes > f->hash_floor / 2 && list_empty(&f->clean) &&
+        (f->dirty_hashes > HASH_FLOOR / 2 && list_empty(&f->clean) &&
          !pfs_pool_room(f, sizeof(struct hash_node))))
         rc = pfs_commit(f);
     if (!rc && !f->root)

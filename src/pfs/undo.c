@@ -82,6 +82,11 @@ static bool all_zero(const uint8_t *p, size_t n)
     return !any;
 }
 
+bool pfs_may_have_log(const uint8_t node0[PFS_NODE_SIZE])
+{
+    return load64(node0 + OFF_PAD) == MARK_MAGIC;
+}
+
 bool pfs_mark_unpack(struct pfs *f, const uint8_t pad[PADDING_SIZE], bool *same_boot)
 {
     struct mark m;
@@ -216,12 +221,12 @@ static void plan_collect(struct pfs *f, struct plan *p)
         p->entry[p->entries++] = f->undo.entry[i];
     plan_old(f, p, 0);
     for (struct link *l = f->hashes.next; l != &f->hashes; l = l->next) {
-        struct hash_node *h = (struct hash_node *)(void *)l; /* `link` is first */
+        const struct hash_node *h = HASH_OF(l);
         if (h->is_dirty)
             plan_node(f, p, group_start(h->number), h->number < hashes);
     }
     for (struct link *l = f->dirty_data.next; l != &f->dirty_data; l = l->next) {
-        struct data_node *n = (struct data_node *)(void *)l;
+        const struct data_node *n = DATA_OF(l);
         plan_node(f, p, group_start(n->owner->number) + 1 + n->slot,
                   n->owner->number * DATA_SLOTS + n->slot < f->committed);
     }
