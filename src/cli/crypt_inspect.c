@@ -11,11 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INLINE_SIZE 3072
-#define GROUP_NODES 97 /* a hash node and 96 data nodes */
-#define LOG_RECORD  4104
-#define SHOWN_MAX   100 /* damaged nodes listed; all are counted */
-#define CONTINUED   "  %-14s "
+#define LOG_RECORD 4104
+#define SHOWN_MAX  100 /* damaged nodes listed; all are counted */
+#define CONTINUED  "  %-14s "
 
 struct report {
     struct crypt c;
@@ -23,7 +21,8 @@ struct report {
     bool json;
     int fd;
     unsigned major, minor;
-    bool pending;
+    bool interrupted;                           /* the last write */
+    bool longer;                                /* the host file may go on after the content */
     uint64_t host_size, hash_nodes, data_nodes; /* that the host file has room for */
     int64_t log_size;                           /* of the recovery log, or -1 */
     struct pfs *pfs;                            /* NULL without the key */
@@ -49,7 +48,7 @@ static void usage(FILE *to, const char *name)
 /* What everybody can see. */
 static int look_outside(struct report *r)
 {
-    uint8_t head[64] = {0};
+    uint8_t head[PFS_NODE_SIZE] = {0};
     struct stat st;
     char log[PATH_MAX];
     int status = crypt_open_input(&r->c, r->file, &r->fd, &st);
@@ -60,16 +59,17 @@ static int look_outside(struct report *r)
         return crypt_refused(&r->c, r->file, NULL, &r->fd, -errno);
     if (n == 0)
         return crypt_refused(&r->c, r->file, NULL, &r->fd, -ENODATA);
-    if (st.st_size % PFS_NODE_SIZE || memcmp(head, "GRAFS_PF", 8))
+    r->longer = pfs_may_have_log(head);
+    if ((st.st_size % PFS_NODE_SIZE && !r->longer) || memcmp(head, "GRAFS_PF", 8))
         return crypt_refused(&r->c, r->file, NULL, &r->fd, -EINVAL);
     r->major = head[8];
     r->minor = head[9];
     if (r->major != 1 && r->major != 2)
         return crypt_refused(&r->c, r->file, NULL, &r->fd, -EPROTONOSUPPORT);
-    r->pending = r->major == 2 && head[58] & 1;
+    r->interrupted = r->major == 2 && head[58] & 1;
     r->host_size = (uint64_t)st.st_size;
     uint64_t below = r->host_size / PFS_NODE_SIZE - 1;
-    r->hash_nodes = (below + GROUP_NODES - 1) / GROUP_NODES;
+    r->hash_nodes = (below + PFS_GROUP_NODES - 1) / PFS_GROUP_NODES;
     r->data_nodes = below - r->hash_nodes;
     r->log_size = -1;
     if (snprintf(log, sizeof(log), "%s.gramine.recovery", r->file) < (int)sizeof(log) &&
@@ -86,11 +86,19 @@ static void note_damage(void *ctx, const struct pfs_damage *d)
     r->damaged++;
 }
 
-/* What the key shows. */
+/* What the key shows: the version that everybody gets who opens the file, if it can be opened. */
 static int look_inside(struct report *r)
 {
-    const struct pfs_open_args args = {.flags = PFS_INSPECT};
+    struct pfs_open_args args = {.flags = PFS_READONLY};
+    struct pfs_info info;
     int rc = crypt_open_pfs(&r->c, &r->fd, &args, &r->pfs);
+    if (!rc) {
+        pfs_info(r->pfs, &info);
+        r->interrupted |= info.recovered;
+    } else if (rc == -EBADMSG) {
+        args.flags = PFS_INSPECT;
+        rc = crypt_open_pfs(&r->c, &r->fd, &args, &r->pfs);
+    }
     if (!rc)
         rc = pfs_check(r->pfs, note_damage, r);
     return rc ? crypt_refused(&r->c, r->file, NULL, &r->fd, rc) : CRYPT_OK;
@@ -98,8 +106,8 @@ static int look_inside(struct report *r)
 
 static void content_range(const struct report *r, uint64_t *min, uint64_t *max)
 {
-    *max = INLINE_SIZE + r->data_nodes * PFS_NODE_SIZE;
-    *min = r->data_nodes ? *max - PFS_NODE_SIZE + 1 : 0;
+    *max = PFS_INLINE_SIZE + r->data_nodes * PFS_NODE_SIZE;
+    *min = r->data_nodes && !r->longer ? *max - PFS_NODE_SIZE + 1 : 0;
 }
 
 static void hex(char *out, const uint8_t *p, size_t n)
@@ -149,7 +157,7 @@ static void text(const struct report *r)
     printf(CONTINUED "%" PRIu64 " bytes: 1 metadata node, %" PRIu64 " hash nodes, %" PRIu64
                      " data nodes\n",
            "host file", r->host_size, r->hash_nodes, r->data_nodes);
-    printf(CONTINUED "%s\n", "last write", r->pending ? "interrupted" : "complete");
+    printf(CONTINUED "%s\n", "last write", r->interrupted ? "interrupted" : "complete");
     if (r->log_size >= 0)
         printf(CONTINUED "%" PRId64 " nodes\n", "recovery log", r->log_size / LOG_RECORD);
     if (r->pfs)
@@ -200,7 +208,7 @@ static void json(const struct report *r)
     printf(", \"major\": %u, \"minor\": %u, \"pending\": %s, \"host_size\": %" PRIu64
            ", \"hash_nodes\": %" PRIu64 ", \"data_nodes\": %" PRIu64 ", \"size_min\": %" PRIu64
            ", \"size_max\": %" PRIu64 ", \"recovery_log\": ",
-           r->major, r->minor, r->pending ? "true" : "false", r->host_size, r->hash_nodes,
+           r->major, r->minor, r->interrupted ? "true" : "false", r->host_size, r->hash_nodes,
            r->data_nodes, min, max);
     if (r->log_size >= 0)
         printf("%" PRId64, r->log_size / LOG_RECORD);

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / 'tests'))
 import pfs_reader  # noqa: E402
 
 BIN = ROOT / 'build/bin'
+TOOL = ROOT / 'build/tests/unit/pfs/pfs-tool'
 KEY = bytes(range(16))
 
 
@@ -382,6 +383,27 @@ def test_inspect(here):
     assert 'Usage' in run('inspect', '--help', cwd=here).stdout
     (here / 'enc.gramine.recovery').write_bytes(bytes(4104 * 3))
     assert '3 nodes' in inspect(here, 'enc')
+
+
+def test_inspect_with_a_log(here):
+    """Overwritten without a sync: the log stays behind the content, and undoes what did not arrive."""
+    plain = (here / 'plain').read_bytes()
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here).returncode == 0
+    before = (here / 'enc').stat().st_size
+    assert subprocess.run([TOOL, 'io', 'key', 'enc', '-', 'w3000,20000'], cwd=here,
+                          stdout=subprocess.DEVNULL).returncode == 0
+    assert (here / 'enc').stat().st_size > before
+    outside = json.loads(inspect(here, '-j', 'enc'))
+    assert outside['size_min'] <= len(plain) <= outside['size_max']
+    assert 'complete' in inspect(here, '-w', 'key', 'enc')
+    bad = bytearray((here / 'enc').read_bytes())
+    bad[3 * 4096] ^= 1
+    (here / 'enc').write_bytes(bad)
+    text = inspect(here, '-w', 'key', 'enc')
+    assert 'interrupted' in text and 'all nodes authenticate' in text and '50000 bytes' in text
+    assert run('decrypt', '-w', 'key', '-i', 'enc', '-o', 'out', cwd=here).returncode == 0
+    assert (here / 'out').read_bytes() == plain
+    assert bytes(bad) == (here / 'enc').read_bytes()
 
 
 def test_damage_nearest_to_the_start(here):
