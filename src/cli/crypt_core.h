@@ -15,6 +15,16 @@ struct file_id {
     ino_t ino;
 };
 
+static inline struct file_id file_id(const struct stat *st)
+{
+    return (struct file_id){st->st_dev, st->st_ino};
+}
+
+static inline bool same_file(struct file_id a, struct file_id b)
+{
+    return a.dev == b.dev && a.ino == b.ino;
+}
+
 struct crypt {
     const char *name; /* of the command, for messages */
     bool encrypt;
@@ -99,9 +109,9 @@ struct output {
     char *temporary;
     int fd;
 };
-/* `not`: NULL, or a file that may not be the one replaced (-EEXIST). Both return 0 or -errno.
+/* `input`: NULL, or a file that may not be the one replaced (-EEXIST). Both return 0 or -errno.
  * output_end() syncs and renames if `keep`, else removes; it frees in any case. */
-int output_begin(struct output *o, const char *path, mode_t mode, const struct stat * not );
+int output_begin(struct output *o, const char *path, mode_t mode, const struct stat *input);
 int output_end(struct output *o, bool keep);
 /* Whether this is the name of a file that output_begin() makes. */
 bool output_is_temporary(const char *name);

@@ -33,11 +33,11 @@ static int cannot_read(const struct crypt *c, const char *in, int error)
     return crypt_fail(c, CRYPT_IO, "cannot read '%s': %s", in, strerror(error));
 }
 
-static int in_sequence(struct crypt *c, const char *in, int fd, const char *out, struct pfs *f)
+static int copy_through(struct crypt *c, const char *in, int fd, const char *out, struct pfs *f,
+                        uint8_t buf[PFS_GROUP_BYTES])
 {
-    static _Thread_local uint8_t buf[PFS_GROUP_BYTES];
     uint64_t off = 0;
-    for (size_t want = PFS_INLINE_SIZE;; want = sizeof(buf)) {
+    for (size_t want = PFS_INLINE_SIZE;; want = PFS_GROUP_BYTES) {
         if (c->stop)
             return CRYPT_IO;
         ssize_t n = read_full(fd, buf, want);
@@ -52,10 +52,16 @@ static int in_sequence(struct crypt *c, const char *in, int fd, const char *out,
         }
         c->bytes_done += (unsigned long long)n;
         if ((size_t)n < want)
-            break;
+            return CRYPT_OK;
     }
+}
+
+static int in_sequence(struct crypt *c, const char *in, int fd, const char *out, struct pfs *f)
+{
+    static _Thread_local uint8_t buf[PFS_GROUP_BYTES];
+    int status = copy_through(c, in, fd, out, f, buf);
     crypto_wipe(buf, sizeof(buf));
-    return CRYPT_OK;
+    return status;
 }
 
 /* What the threads that encrypt one file share. */

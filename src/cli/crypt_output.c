@@ -25,7 +25,7 @@ int crypt_fail(const struct crypt *c, int status, const char *format, ...)
 }
 
 /* The file that a rename to `path` should replace: links are followed, as opening would. */
-static int resolve(const char *path, const struct stat * not, char **out)
+static int resolve(const char *path, const struct stat *input, char **out)
 {
     struct stat st;
     if (stat(path, &st)) {
@@ -39,7 +39,7 @@ static int resolve(const char *path, const struct stat * not, char **out)
             return -EISDIR;
         if (!S_ISREG(st.st_mode))
             return -ENOTSUP;
-        if (not &&st.st_dev == not ->st_dev && st.st_ino == not ->st_ino)
+        if (input && same_file(file_id(&st), file_id(input)))
             return -EEXIST;
         *out = realpath(path, NULL);
     }
@@ -53,9 +53,9 @@ bool output_is_temporary(const char *name)
     return !strncmp(name, TEMPORARY, strlen(TEMPORARY)) && strlen(name) == strlen(TEMPORARY) + 6;
 }
 
-int output_begin(struct output *o, const char *path, mode_t mode, const struct stat * not )
+int output_begin(struct output *o, const char *path, mode_t mode, const struct stat *input)
 {
-    int rc = resolve(path, not, &o->path);
+    int rc = resolve(path, input, &o->path);
     if (rc)
         return rc;
     const char *slash = strrchr(o->path, '/');
@@ -123,7 +123,7 @@ int crypt_read_key(struct crypt *c, const char *path)
         return crypt_fail(c, CRYPT_IO, "cannot read key file '%s': %s", path, strerror(errno));
     struct stat st;
     if (!fstat(fd, &st))
-        c->key_file = (struct file_id){st.st_dev, st.st_ino};
+        c->key_file = file_id(&st);
     size_t got = 0;
     ssize_t n = 0;
     while (got < sizeof(buf) && (n = read(fd, buf + got, sizeof(buf) - got)) > 0)

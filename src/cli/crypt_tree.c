@@ -15,11 +15,6 @@ struct ancestor {
     struct file_id id;
 };
 
-static bool same_file(struct file_id a, struct file_id b)
-{
-    return a.dev == b.dev && a.ino == b.ino;
-}
-
 char *crypt_copy(const char *s)
 {
     char *copy = s ? strdup(s) : NULL;
@@ -77,7 +72,7 @@ static int collect(struct tree *t, struct job j, const struct ancestor *up)
         return status;
     }
     j.size = (unsigned long long)st.st_size;
-    j.id = (struct file_id){st.st_dev, st.st_ino};
+    j.id = file_id(&st);
     t->jobs = grown(t->jobs, t->count, sizeof(*t->jobs));
     t->jobs[t->count++] = j;
     c->bytes_total += (unsigned long long)st.st_size;
@@ -88,7 +83,7 @@ static int collect_dir(struct tree *t, const struct job *dir, const struct stat 
                        const struct ancestor *up)
 {
     struct crypt *c = t->c;
-    struct ancestor here = {.up = up, .id = {st->st_dev, st->st_ino}};
+    struct ancestor here = {.up = up, .id = file_id(st)};
     if (t->dir_count && same_file(here.id, t->out_top))
         return crypt_fail(c, CRYPT_USAGE, "'%s' is the output directory", dir->in);
     for (const struct ancestor *a = up; a; a = a->up) {
@@ -101,7 +96,7 @@ static int collect_dir(struct tree *t, const struct job *dir, const struct stat 
         return crypt_fail(c, CRYPT_IO, "cannot make directory '%s': %s", dir->out, strerror(errno));
     if (dir->out) {
         if (!t->dir_count && !stat(dir->out, &out_st))
-            t->out_top = (struct file_id){out_st.st_dev, out_st.st_ino};
+            t->out_top = file_id(&out_st);
         t->dirs = grown(t->dirs, t->dir_count, sizeof(*t->dirs));
         t->dirs[t->dir_count++] = crypt_copy(dir->out);
     }
@@ -153,7 +148,7 @@ static int check_outputs(const struct tree *t)
         struct stat st;
         if (!j->out || stat(j->out, &st))
             continue;
-        const struct file_id id = {st.st_dev, st.st_ino};
+        const struct file_id id = file_id(&st);
         if (same_file(id, t->c->key_file))
             status = crypt_fail(t->c, CRYPT_USAGE, "output '%s' is the key file", j->out);
         else if (!same_file(id, j->id) && /* which is refused when the file is opened */
@@ -198,7 +193,7 @@ bool crypt_inside(const char *out, const struct stat *in)
     bool found = false;
     while (path && !found) {
         struct stat st;
-        found = !stat(path, &st) && st.st_dev == in->st_dev && st.st_ino == in->st_ino;
+        found = !stat(path, &st) && same_file(file_id(&st), file_id(in));
         char *slash = strrchr(path, '/');
         if (!slash || !path[1])
             break;
