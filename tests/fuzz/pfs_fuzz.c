@@ -172,8 +172,8 @@ static const struct base *prepare(struct storage *s, enum kind kind, unsigned wh
     return b;
 }
 
-static uint8_t *prepare_log(struct storage *log, const struct base *b, const uint8_t *patches,
-                            size_t count)
+static void prepare_log(struct storage *log, const struct base *b, const uint8_t *patches,
+                        size_t count)
 {
     static uint8_t copy[16 * LOG_RECORD];
     size_t size = b->foreign_size;
@@ -186,7 +186,6 @@ static uint8_t *prepare_log(struct storage *log, const struct base *b, const uin
             patch(copy + c[0] % 16 * LOG_RECORD, LOG_RECORD, c);
     }
     storage_begin(log, copy, size);
-    return copy;
 }
 
 static void exercise(struct pfs *f, const uint8_t *ops, size_t size, struct oracle *o)

@@ -120,6 +120,7 @@ static void test_keys_differ_after_fork(void **state)
     for (int i = 0; i <= CHILDREN; i++) {
         part[i] = room(SLOTS);
         pid_t child = i < CHILDREN ? fork() : -1;
+        assert_true(child >= 0 || i == CHILDREN);
         if (child > 0) {
             int status;
             assert_int_equal(waitpid(child, &status, 0), child);
