@@ -13,6 +13,12 @@ import pytest
 PYTHON = '/usr/bin/python3'
 PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / 'programs'
 KEY = '00112233445566778899aabbccddeeff'
+START = f'''
+import os, sys
+sys.path.insert(0, {str(PROGRAMS)!r})
+from outcomes import attempt
+os.chdir(sys.argv[1])
+'''
 
 
 class Place:
@@ -103,13 +109,6 @@ def test_programs(in_memory, run_native, run_inside):
 
 
 HIDDEN = '''
-import errno, os, sys
-os.chdir(sys.argv[1])
-def attempt(what, *args):
-    try:
-        return what(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
 name = 'file.gramine.recovery'
 print(sorted(os.listdir()), [e.name for e in os.scandir('dir')])
 print(attempt(os.stat, name), attempt(open, name), attempt(open, name, 'w'), attempt(os.unlink, name))
@@ -130,13 +129,29 @@ def test_logs_are_hidden(place, inside):
                    'open(sys.argv[1] + "/full/file", "w")', place.path])
     assert made.status == 0, str(made)
     (place.host / log).write_bytes(b'old')
-    result = inside([PYTHON, '-c', HIDDEN, place.path])
+    result = inside([PYTHON, '-c', START + HIDDEN, place.path])
     assert result.out.splitlines() == [
         "['dir', 'file', 'full'] []",
         'ENOENT ENOENT ENOENT ENOENT', 'ENOENT ENOENT ENOENT', 'ENOENT False',
         'None ENOTEMPTY', 'EPERM EPERM EPERM'], str(result)
     assert not (place.host / 'dir').exists()
     assert (place.host / log).read_bytes() == b'old'
+
+
+EXCHANGED = '''
+from outcomes import EXCHANGE, rename2
+print(rename2('fifo', 'file', EXCHANGE), rename2('file', 'fifo', EXCHANGE), open('file').read())
+'''
+
+
+def test_exchange_with_no_file(place, inside):
+    """What is no encrypted file has no path of its own to be exchanged, and replaces nothing."""
+    os.mkfifo(place.host / 'fifo')
+    make = 'import sys; open(sys.argv[1] + "/file", "w").write("kept")'
+    assert inside([PYTHON, '-c', make, place.path]).status == 0
+    result = inside([PYTHON, '-c', START + EXCHANGED, place.path])
+    assert result.out == 'EINVAL EACCES kept\n', str(result)
+    assert sorted(os.listdir(place.host)) == ['fifo', 'file']
 
 
 def test_full_disk(tmp_path, place, prepare_inside, run_native):
@@ -209,13 +224,6 @@ def test_limits_and_ends(same):
 
 
 ALTERED = '''
-import errno, os, sys
-os.chdir(sys.argv[1])
-def attempt(what, *args):
-    try:
-        return what(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
 print(os.stat('file').st_size)
 fd = os.open('file', os.O_RDWR)
 print(attempt(os.pread, fd, 4, 0), attempt(os.pread, fd, 4, 54000), attempt(os.pread, fd, 4, 0))
@@ -238,7 +246,7 @@ def test_altered_files(place, inside):
     data[60000] ^= 1  # in data node 12, plain text from 52,224 on
     file.write_bytes(data)
     (place.host / 'plain').write_text('not encrypted')
-    result = inside([PYTHON, '-c', ALTERED, place.path])
+    result = inside([PYTHON, '-c', START + ALTERED, place.path])
     assert result.out.splitlines() == [
         '100000', "b'xxxx' EIO EIO", 'EIO EIO EIO', 'EIO good', 'EACCES EACCES EACCES',
         'EACCES EEXIST True', "None ['file', 'other']"], str(result)
@@ -246,13 +254,7 @@ def test_altered_files(place, inside):
 
 
 MAPPED = '''
-import errno, mmap, os, sys
-os.chdir(sys.argv[1])
-def attempt(what, *args):
-    try:
-        return what(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
+import mmap
 ready, go = os.pipe(), os.pipe()
 pid = os.fork()
 if pid == 0:
@@ -279,19 +281,12 @@ print(open('file').read(8))
 
 def test_mapped_for_writing(place, inside):
     """Pages that one process stores into are not coherent with a stranger's writes: he is told."""
-    result = inside([PYTHON, '-c', MAPPED, place.path])
+    result = inside([PYTHON, '-c', START + MAPPED, place.path])
     assert result.out.splitlines() == ['EBUSY here', '4', 'fiveonce'], str(result)
     assert 'mapped it for writing' in result.err
 
 
 LATER = '''
-import errno, os, sys
-os.chdir(sys.argv[1])
-def attempt(what, *args):
-    try:
-        return what(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
 key = '/dev/attestation/keys/later'
 look = lambda: (attempt(os.stat, 'file') if isinstance(attempt(os.stat, 'file'), str) else os.stat('file').st_size)
 print(look(), attempt(open, 'file'), attempt(open, 'new', 'w'), os.listdir())
@@ -312,7 +307,7 @@ def test_key_after_failed_lookup(place, inside):
     made = inside([PYTHON, '-c', 'import sys; open(sys.argv[1] + "/file", "w").write("secret")', place.path])
     assert made.status == 0, str(made)
     place.extras['fs.mounts'][0]['key_name'] = 'later'
-    result = inside([PYTHON, '-c', LATER, place.path, KEY])
+    result = inside([PYTHON, '-c', START + LATER, place.path, KEY])
     assert result.out.splitlines() == [
         "EACCES EACCES EACCES ['file']", "EACCES EACCES ['file']", '6 secret', 'secret 1', 'EACCES x'], \
         str(result)

@@ -2,19 +2,13 @@
 """A full disk: argv[1] is a directory on a host file system of about one megabyte. Every byte that a
 successful fsync or close covered must be there afterwards, and the error must be the right one.
 """
-import errno
 import mmap
 import os
 import sys
 
+from outcomes import attempt
+
 os.chdir(sys.argv[1])
-
-
-def attempt(what, *args):
-    try:
-        return what(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
 
 
 def fill(name, chunk):

@@ -2,21 +2,15 @@
 """RLIMIT_FSIZE, and what ends a process: run in an empty directory, natively and on an encrypted
 mount, it must print the same.
 """
-import errno
 import mmap
 import os
 import resource
 import signal
 import sys
 
+from outcomes import attempt
+
 os.chdir(sys.argv[1])
-
-
-def attempt(what, *args):
-    try:
-        return what(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
 
 
 def child(what):

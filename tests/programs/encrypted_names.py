@@ -3,28 +3,14 @@
 encrypted mount, it must print the same.
 """
 import ctypes
-import errno
 import os
 import shutil
 import sys
 import time
 
+from outcomes import EXCHANGE, NOREPLACE, attempt, code, libc, rename2
+
 os.chdir(sys.argv[1])
-libc = ctypes.CDLL(None, use_errno=True)
-NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
-
-
-def attempt(what, *args, **named):
-    try:
-        return what(*args, **named)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-
-
-def rename2(old, new, flags):
-    if libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), flags):
-        return errno.errorcode[ctypes.get_errno()]
-    return 'ok'
 
 
 def put(name, content):
@@ -38,9 +24,7 @@ def get(name):
 
 
 def fallocate(fd, mode, offset, length):
-    if libc.fallocate(fd, mode, ctypes.c_int64(offset), ctypes.c_int64(length)):
-        return errno.errorcode[ctypes.get_errno()]
-    return 'ok'
+    return code(libc.fallocate(fd, mode, ctypes.c_int64(offset), ctypes.c_int64(length)))
 
 
 def zero_range(fd, offset, length):
@@ -48,7 +32,7 @@ def zero_range(fd, offset, length):
     done = fallocate(fd, 0x10, offset, length)
     if done == 'ENOTSUP':
         os.pwrite(fd, bytes(length), offset)
-        done = 'ok'
+        done = 0
     return done
 
 

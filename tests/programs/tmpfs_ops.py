@@ -3,7 +3,6 @@
 must be the same on the kernel's tmpfs and on ours.
 """
 import ctypes
-import errno
 import fcntl
 import mmap
 import os
@@ -12,16 +11,7 @@ import socket
 import sys
 import time
 
-libc = ctypes.CDLL(None, use_errno=True)
-AT_FDCWD, NOREPLACE, EXCHANGE = -100, 1, 2
-
-
-def show(name, call):
-    try:
-        result = call()
-    except OSError as error:
-        result = errno.errorcode[error.errno]
-    print(name, result)
+from outcomes import EXCHANGE, NOREPLACE, libc, rename2, show
 
 
 def write(path, text):
@@ -37,12 +27,6 @@ def read(path):
 def look(path):
     st = os.lstat(path)
     return oct(st.st_mode), st.st_nlink, None if os.path.isdir(path) else st.st_size
-
-
-def rename2(source, target, flags):
-    if libc.renameat2(AT_FDCWD, source.encode(), AT_FDCWD, target.encode(), flags) < 0:
-        return errno.errorcode[ctypes.get_errno()]
-    return 0
 
 
 def names():

@@ -16,19 +16,8 @@ static bool host_to_host(const struct file *in, const struct file *out)
 /* Through memory of ours; for files that the host does not hold as they are. */
 static ssize write_kernel(struct file *out, const char *buf, size_t n, int64_t pos)
 {
-    if (out->ops->write_here && pos < 0) {
-        lock(&out->pos_lock);
-        ssize r = out->ops->write_here(out, buf, n, out->flags & O_APPEND);
-        unlock(&out->pos_lock);
-        return r;
-    }
-    if (out->ops->write) {
-        int64_t at = pos >= 0 ? pos : out->pos;
-        ssize r = out->ops->write(out, buf, n, at);
-        if (r > 0 && pos < 0)
-            out->pos += r;
-        return r;
-    }
+    if (out->ops->write)
+        return out->ops->write(out, buf, n, pos);
     if (pos >= 0)
         return host_pwrite(out->host_fd, buf, n, pos);
     for (;;) {
@@ -42,10 +31,8 @@ static ssize write_kernel(struct file *out, const char *buf, size_t n, int64_t p
 
 static ssize read_kernel(struct file *in, char *buf, size_t n, int64_t pos)
 {
-    if (in->ops->read && pos < 0)
-        file_pos_load(in);
     if (in->ops->read)
-        return in->ops->read(in, buf, n, pos >= 0 ? pos : in->pos);
+        return in->ops->read(in, buf, n, pos);
     if (pos >= 0)
         return host_pread(in->host_fd, buf, n, pos);
     for (;;) {
@@ -57,19 +44,36 @@ static ssize read_kernel(struct file *in, char *buf, size_t n, int64_t pos)
     }
 }
 
-static void move(struct file *f, int64_t by)
+static int64_t get_pos(struct file *f)
 {
-    f->pos += by;
-    file_pos_store(f);
+    lock(&f->pos_lock);
+    file_pos_load(f);
+    int64_t pos = f->pos;
+    unlock(&f->pos_lock);
+    return pos;
 }
 
-/* Positions < 0 mean the file's own. */
+static void set_pos(struct file *f, int64_t pos)
+{
+    lock(&f->pos_lock);
+    f->pos = pos;
+    file_pos_store(f);
+    unlock(&f->pos_lock);
+}
+
+/* Positions < 0 mean the file's own. One that we keep is looked up at the start and set at the end,
+ * as Linux does: copies from or to one description at once may overlap. */
 static ssize copy(struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos, size_t n)
 {
+    bool move_in = *in_pos < 0 && in->ops->read, move_out = *out_pos < 0 && out->ops->write;
     char *buf = heap_alloc(MIN(n, CHUNK) + 1);
     ssize done = 0, r = 0;
     if (!buf)
         return -ENOMEM;
+    if (move_in)
+        *in_pos = get_pos(in);
+    if (move_out)
+        *out_pos = get_pos(out);
     while ((size_t)done < n) {
         ssize got = read_kernel(in, buf, MIN(n - (size_t)done, CHUNK), *in_pos);
         if (got <= 0) {
@@ -78,14 +82,12 @@ static ssize copy(struct file *in, int64_t *in_pos, struct file *out, int64_t *o
         }
         r = write_kernel(out, buf, (size_t)got, *out_pos);
         if (r < 0) {
-            if (*in_pos < 0 && !in->ops->read) /* what was read but not written goes back */
+            if (*in_pos < 0) /* what was read but not written goes back */
                 host_lseek(in->host_fd, -got, 1);
             break;
         }
         if (*in_pos >= 0)
             *in_pos += r;
-        else if (in->ops->read)
-            move(in, r);
         else if (r < got)
             host_lseek(in->host_fd, r - got, 1);
         if (*out_pos >= 0)
@@ -95,6 +97,10 @@ static ssize copy(struct file *in, int64_t *in_pos, struct file *out, int64_t *o
             break;
     }
     heap_free(buf);
+    if (move_in && done)
+        set_pos(in, *in_pos);
+    if (move_out && done)
+        set_pos(out, *out_pos);
     return done ? done : r;
 }
 
@@ -109,21 +115,19 @@ static int take_pos(const int64_t *uoff, int64_t *pos)
 }
 
 /* copy_file_range(2): no copies onto itself, nothing at the end of O_APPEND. */
-static int check_range(const struct file *in, int64_t in_pos, const struct file *out,
-                       int64_t out_pos, size_t n)
+static int check_range(struct file *in, int64_t in_pos, struct file *out, int64_t out_pos, size_t n)
 {
     kstat a, b;
     if (in->kind != FILE_REGULAR || out->kind != FILE_REGULAR)
         return -EINVAL;
     if (out->flags & O_APPEND)
         return -EBADF;
-    in_pos = in_pos < 0 ? in->pos : in_pos;
-    out_pos = out_pos < 0 ? out->pos : out_pos;
-    if (file_stat((struct file *)in, &a) || file_stat((struct file *)out, &b) ||
-        a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+    if (file_stat(in, &a) || file_stat(out, &b) || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
         return 0;
+    in_pos = in_pos < 0 ? get_pos(in) : in_pos;
+    out_pos = out_pos < 0 ? get_pos(out) : out_pos;
     n = MIN(n, (size_t)MAX((int64_t)a.st_size - in_pos, 0L));
-    return in_pos < out_pos + (int64_t)n && out_pos < in_pos + (int64_t)n ? -EINVAL : 0;
+    return in_pos - out_pos < (int64_t)n && out_pos - in_pos < (int64_t)n ? -EINVAL : 0;
 }
 
 static int check_ends(const struct file *in, const struct file *out)

@@ -6,10 +6,6 @@
 #include "libos/fs/encrypted_names.h"
 #include "libos/fs/encrypted_share.h"
 
-#define S_TYPE 0170000
-#define S_DIR  0040000
-#define S_REG  0100000
-
 /* Another process that has mapped it may refuse writing: better now than at the first write. */
 static int wrap(struct enc_node *n, uint32_t flags, struct file **out)
 {
@@ -73,7 +69,7 @@ static int enc_open(struct mount *m, const char *rel, uint32_t flags, uint32_t m
         return err;
     if (flags & O_CREAT && flags & O_EXCL)
         return -EEXIST;
-    if ((st.st_mode & S_TYPE) == S_DIR || (flags & O_PATH && (st.st_mode & S_TYPE) != S_REG))
+    if ((st.st_mode & S_IFMT) == S_IFDIR || (flags & O_PATH && (st.st_mode & S_IFMT) != S_IFREG))
         return enc_open_dir(host, flags & ~(uint32_t)O_TRUNC, out);
     if (flags & O_DIRECTORY)
         return -ENOTDIR;
@@ -90,7 +86,7 @@ static int enc_stat(struct mount *m, const char *rel, bool follow, kstat *st)
     int err = enc_host_path(m, rel, host);
     if (!err)
         err = host_stat(host, follow, st);
-    if (err || (st->st_mode & S_TYPE) != S_REG)
+    if (err || (st->st_mode & S_IFMT) != S_IFREG)
         return err;
     err = enc_node_get(m, host, host, st, false, &n);
     if (err)
@@ -136,7 +132,7 @@ static int enc_mknod(struct mount *m, const char *rel, uint32_t mode, uint64_t d
     struct enc_node *n;
     (void)dev;
     int err = enc_host_path(m, rel, host);
-    if (err || (mode & S_TYPE && (mode & S_TYPE) != S_REG))
+    if (err || (mode & S_IFMT && (mode & S_IFMT) != S_IFREG))
         return err ? err : -EPERM;
     err = enc_node_create(m, host, mode & 07777, &n);
     return err ? err : enc_node_put(n);
@@ -169,7 +165,7 @@ static int enc_chmod(struct mount *m, const char *rel, uint32_t mode)
     int err = enc_host_path(m, rel, host);
     if (!err)
         err = host_stat(host, true, &st);
-    if (!err && (st.st_mode & S_TYPE) == S_REG)
+    if (!err && (st.st_mode & S_IFMT) == S_IFREG)
         mode = enc_mode_set(st.st_dev, st.st_ino, mode);
     return err ? err : host_chmod(host, mode);
 }

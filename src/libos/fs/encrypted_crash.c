@@ -12,19 +12,13 @@ static int digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Under nodes_lock. */
-const uint8_t *enc_boot_id(void)
+static bool read_boot_id(uint8_t id[PFS_BOOT_SIZE])
 {
-    static uint8_t id[PFS_BOOT_SIZE];
-    static enum { UNTRIED, UNKNOWN, KNOWN } state;
     char text[36];
     unsigned digits = 0;
-    if (state != UNTRIED)
-        return state == KNOWN ? id : NULL;
-    state = UNKNOWN;
     int fd = host_open(BOOT_ID, O_RDONLY, 0);
     if (fd < 0)
-        return NULL;
+        return false;
     ssize n = host_pread(fd, text, sizeof(text), 0);
     host_close(fd);
     for (ssize i = 0; i < n && digits < 2 * PFS_BOOT_SIZE; i++) {
@@ -34,9 +28,20 @@ const uint8_t *enc_boot_id(void)
             digits++;
         }
     }
-    if (digits == 2 * PFS_BOOT_SIZE)
-        state = KNOWN;
-    return state == KNOWN ? id : NULL;
+    return digits == 2 * PFS_BOOT_SIZE;
+}
+
+const uint8_t *enc_boot_id(void)
+{
+    static struct lock once; /* a leaf */
+    static uint8_t id[PFS_BOOT_SIZE];
+    static bool tried, known;
+    lock(&once);
+    if (!tried)
+        known = read_boot_id(id);
+    tried = true;
+    unlock(&once);
+    return known ? id : NULL;
 }
 
 static int64_t log_read(void *ctx, void *buf, size_t n, uint64_t off)

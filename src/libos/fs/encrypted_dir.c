@@ -30,6 +30,16 @@ int enc_host_path(const struct mount *m, const char *rel, char host[PATH_LIMIT])
     return mount_host_path(m, rel, host);
 }
 
+int enc_open_parent(const char *host, uint32_t flags, uint32_t mode)
+{
+    char dir[PATH_LIMIT];
+    const char *slash = strrchr(host, '/');
+    size_t len = slash ? (size_t)(slash - host) : 0;
+    memcpy(dir, host, len);
+    dir[len] = 0;
+    return host_open(len ? dir : slash ? "/" : ".", flags, mode);
+}
+
 struct filter {
     struct dir_sink sink, *to;
 };

@@ -369,8 +369,12 @@ static long enc_ioctl(struct file *f, unsigned cmd, unsigned long arg)
 {
     if (cmd != FIONREAD)
         return -ENOTTY;
-    int left = (int)(enc_size(f) - __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
-    return put_user((int *)arg, left);
+    int64_t size = enc_size(f);
+    lock(&f->pos_lock);
+    file_pos_load(f);
+    int left = (int)(size - f->pos);
+    unlock(&f->pos_lock);
+    return size < 0 ? size : put_user((int *)arg, left);
 }
 
 /* ---- mappings, flushing, locks ---- */
@@ -427,12 +431,8 @@ static int enc_flush(struct file *f)
 /* Locks and offsets that processes share belong to a description. */
 int enc_file_fd(struct enc_file *ef)
 {
-    struct enc_node *n = ef->node;
-    char name[40];
-    if (ef->fd < 0) {
-        fmt(name, sizeof(name), "/proc/self/fd/%d", n->host_fd);
-        ef->fd = host_open(name, n->readonly ? O_RDONLY : O_RDWR, 0);
-    }
+    if (ef->fd < 0)
+        ef->fd = enc_reopen(ef->node);
     return ef->fd;
 }
 

@@ -9,6 +9,9 @@ bool enc_hidden_name(const char *name, size_t len);
 /* The host path of what `rel` names; -ENOENT for what is hidden. */
 int enc_host_path(const struct mount *m, const char *rel, char host[PATH_LIMIT]);
 
+/* Opens the host directory that `host` is in. */
+int enc_open_parent(const char *host, uint32_t flags, uint32_t mode);
+
 /* An open host directory, hidden names left out of its listing. */
 int enc_open_dir(const char *host, uint32_t flags, struct file **out);
 /* rmdir(2): logs that are left alone in it go first. */

@@ -10,9 +10,6 @@
 #include "libos/process.h"
 #include "platform/platform.h"
 
-#define S_TYPE 0170000
-#define S_REG  0100000
-
 #define UTIME_OMIT_K 0x3ffffffeL
 
 struct lock enc_nodes_lock;
@@ -279,7 +276,7 @@ int enc_node_get(const struct mount *m, const char *host, const char *path, cons
 {
     kstat now = *st;
     for (int tries = 0;; tries++) {
-        if ((now.st_mode & S_TYPE) != S_REG)
+        if ((now.st_mode & S_IFMT) != S_IFREG)
             return -EACCES;
         int err = get_once(m, host, path, &now, replace, out);
         if (err != -ESTALE || tries == 8)
@@ -313,15 +310,11 @@ int enc_node_make(int fd, const struct mount *m, const char *path, uint32_t mode
     return err;
 }
 
-/* Made without a name, a file that has one is never half made. */
-static int open_nameless(const char *host, uint32_t mode)
+int enc_reopen(struct enc_node *n)
 {
-    char dir[PATH_LIMIT];
-    const char *slash = strrchr(host, '/');
-    size_t len = slash ? (size_t)(slash - host) : 0;
-    memcpy(dir, host, len);
-    dir[len] = 0;
-    return host_open(len ? dir : slash ? "/" : ".", O_RDWR | O_TMPFILE, mode);
+    char name[40];
+    fmt(name, sizeof(name), "/proc/self/fd/%d", n->host_fd);
+    return host_open(name, n->readonly ? O_RDONLY : O_RDWR, 0);
 }
 
 int enc_node_name(struct enc_node *n, const char *host)
@@ -333,10 +326,11 @@ int enc_node_name(struct enc_node *n, const char *host)
     return err;
 }
 
+/* Made without a name, a file that has one is never half made. */
 static int create_nameless(const struct mount *m, const char *host, uint32_t mode,
                            struct enc_node **out)
 {
-    int fd = open_nameless(host, mode | 0600);
+    int fd = enc_open_parent(host, O_RDWR | O_TMPFILE, mode | 0600);
     int err = fd < 0 ? fd : enc_node_make(fd, m, host, mode, out);
     if (err)
         return err;

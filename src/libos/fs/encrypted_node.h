@@ -74,6 +74,8 @@ int enc_node_get(const struct mount *m, const char *host, const char *path, cons
  * the permissions to be shown. */
 int enc_node_make(int fd, const struct mount *m, const char *path, uint32_t mode,
                   struct enc_node **out);
+/* Opens the host file once more, as a description of its own. */
+int enc_reopen(struct enc_node *n);
 /* Gives a host file that has no name one. */
 int enc_node_name(struct enc_node *n, const char *host);
 /* Creates the host file; -EEXIST, or -EACCES while the key is not set. */

@@ -10,9 +10,6 @@
 #include "libos/fs/encrypted_share.h"
 #include <linux/fs.h>
 
-#define S_TYPE    0170000
-#define S_DIR     0040000
-#define S_REG     0100000
 #define MOST_HELD 128 /* files that are kept open meanwhile */
 #define TYPE_DIR  4   /* DT_DIR */
 #define TYPE_REG  8   /* DT_REG */
@@ -77,7 +74,7 @@ static int add_entry(void *ctx, const char *name, size_t len, uint8_t type)
         err = host_stat(path, false, &st);
         if (err)
             return err;
-        type = (uint8_t)((st.st_mode & S_TYPE) >> 12);
+        type = (uint8_t)((st.st_mode & S_IFMT) >> 12);
     }
     return type == TYPE_DIR || type == TYPE_REG ? add(t, dir, name, len, type == TYPE_DIR) : 0;
 }
@@ -208,12 +205,7 @@ static void bind_back(struct mount *m, struct tree *t)
 
 int enc_sync_parent(const char *host)
 {
-    char dir[PATH_LIMIT];
-    const char *slash = strrchr(host, '/');
-    size_t len = slash ? (size_t)(slash - host) : 0;
-    memcpy(dir, host, len);
-    dir[len] = 0;
-    int fd = host_open(len ? dir : slash ? "/" : ".", O_RDONLY | O_DIRECTORY, 0);
+    int fd = enc_open_parent(host, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
     int err = host_fsync(fd, false);
@@ -242,7 +234,7 @@ static int check(const char *from, const struct stat *a, const char *to, const s
                  int b_err, uint32_t flags)
 {
     bool exchange = flags & RENAME_EXCHANGE, exists = !b_err;
-    bool dir = (a->st_mode & S_TYPE) == S_DIR, dir_b = exists && (b->st_mode & S_TYPE) == S_DIR;
+    bool dir = (a->st_mode & S_IFMT) == S_IFDIR, dir_b = exists && (b->st_mode & S_IFMT) == S_IFDIR;
     if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     if (b_err && (b_err != -ENOENT || exchange))
@@ -301,11 +293,12 @@ int enc_rename(struct mount *m, const char *from, const char *to, uint32_t flags
     err = check(host_from, &a, host_to, &b, b_err, flags);
     if (err)
         return err;
-    uint32_t type = a.st_mode & S_TYPE, type_b = b.st_mode & S_TYPE;
-    if (type != S_DIR && type != S_REG)
-        return host_rename(host_from, host_to, flags & ~(uint32_t)RENAME_EXCHANGE);
+    uint32_t type = a.st_mode & S_IFMT, type_b = b.st_mode & S_IFMT;
+    if (type != S_IFDIR &&
+        type != S_IFREG) /* exchanged, a file would come to a path it is not bound to */
+        return flags & RENAME_EXCHANGE ? -EINVAL : host_rename(host_from, host_to, flags);
     lock(&rename_lock);
-    err = rename_tree(m, host_from, type == S_DIR, host_to, type_b == S_DIR, flags);
+    err = rename_tree(m, host_from, type == S_IFDIR, host_to, type_b == S_IFDIR, flags);
     unlock(&rename_lock);
     return err;
 }

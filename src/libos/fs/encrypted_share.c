@@ -72,11 +72,9 @@ static long set_lock(struct enc_node *n, short type)
  */
 static int own_description(struct enc_node *n)
 {
-    char name[40];
     if (n->own_fd)
         return 0;
-    fmt(name, sizeof(name), "/proc/self/fd/%d", n->host_fd);
-    int fd = host_open(name, n->readonly ? O_RDONLY : O_RDWR, 0);
+    int fd = enc_reopen(n);
     if (fd < 0)
         return fd;
     host_close(n->host_fd);
@@ -134,7 +132,7 @@ static int look(struct enc_node *n, uint8_t seen[ENC_SEEN])
     ssize r = host_pread(n->host_fd, raw, PFS_NODE_SIZE, 0);
     if (r != PFS_NODE_SIZE)
         return r < 0 ? (int)r : -EIO;
-    memcpy(seen, raw + 10, PFS_TAG_SIZE);
+    memcpy(seen, raw + TAG_OFFSET, PFS_TAG_SIZE);
     memcpy(seen + PFS_TAG_SIZE, raw + PFS_NODE_SIZE - (ENC_SEEN - PFS_TAG_SIZE),
            ENC_SEEN - PFS_TAG_SIZE);
     return 0;
@@ -160,7 +158,6 @@ static int write_all(struct enc_node *n)
 
 static void disown(struct enc_node *n)
 {
-    remember(n);
     n->owned = false;
     STORE(n->slot->owner, 0);
     set_lock(n, F_UNLCK);
@@ -170,8 +167,10 @@ static void disown(struct enc_node *n)
 static int let_go(struct enc_node *n)
 {
     int err = write_all(n);
-    if (!err)
+    if (!err) {
+        remember(n);
         disown(n);
+    }
     return err;
 }
 
@@ -246,6 +245,7 @@ static bool stored_by_others(const struct enc_node *n)
     return true;
 }
 
+/* What was seen stays: the content may still be older than the file. */
 static void give_up(struct enc_node *n)
 {
     if (n->owned)

@@ -26,7 +26,6 @@
 #define MOST_TEXT        8192UL
 
 enum home_state {
-    ALONE,    /* no process has forked: the trees are its own */
     FORKED,   /* several processes, whose trees are still the same */
     FOUNDING, /* `founder` makes the home */
     READY
@@ -37,12 +36,13 @@ struct meeting { /* shared by all processes of the run; all atomic */
     int founder;
 };
 
-/* Set by the first fork, the world standing still; then read-only but for home_fd. */
+/* Set by the first fork, the world standing still; then read-only but for home_fd. NULL: no process
+ * has forked, the trees are its own. */
 static struct meeting *meeting;
 static int ask_fd = -1;  /* requests go in here */
 static int home_fd = -1; /* the home's end: closed once there is a home */
 
-/* Over one exchange with the home. Below every lock but the heap's and region's. */
+/* Over one exchange with the home. Below every lock but the trees', the heap's and region's. */
 static struct lock asking;
 static int answers[2]; /* of process `answers_of`: ours, and the end that goes with a request */
 static int answers_of;
@@ -386,7 +386,7 @@ static ssize here(struct tmpfs *fs, const struct tmp_call *c, struct tmp_answer 
 
 ssize tmp_call(struct mount *m, struct tmp_call *c, struct tmp_answer *a)
 {
-    if (!meeting || load(&meeting->state) == ALONE)
+    if (!meeting)
         return here(m->priv, c, a);
     uint32_t mount = 0;
     while (mounts[mount] != m)
@@ -414,6 +414,5 @@ void tmp_before_fork(void)
     }
     ask_fd = pair[0];
     home_fd = pair[1];
-    __atomic_store_n(&shared->state, FORKED, __ATOMIC_SEQ_CST);
     meeting = shared;
 }

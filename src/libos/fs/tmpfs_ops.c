@@ -12,9 +12,12 @@
 
 /* ---- open files ---- */
 
-static struct tmpfs *fs_of(struct file *f)
+static void put_inode(struct mount *m, struct tmp_inode *i)
 {
-    return f->mount->priv;
+    struct tmpfs *fs = m->priv;
+    lock(&fs->lock);
+    tmp_put(i);
+    unlock(&fs->lock);
 }
 
 static ssize on_file(struct file *f, struct tmp_call *c, struct tmp_answer *a)
@@ -66,9 +69,7 @@ static int open_utimens(struct file *f, const struct __kernel_timespec ts[2])
 
 static void open_release(struct file *f)
 {
-    lock(&fs_of(f)->lock);
-    tmp_put(f->priv);
-    unlock(&fs_of(f)->lock);
+    put_inode(f->mount, f->priv);
 }
 
 static const struct file_ops file_ops = {.name = "tmpfs",
@@ -128,21 +129,14 @@ static int open_fifo(int path_fd, uint32_t flags)
     return fd;
 }
 
-static void put_inode(struct mount *m, struct tmp_inode *i)
-{
-    struct tmpfs *fs = m->priv;
-    lock(&fs->lock);
-    tmp_put(i);
-    unlock(&fs->lock);
-}
-
 /* The file of what was found; takes `a` over. */
 static int make_file(struct mount *m, struct tmp_answer *a, uint32_t flags, struct file **out)
 {
     struct tmp_inode *i = a->inode;
     bool dir = S_ISDIR(i->mode), fifo = S_ISFIFO(i->mode);
-    int fd = fifo && a->fd >= 0 ? open_fifo(a->fd, flags) : a->fd;
-    int err = fifo && fd < 0 && fd != -1 ? fd : 0;
+    bool wait = fifo && a->fd >= 0;
+    int fd = wait ? open_fifo(a->fd, flags) : a->fd;
+    int err = wait ? MIN(fd, 0) : 0;
     enum file_kind kind = dir                ? FILE_DIR
                           : S_ISREG(i->mode) ? FILE_REGULAR
                           : fifo             ? FILE_STREAM

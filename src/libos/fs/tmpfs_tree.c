@@ -120,6 +120,11 @@ static int make_fifo(void)
     return err;
 }
 
+static struct tmp_inode **slot_of(struct tmpfs *fs, uint64_t ino)
+{
+    return &fs->by_ino[ino % TMP_HASH];
+}
+
 struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_t mode, int *err)
 {
     const struct credentials *c = &current_process()->cred;
@@ -138,8 +143,8 @@ struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_
     i->refs = 1;
     i->ino = fs->next_ino++;
     i->fs = fs;
-    i->same_hash = fs->by_ino[i->ino % TMP_HASH];
-    fs->by_ino[i->ino % TMP_HASH] = i;
+    i->same_hash = *slot_of(fs, i->ino);
+    *slot_of(fs, i->ino) = i;
     i->mode = mode;
     i->uid = c->fsuid;
     i->gid = c->fsgid;
@@ -152,11 +157,6 @@ struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_
     tmp_touch(i, true);
     i->atime = i->mtime;
     return i;
-}
-
-static struct tmp_inode **slot_of(struct tmpfs *fs, uint64_t ino)
-{
-    return &fs->by_ino[ino % TMP_HASH];
 }
 
 struct tmp_inode *tmp_by_ino(struct tmpfs *fs, uint64_t ino)
