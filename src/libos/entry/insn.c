@@ -298,8 +298,7 @@ size_t insn_movable(const uint8_t *p, size_t avail, size_t *disp)
     *disp = 0;
     if (n && p[at] == 0x66)
         at++;
-    if (at < n && (p[at] & 0xf0) == 0x40)
-        at++;
+    uint8_t rex = at < n && (p[at] & 0xf0) == 0x40 ? p[at++] : 0;
     if (at + 1 > n)
         return 0;
     uint8_t op = p[at++];
@@ -327,7 +326,8 @@ size_t insn_movable(const uint8_t *p, size_t avail, size_t *disp)
     uint8_t reg = p[at] >> 3 & 7;
     if (!two && (((op & 0xfe) == 0xf6 && reg >= 6) || ((op & 0xfe) == 0xc6 && reg)))
         return 0; /* divisions; xabort, xbegin */
-    bool stack_load = !two && op == 0x8b && mod < 3 && rm == 4 && at + 1 < n && p[at + 1] == 0x24;
+    bool stack_load = !two && op == 0x8b && mod < 3 && rm == 4 && at + 1 < n && p[at + 1] == 0x24 &&
+                      !(rex & 3); /* these would name %r12, as base or index */
     return mod == 3 || stack_load ? n : 0;
 }
 

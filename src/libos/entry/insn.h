@@ -8,9 +8,9 @@ size_t insn_length(const uint8_t *p, size_t avail);
 
 /*
  * Length of the instruction at `p` if a copy of it elsewhere does the same: it computes with
- * registers, at most reads the stack by %rsp, and goes on behind itself; else 0. *disp: where in it
- * a displacement relative to the instruction's end stands, 4 bytes, which a copy has to correct; 0:
- * nowhere.
+ * registers, at most reads the stack by %rsp alone, and goes on behind itself; else 0. *disp: where
+ * in it a displacement relative to the instruction's end stands, 4 bytes, which a copy has to
+ * correct; 0: nowhere.
  */
 size_t insn_movable(const uint8_t *p, size_t avail, size_t *disp);
 

@@ -3,13 +3,15 @@
  * From trap to jump. A site is the two bytes 0f 05 (`syscall`) at S. Two rewritings, tried in
  * order:
  *
- *   A  The nearest instruction before S of five bytes or more (mostly `mov $nr, %eax`) becomes
- * `jmp rel32` to a stub with copies of it and of what follows it up to S. The rest stays in place,
- * 0f 05 too: whoever jumps there, or stands there, still traps. Only instructions that compute with
- * registers are copied (insn_movable), so that none faults in the stub. B  0f 05 itself becomes
- * `jmp rel8` to five bytes of padding nearby that no execution reaches, where a `jmp rel32` to the
- * stub is placed. Padding is what follows an unconditional jump or a return, found by decoding
- * forward from S (insn.c).
+ *   A. The nearest instruction before S of five bytes or more (mostly `mov $nr, %eax`) becomes
+ *      `jmp rel32` to a stub with copies of it and of what follows it up to S. The rest stays in
+ *      place, 0f 05 too: whoever jumps there, or stands there, still traps. Only instructions that
+ *      compute with registers, or load from the stack, are copied (insn_movable), so that none
+ *      faults in the stub while the stack is there.
+ *
+ *   B. 0f 05 itself becomes `jmp rel8` to five bytes of padding nearby that no execution reaches,
+ *      where a `jmp rel32` to the stub is placed. Padding is what follows an unconditional jump or
+ *      a return, found by decoding forward from S (insn.c).
  *
  * Else the site goes on trapping. A stub loads the return address into %rcx, as `syscall` does,
  * and jumps to the library OS. It never uses the stack: there is a red zone below it.
@@ -48,24 +50,27 @@ static bool registered;            /* membarrier */
 
 /*
  * A site is rewritten when it traps for the second time: many are met once only, above all in
- * forked children, which would pay for a private page of code each. Sites that were met, by hash;
- * atomic. One whose slot is another's is rewritten at once.
+ * forked children, which would pay for a private page of code each. By the hash of a site whether
+ * it was met; atomic. One that shares its slot with another that was is rewritten at once.
  */
-#define MET_SLOTS 1024u
-static uint32_t met[MET_SLOTS];
+#define MET_SLOTS 1024
+static bool met[MET_SLOTS];
 
 static bool met_before(uintptr_t site)
 {
-    uint32_t hash = (uint32_t)(site * 0x9e3779b97f4a7c15UL >> 32) | 1;
-    return __atomic_exchange_n(&met[hash / 2 % MET_SLOTS], hash, __ATOMIC_RELAXED) != 0;
+    bool *slot = &met[(site * 0x9e3779b97f4a7c15UL >> 32) % MET_SLOTS];
+    return __atomic_load_n(slot, __ATOMIC_RELAXED) ||
+           __atomic_exchange_n(slot, true, __ATOMIC_RELAXED);
 }
 
-/* Has the rewriting of the code at `p` been completed? */
+/* Has the rewriting of the code at `p` been completed? Where no jump begins the memory may end. */
 static bool is_our_jump(const uint8_t *p)
 {
     int32_t d;
+    if (p[0] != 0xe9)
+        return false;
     memcpy(&d, p + 1, 4);
-    return p[0] == 0xe9 && patch_is_stub((uintptr_t)p + 5 + (uintptr_t)(intptr_t)d);
+    return patch_is_stub((uintptr_t)p + 5 + (uintptr_t)(intptr_t)d);
 }
 
 bool patch_in_progress_at(uintptr_t ip)
@@ -89,7 +94,7 @@ void patch_forget(void)
     __atomic_store_n(&chunk_count, 0, __ATOMIC_RELEASE);
     for (size_t i = 0; i < MET_SLOTS; i++)
         if (met[i])
-            met[i] = 0;
+            met[i] = false;
     unlock(&patch_lock);
 }
 
@@ -99,16 +104,15 @@ static bool reaches(uintptr_t from, uintptr_t to)
     return d == (int32_t)d;
 }
 
-/* A free stub slot within reach of `site`, or 0. *entry: where its range keeps the entry address.
- */
-static uintptr_t take_slot(uintptr_t site, uintptr_t *entry)
+/* A free stub slot within reach of `site`, the last one that is used of *range; or 0. */
+static uintptr_t take_slot(uintptr_t site, struct chunk **range)
 {
     for (uint32_t i = chunk_count; i-- > 0;) {
         struct chunk *c = &chunks[i];
         if (c->used + STUB_SIZE <= CHUNK_SIZE && reaches(site, c->start) &&
             reaches(site, c->start + CHUNK_SIZE)) {
             c->used += STUB_SIZE;
-            *entry = c->start;
+            *range = c;
             return c->start + c->used - STUB_SIZE;
         }
     }
@@ -120,7 +124,7 @@ static uintptr_t take_slot(uintptr_t site, uintptr_t *entry)
     *(uintptr_t *)p = platform_syscall_entry();
     chunks[chunk_count] = (struct chunk){(uintptr_t)p, 2 * STUB_SIZE};
     __atomic_store_n(&chunk_count, chunk_count + 1, __ATOMIC_RELEASE);
-    *entry = (uintptr_t)p;
+    *range = &chunks[chunk_count - 1];
     return (uintptr_t)p + STUB_SIZE;
 }
 
@@ -239,13 +243,14 @@ static void jump32(struct change *c, uintptr_t at, uintptr_t to, size_t n)
     put32(c->code + 1, (int64_t)(to - (at + 5)));
 }
 
-/* Is the code private file content (not a JIT's), and where does its mapping end? */
+/* Is the code private file content (not a JIT's) that may be read, and where does its mapping end?
+ */
 static bool patchable(struct mm *mm, uintptr_t site, uintptr_t *start, uintptr_t *end, int *prot)
 {
     lock(&mm->lock);
     struct vma *v = vma_find(mm, site);
     bool ok = v && v->start <= site && site + 2 <= v->end && v->file &&
-              (v->flags & MAP_TYPE) == MAP_PRIVATE && v->prot & PROT_EXEC;
+              (v->flags & MAP_TYPE) == MAP_PRIVATE && v->prot & PROT_EXEC && v->prot & PROT_READ;
     if (ok) {
         *start = v->start;
         *end = v->end;
@@ -255,7 +260,8 @@ static bool patchable(struct mm *mm, uintptr_t site, uintptr_t *start, uintptr_t
     return ok;
 }
 
-static void apply(const struct change *c, size_t count, int prot, bool alone)
+/* False: the host keeps the code from being written. */
+static bool apply(const struct change *c, size_t count, int prot, bool alone)
 {
     uintptr_t low = PAGE_DOWN(c[0].at), high = PAGE_UP(c[0].at + c[0].n);
     for (size_t i = 1; i < count; i++) {
@@ -263,10 +269,11 @@ static void apply(const struct change *c, size_t count, int prot, bool alone)
         high = MAX(high, PAGE_UP(c[i].at + c[i].n));
     }
     if (host_mprotect(low, high - low, prot | PROT_WRITE))
-        return;
+        return false;
     for (size_t i = 0; i < count; i++)
         write_code(c[i].at, c[i].code, c[i].n, alone);
     host_mprotect(low, high - low, prot);
+    return true;
 }
 
 #define PRELUDE_MOST 15 /* bytes; stubs hold no more, and insn_begins() sees no further */
@@ -306,17 +313,18 @@ static void rewrite(uintptr_t site, const struct regs *r, uintptr_t start, uintp
     uintptr_t hole = pre.first ? 0 : insn_find_hole(site + 2, MIN(end, site + 2 + 127), 5);
     if (!pre.first && !hole)
         return;
-    uintptr_t entry, stub = take_slot(site, &entry);
-    if (!stub || !write_stub(stub, entry, &pre, site))
+    struct chunk *range;
+    uintptr_t stub = take_slot(site, &range);
+    if (!stub)
         return;
     if (pre.first) {
         jump32(&c[0], pre.at, stub, pre.first);
-        apply(c, 1, prot, alone);
     } else {
         jump32(&c[0], hole, stub, 5);
         c[1] = (struct change){.at = site, .code = {0xeb, (uint8_t)(hole - (site + 2))}, .n = 2};
-        apply(c, 2, prot, alone);
     }
+    if (!write_stub(stub, range->start, &pre, site) || !apply(c, pre.first ? 1 : 2, prot, alone))
+        range->used -= STUB_SIZE; /* nobody knows of it; the site goes on trapping */
 }
 
 void patch_site(const struct regs *r)

@@ -13,6 +13,9 @@
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
+void *mmap(void *addr, size_t n, int prot, int flags, int fd, long off);
+int munmap(void *p, size_t n);
+
 #define FILLER 80 /* nops before each piece of code: enough to find its instructions */
 
 /* Private executable memory of a file that holds the filler and `code`; address of the code. */
@@ -109,32 +112,67 @@ static void test_padding(void **state)
     check_stub_end(target(hole, 1), p + 2);
 }
 
+/* `n` bytes of code with a site behind them, and no padding that is not reached. */
+static void check_left_alone(const char *before, size_t n)
+{
+    static const uint8_t behind[] = "\x0f\x05\x0f\x1f\0\x75\xf0\x0f\x1f\0\x75\xf0";
+    uint8_t code[160];
+    memcpy(code, before, n);
+    memcpy(code + n, behind, 12);
+    memset(code + n + 12, 0x90, 130); /* reached by falling through */
+    uint8_t *p = map_code(code, n + 12 + 130, MAP_PRIVATE);
+    for (int i = 0; i < 3; i++)
+        trap(p + n, 39);
+    assert_memory_equal(p, code, n + 12 + 130);
+}
+
 /* Nothing may be done: a memory access before it, no padding behind it; shared code. */
 static void test_left_alone(void **state)
 {
-    static const uint8_t code[] = "\x8b\x83\0\x01\0\0\x0f\x05\x0f\x1f\0\x75\xf0\x0f\x1f\0\x75\xf0";
     static const uint8_t plain[] = "\xb8\x27\0\0\0\x0f\x05\xc3";
-    uint8_t long_code[18 + 130];
     (void)state;
-    memcpy(long_code, code, 18);
-    memset(long_code + 18, 0x90, 130); /* reached by falling through */
-    uint8_t *p = map_code(long_code, sizeof(long_code), MAP_PRIVATE);
+    check_left_alone("\x8b\x83\0\x01\0\0", 6);         /* mov 0x100(%rbx), %eax */
+    check_left_alone("\x49\x8b\x84\x24\0\x01\0\0", 8); /* mov 0x100(%r12), %rax */
+    check_left_alone("\x4a\x8b\x84\x24\0\x01\0\0", 8); /* mov 0x100(%rsp,%r12), %rax */
     uint8_t *q = map_code(plain, 8, MAP_SHARED);
-    for (int i = 0; i < 3; i++) {
-        trap(p + 6, 39);
+    for (int i = 0; i < 3; i++)
         trap(q + 5, 39);
-    }
-    assert_memory_equal(p, long_code, sizeof(long_code));
     assert_memory_equal(q, plain, 8);
+}
+
+/* mov 0x100(%rsp), %rax; syscall */
+static void test_stack_load(void **state)
+{
+    static const uint8_t code[] = "\x48\x8b\x84\x24\0\x01\0\0\x0f\x05\xc3";
+    uint8_t *p = map_code(code, 11, MAP_PRIVATE);
+    (void)state;
+    trap(p + 8, 39);
+    trap(p + 8, 39);
+    assert_int_equal(p[0], 0xe9);
+    uint8_t *stub = target(p, 1);
+    assert_memory_equal(stub, code, 8);
+    check_stub_end(stub + 8, p + 8);
+}
+
+/* The application's own int3, in the last byte of its memory, is none of ours. */
+static void test_breakpoint(void **state)
+{
+    uint8_t *p =
+        mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)state;
+    assert_ptr_not_equal(p, (void *)-1);
+    munmap(p + PAGE_SIZE, PAGE_SIZE);
+    p[PAGE_SIZE - 1] = 0xcc;
+    assert_false(patch_in_progress_at((uintptr_t)p + PAGE_SIZE - 1));
+    munmap(p, PAGE_SIZE);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_number_before),
-        cmocka_unit_test(test_code_between),
-        cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_left_alone),
+        cmocka_unit_test(test_number_before), cmocka_unit_test(test_code_between),
+        cmocka_unit_test(test_padding),       cmocka_unit_test(test_stack_load),
+        cmocka_unit_test(test_left_alone),    cmocka_unit_test(test_breakpoint),
     };
     world_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
