@@ -195,7 +195,8 @@ void platform_stop_by_signal(int sig)
     struct ksigaction dfl = {0};
     if (sig != SIGSTOP)
         host_syscall(__NR_rt_sigaction, sig, (long)&dfl, 0, 8, 0, 0);
-    host_kill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), sig);
+    /* To this thread: another one might take it when our handler is back in place. */
+    host_tgkill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), current()->host_tid, sig);
     if (sig != SIGSTOP)
         signal_host_disposition(current_process(), sig);
 }
