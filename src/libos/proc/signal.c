@@ -52,7 +52,8 @@ static bool timer_overran(struct sigqueue *q, const siginfo_t *info)
         siginfo_t *old = &list_entry(it, struct sigqueue_entry, link)->info;
         if (old->si_code == SI_TIMER && old->si_tid == info->si_tid &&
             old->si_signo == info->si_signo) {
-            old->si_overrun += info->si_overrun + 1;
+            old->si_overrun =
+                (int)MIN((int64_t)old->si_overrun + info->si_overrun + 1, (int64_t)INT32_MAX);
             return true;
         }
     }

@@ -102,8 +102,8 @@ void signal_deliver(struct thread *t, struct regs *r);
 /* rt_sigreturn: restores *r and vector state from the frame on the application's stack. */
 long signal_return(struct thread *t, struct regs *r);
 
-/* The disposition of `sig` changed: that of SIGCHLD concerns the host too, which reaps children of
- * whoever ignores it. */
+/* The disposition of `sig` changed: those of SIGCHLD, SIGTTIN and SIGTTOU concern the host too,
+ * which reaps the children, or lets terminals be used, of whoever ignores them. */
 void signal_host_disposition(struct process *p, int sig);
 
 /* entry/dispatch.c: called by entry.S. */
