@@ -44,7 +44,6 @@ static int set_identity(struct process *p)
     c->uid = c->euid = c->suid = c->fsuid = im->uid;
     c->gid = c->egid = c->sgid = c->fsgid = im->gid;
     p->pid = (int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0);
-    p->ppid = (int)host_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0);
     p->dumpable = 1;
     p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
     p->fs.cwd = heap_strdup(mf_string(&run.manifest, im->start_dir));
@@ -60,6 +59,8 @@ struct host_dirent { /* struct linux_dirent64 */
     uint8_t type;
     char name[];
 };
+
+#define DIRENT_LEAST ((ssize)offsetof(struct host_dirent, name) + 1)
 
 static void inherit(int fd)
 {
@@ -79,8 +80,10 @@ static void inherit_listed(const char *list, ssize n)
     const struct host_dirent *d;
     for (ssize at = 0; at < n; at += d->size) {
         d = (const struct host_dirent *)(list + at);
+        if (n - at < DIRENT_LEAST || d->size < DIRENT_LEAST || d->size > n - at)
+            return; /* no list of names */
         int fd = 0;
-        for (const char *c = d->name; *c; c++)
+        for (const char *c = d->name; c < list + at + d->size && *c; c++)
             fd = *c < '0' || *c > '9' ? -1 : fd * 10 + (*c - '0');
         if (fd >= 0)
             inherit(fd);
