@@ -35,7 +35,7 @@ struct parent_watch {
 };
 
 struct process {
-    int pid, ppid, pgid, sid;
+    int pid;
 
     struct lock lock; /* threads, exit state, limits, comm */
     struct list threads;

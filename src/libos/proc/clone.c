@@ -82,10 +82,9 @@ static long clone_thread(const struct clone_request *c)
     return r;
 }
 
-void clone_become_child(struct process *p, const struct clone_request *c, int parent)
+void clone_become_child(struct process *p, const struct clone_request *c)
 {
     struct thread *t = current();
-    p->ppid = parent;
     if (c->flags & CLONE_PIDFD)
         fd_close(c->pidfd_number); /* the parent's */
     p->pid = t->tid = t->host_tid;
@@ -170,12 +169,11 @@ static long clone_process(struct clone_request *c)
     }
     if (err || c->flags & CLONE_VFORK)
         return err;
-    int parent = p->pid;
     t->fs_base = platform_get_fs();
     world_stop();
     long pid = clone_fork(c);
     if (pid == 0) {
-        clone_become_child(p, c, parent);
+        clone_become_child(p, c);
         return 0;
     }
     world_resume();

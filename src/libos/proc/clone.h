@@ -18,4 +18,4 @@ struct clone_request {
 long clone_fork(struct clone_request *c);
 
 /* In a new host process: this thread is all there is of it. */
-void clone_become_child(struct process *p, const struct clone_request *c, int parent);
+void clone_become_child(struct process *p, const struct clone_request *c);

@@ -131,7 +131,6 @@ void vfork_commit_with(void (*let_go)(void *arg), void *arg)
     if (!s)
         return;
     t->vfork = NULL;
-    int parent = p->pid;
     t->fs_base = platform_get_fs();
     long pid = clone_fork(&s->request);
     if (pid != 0) {
@@ -141,7 +140,7 @@ void vfork_commit_with(void (*let_go)(void *arg), void *arg)
     }
     s->request.stack = 0; /* the child stands where it stands */
     s->request.flags &= ~(uint64_t)(CLONE_SETTLS | CLONE_PIDFD);
-    clone_become_child(p, &s->request, parent);
+    clone_become_child(p, &s->request);
     drop_table(&s->fds);
     file_put(s->cwd_file);
     free_saved(s);
