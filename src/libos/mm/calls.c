@@ -119,12 +119,11 @@ static long remap(struct mm *mm, uintptr_t old, size_t old_len, size_t new_len, 
         p = host_mremap(old, old_len, new_len, flags, to);
     if (IS_ERR(p))
         return p;
-    size_t taken = old_len ? old_len : 0;
     bool keep = !old_len || flags & MREMAP_DONTUNMAP;
     if ((uintptr_t)p == old && new_len < old_len)
         vma_remove(mm, old + new_len, old + old_len);
     else if ((uintptr_t)p != old || new_len != old_len)
-        move_record(mm, old, taken, (uintptr_t)p, new_len, keep);
+        move_record(mm, old, old_len, (uintptr_t)p, new_len, keep);
     return p;
 }
 

@@ -148,8 +148,9 @@ static long bind_path(int host_fd, const struct address *a, int dir_fd)
 {
     kstat st = {0};
     long r = host_fstat(host_fd, &st);
-    if (!r)
-        r = host_fchmod(host_fd, st.st_mode & 07777 & ~current_process()->fs.umask);
+    if (r)
+        return r;
+    r = host_fchmod(host_fd, st.st_mode & 07777 & ~current_process()->fs.umask);
     if (!r)
         r = dir_fd >= 0 ? bind_below(host_fd, a, dir_fd)
                         : host_pass(__NR_bind, host_fd, (long)&a->at, a->len, 0, 0, 0);

@@ -186,7 +186,6 @@ SYSCALL5(prctl, int, op, unsigned long, a, unsigned long, b, unsigned long, c, u
 #    define ARCH_GET_XCOMP_PERM 0x1022
 #    define ARCH_REQ_XCOMP_PERM 0x1023
 #endif
-#define USER_LIMIT     0x7ffffffff000UL
 #define XFEATURES_TILE (3UL << 17) /* AMX: the area for it would not fit; refused below */
 
 static long get_features(int op, uint64_t *uout)
@@ -203,7 +202,7 @@ SYSCALL2(arch_prctl, int, op, uint64_t, addr)
     struct thread *t = current();
     switch (op) {
     case ARCH_SET_FS:
-        if (addr >= USER_LIMIT)
+        if (addr >= USER_TOP)
             return -EPERM;
         t->fs_base = addr;
         platform_set_fs(addr);

@@ -76,10 +76,10 @@ libos_syscall_entry:
 	call syscall_dispatch
 
 /*
- * The quick way back. C has kept the callee-saved registers but %rbp, %rcx and %r11 are the call's, so seven
- * registers, the flags and the stack pointer are all there is to restore. What changes the frame
- * beyond %rax (signals, execve) sets a work bit. The same rule as for libos_exit below: a host
- * signal in here sends us to libos_exit.
+ * The quick way back. C has kept the callee-saved registers but %rbp, %rcx and %r11 are the call's,
+ * so eight registers, the flags and the stack pointer are all there is to restore. What changes
+ * other registers of the frame (signals) sets a work bit, or leaves by platform_resume (execve).
+ * The same rule as for libos_exit below: a host signal in here sends us to libos_exit.
  */
 	.globl libos_quick_exit, libos_quick_exit_end
 libos_quick_exit:

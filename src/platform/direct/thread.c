@@ -168,8 +168,6 @@ long platform_helper(void (*run_helper)(void))
     return pid;
 }
 
-#define ADDRESSES_END 0x7ffffffff000UL
-
 void platform_forget_application(void)
 {
     struct range {
@@ -179,8 +177,8 @@ void platform_forget_application(void)
                  {(uintptr_t)run.manifest.base, 0}};
     region_bounds(&keep[0].start, &keep[0].end);
     keep[2].end = PAGE_UP(keep[2].start + run.manifest.image->total_size);
-    for (uintptr_t at = 0; at < ADDRESSES_END;) {
-        struct range next = {ADDRESSES_END, ADDRESSES_END};
+    for (uintptr_t at = 0; at < USER_TOP;) {
+        struct range next = {USER_TOP, USER_TOP};
         for (size_t i = 0; i < ARRAY_SIZE(keep); i++)
             if (keep[i].start >= at && keep[i].start < next.start)
                 next = keep[i];
