@@ -309,6 +309,15 @@ static void between_processes(void)
     ualarm(30000, 0);
     TRY("shared, interrupted", futex(shared, FUTEX_WAIT_BITSET, 5, NULL, NULL, -1));
     VALUE("handler ran", woken == SIGALRM);
+    act.sa_flags = SA_RESTART; /* of no effect on a wait with a time limit */
+    sigaction(SIGALRM, &act, NULL);
+    relative = (struct timespec){20, 0};
+    static int private = 5;
+    ualarm(30000, 30000);
+    TRY("shared, interrupted within the time", futex(shared, FUTEX_WAIT, 5, &relative, NULL, 0));
+    TRY("private, interrupted within the time",
+        futex(&private, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 5, &relative, NULL, 0));
+    ualarm(0, 0);
     munmap(common, PAGE);
     TRY("shared, unmapped", futex(shared, FUTEX_WAIT, 5, NULL, NULL, 0));
 }

@@ -130,6 +130,13 @@ static bool leave(struct waiter *w)
     }
 }
 
+/* A signal comes. With a time limit the wait is not begun again behind a handler, SA_RESTART or not
+ * (Linux's restart block). */
+static int interrupted_wait(uint64_t deadline)
+{
+    return deadline == HOST_NO_DEADLINE ? -ERESTARTSYS : -ERESTARTNOHAND;
+}
+
 static int sleep_until_woken(struct waiter *w, uint64_t deadline)
 {
     struct thread *t = w->thread;
@@ -144,7 +151,7 @@ static int sleep_until_woken(struct waiter *w, uint64_t deadline)
     }
     if (leave(w))
         return 0;
-    return err == -EINTR ? -ERESTARTSYS : err;
+    return err == -EINTR ? interrupted_wait(deadline) : err;
 }
 
 static long futex_wait(uint32_t *uaddr, uint32_t val, uint64_t deadline, uint32_t bitset)
@@ -201,7 +208,7 @@ static long shared_wait(uint32_t *uaddr, uint32_t val, uint64_t deadline, uint32
         if (r != -EINTR)
             return r;
         if (interrupted())
-            return -ERESTARTSYS;
+            return interrupted_wait(deadline);
     }
 }
 
