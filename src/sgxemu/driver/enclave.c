@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Enclave records, the core's view of memory, active threads. */
+/* Enclave records, the core's view of memory, active threads, the list of rewritten sites. */
 #include "sgxemu/driver/driver.h"
 #include <linux/mman.h>
 #include <linux/fcntl.h>
@@ -14,6 +14,11 @@ struct stat_head {
 static emu_lock table_lock;
 static struct enclave table[MAX_ENCLAVES];
 static volatile uint32_t table_top; /* records from here on have never been used */
+
+static bool stat_file(int fd, struct stat_head *st)
+{
+    return sys(__NR_fstat, fd, st) == 0 && (st->mode & 0170000) == 0100000;
+}
 
 static uint64_t magic_of(int fd)
 {
@@ -139,12 +144,31 @@ bool enclave_alias(struct enclave *e)
     return e->pages != NULL;
 }
 
+/* Programs close descriptors that they did not open, and open others at the same number. */
+static bool has_descriptor(const struct enclave *e)
+{
+    struct stat_head st;
+    return stat_file(e->fd_dup, &st) && st.dev == e->dev && st.ino == e->ino;
+}
+
+static bool keep_descriptor(struct enclave *e, int fd)
+{
+    long dup = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 200);
+    if (sys_failed(dup))
+        dup = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+    if (sys_failed(dup))
+        return false;
+    e->fd_dup = (int)dup;
+    return true;
+}
+
 static void forget(struct enclave *e)
 {
     if (e->pages)
         sys(__NR_munmap, e->pages, e->header->size);
     sys(__NR_munmap, e->meta, FILE_META);
-    sys(__NR_close, e->fd_dup);
+    if (has_descriptor(e))
+        sys(__NR_close, e->fd_dup);
     if (e->vmas)
         sys(__NR_munmap, e->vmas, e->capacity * sizeof(struct vma));
     memset(e, 0, sizeof(*e));
@@ -183,16 +207,12 @@ static struct enclave *attach(int fd, const struct stat_head *st)
         return NULL;
     *e = (struct enclave){
         .mem = {walk, mem_read, mem_write, mem_secs, new_eid}, .dev = st->dev, .ino = st->ino};
-    long dup = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 200);
-    if (sys_failed(dup))
-        dup = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 3);
-    if (sys_failed(dup))
+    if (!keep_descriptor(e, fd))
         return NULL;
-    e->fd_dup = (int)dup;
     e->meta = map_file(e->fd_dup, 0, FILE_META);
     e->header = (struct header *)e->meta;
     if (!e->meta) {
-        sys(__NR_close, dup);
+        sys(__NR_close, e->fd_dup);
         return NULL;
     }
     e->used = true;
@@ -203,7 +223,7 @@ struct enclave *enclave_of(int fd, bool *ours)
 {
     struct stat_head st;
     *ours = false;
-    if (sys(__NR_fstat, fd, &st) || (st.mode & 0170000) != 0100000 || magic_of(fd) != ENCLAVE_MAGIC)
+    if (!stat_file(fd, &st) || magic_of(fd) != ENCLAVE_MAGIC)
         return NULL;
     *ours = true;
     lock(&table_lock);
@@ -214,6 +234,8 @@ struct enclave *enclave_of(int fd, bool *ours)
     }
     if (!found)
         found = attach(fd, &st);
+    else if (!has_descriptor(found) && !keep_descriptor(found, fd))
+        found = NULL;
     if (found && found->header->created && !enclave_alias(found))
         found = NULL;
     unlock(&table_lock);
@@ -391,7 +413,7 @@ bool driver_find_site(struct enclave *e, uint64_t address, uint64_t stub, struct
     const struct header *h = e->header;
     for (uint32_t i = 0; i < h->site_count && i < MAX_SITES_LISTED; i++) {
         *out = h->sites[i];
-        if (address ? out->address == address && out->stub : out->stub == stub)
+        if (out->stub && (address ? out->address == address : out->stub == stub))
             return true;
     }
     return false;
@@ -399,11 +421,12 @@ bool driver_find_site(struct enclave *e, uint64_t address, uint64_t stub, struct
 
 bool driver_in_elrange(uint64_t la)
 {
-    for (unsigned i = 0; i < table_top; i++) {
-        if (table[i].used && table[i].header->created && in_enclave_range(&table[i], la))
-            return true;
-    }
-    return false;
+    bool found = false;
+    lock(&table_lock);
+    for (unsigned i = 0; i < table_top && !found; i++)
+        found = table[i].used && table[i].header->created && in_enclave_range(&table[i], la);
+    unlock(&table_lock);
+    return found;
 }
 
 uint8_t *driver_alias(uint64_t la)
@@ -414,6 +437,8 @@ uint8_t *driver_alias(uint64_t la)
     const struct epcm *p = epcm_of(e, la);
     return p->valid && p->type == SGX_PT_REG ? page_of(e, la) + (la & 0xfff) : NULL;
 }
+
+/* ------------------------------------------------------------ ENCLS, ETRACK */
 
 struct sgx_fault driver_encls(struct enclave *e, struct sgx_regs *regs)
 {

@@ -395,6 +395,27 @@ static void device_nodes(void)
     check("ioctl on another file", err(ioctl(0, SGX_IOC_ENCLAVE_REMOVE_PAGES, &d)), -ENOTTY);
 }
 
+/* Programs close what they did not open, and use its number again. */
+static void closed_descriptors(void)
+{
+    struct stat st;
+    int fd = created(), mine = memfd_create("mine", MFD_CLOEXEC);
+    close_range(200, ~0U, 0);
+    for (int i = 200; i < 400; i++)
+        dup2(mine, i);
+    page[0] = 1;
+    check("ADD_PAGES", add(fd, (uint64_t)page, 0, 4096, 0x203, 1), 0);
+    check("a mapping", mmap((void *)base, 4096, 3, MAP_SHARED | MAP_FIXED, fd, 0) == (void *)base,
+          1);
+    check("what is there", *(volatile uint8_t *)base, 1);
+    check("another file", err(fstat(mine, &st)), 0);
+    check("stays as it is", st.st_size, 0);
+    munmap((void *)base, 4096);
+    close_range(200, ~0U, 0);
+    close(mine);
+    close(fd);
+}
+
 int main(void)
 {
     static struct loaded e;
@@ -413,6 +434,7 @@ int main(void)
     entering(&e);
     faults_inside(&e);
     edmm(&e);
+    closed_descriptors();
     printf("%u passed, %u failed\n", passed, failed);
     return failed != 0;
 }
