@@ -5,8 +5,8 @@
  * clone, exec), transition (ENCLU on a live context), platform (fuses, CPUID), vdso.
  *
  * Everything runs inside signal handlers on a per-thread stack, with all signals blocked but
- * SIGSEGV and SIGBUS (which usercopy() may raise). Lock order: thread list, sighand, enclave,
- * enclave table, mappings.
+ * SIGSEGV and SIGBUS (which usercopy() may raise). Lock order: sighand, sites, enclave, enclave
+ * table, mappings; under those of the thread list, the LDT and the landings none is taken.
  */
 #pragma once
 #include <linux/signal.h>
@@ -143,6 +143,9 @@ bool signal_waiting(struct thread *t);
 void signal_return(struct thread *t, struct ucontext *uc);
 /* Delivers to the program in its host context `uc`. */
 void signal_deliver(struct thread *t, struct ucontext *uc, siginfo_t *info);
+/* One reserved signal that arrived while the program blocked it. */
+void signal_deliver_pending(struct thread *t, struct ucontext *uc);
+bool signal_on_altstack(const struct thread *t, uint64_t sp); /* of the program */
 /* The kernel's idea of a mask. */
 static inline uint64_t native_mask(uint64_t mask)
 {

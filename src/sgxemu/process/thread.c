@@ -29,20 +29,23 @@ void thread_after_fork(void)
 
 bool thread_uses(const struct enclave *e)
 {
-    for (const struct thread *t = all; t; t = t->next) {
-        if (t->slot_enclave == e || (t->cpu.in_enclave && t->enclave == e))
-            return true;
-    }
-    return false;
+    bool found = false;
+    lock(&list_lock);
+    for (const struct thread *t = all; t && !found; t = t->next)
+        found = t->slot_enclave == e || (t->cpu.in_enclave && t->enclave == e);
+    unlock(&list_lock);
+    return found;
 }
 
 /* Of all threads that still have a region. */
 void thread_count_fast(uint64_t *enters, uint64_t *leaves)
 {
+    lock(&list_lock);
     for (const struct thread *t = all; t; t = t->next) {
         *enters += t->fast_enters;
         *leaves += t->fast_leaves;
     }
+    unlock(&list_lock);
 }
 
 struct thread *thread_new(void)

@@ -87,18 +87,12 @@ long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t se
     return 0;
 }
 
-static bool on_altstack(const struct thread *t, uint64_t sp)
-{
-    return !(t->altstack.flags & SS_DISABLE) && sp > t->altstack.sp &&
-           sp - t->altstack.sp <= t->altstack.size;
-}
-
 long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old)
 {
     stack_t new, previous = {.ss_sp = (void *)t->altstack.sp,
                              .ss_flags = (int)t->altstack.flags,
                              .ss_size = t->altstack.size};
-    bool active = on_altstack(t, uc->uc_mcontext.rsp);
+    bool active = signal_on_altstack(t, uc->uc_mcontext.rsp);
     if (active)
         previous.ss_flags |= SS_ONSTACK;
     if (stack) {

@@ -34,7 +34,7 @@ static uint32_t fp_size(const void *fpstate)
     return sw_bytes(fpstate)->magic1 == FP_XSTATE_MAGIC1 ? sw_bytes(fpstate)->extended_size : 512;
 }
 
-static bool on_altstack(const struct thread *t, uint64_t sp)
+bool signal_on_altstack(const struct thread *t, uint64_t sp)
 {
     return !(t->altstack.flags & SS_DISABLE) && sp > t->altstack.sp &&
            sp - t->altstack.sp <= t->altstack.size;
@@ -75,7 +75,8 @@ static bool build(struct thread *t, struct ucontext *uc, const struct action *a,
     struct rt_sigframe frame;
     uint64_t sp = m->rsp - RED_ZONE, fp = 0;
     uint32_t size = fp_size(m->fpstate);
-    if (a->flags & SA_ONSTACK && !(t->altstack.flags & SS_DISABLE) && !on_altstack(t, m->rsp))
+    if (a->flags & SA_ONSTACK && !(t->altstack.flags & SS_DISABLE) &&
+        !signal_on_altstack(t, m->rsp))
         sp = t->altstack.sp + t->altstack.size;
     if (size) {
         fp = sp = (sp - size) & ~63ULL;
@@ -176,8 +177,7 @@ static bool restore_fpstate(struct ucontext *uc, uint64_t from)
     return user_read(fp + 576, from + 576, size - 4 - 576);
 }
 
-/* Reserved signals that arrived while the program blocked them. */
-static void deliver_pending(struct thread *t, struct ucontext *uc)
+void signal_deliver_pending(struct thread *t, struct ucontext *uc)
 {
     for (int sig = 1; sig < 32; sig++) {
         if (t->pending & ~t->mask & SIGBIT(sig)) {
@@ -208,12 +208,12 @@ void signal_return(struct thread *t, struct ucontext *uc)
     memcpy(&t->mask, &user.uc_sigmask, 8);
     t->mask &= ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
     set_uc_mask(uc, t->mask);
-    if (!on_altstack(t, m->rsp)) {
+    if (!signal_on_altstack(t, m->rsp)) {
         t->altstack = (struct altstack){.sp = (uint64_t)user.uc_stack.ss_sp,
                                         .flags = (uint32_t)user.uc_stack.ss_flags &
                                                  (SS_DISABLE | SS_AUTODISARM),
                                         .size = user.uc_stack.ss_size};
     }
-    deliver_pending(t, uc);
+    signal_deliver_pending(t, uc);
     transition_resume(t, uc);
 }

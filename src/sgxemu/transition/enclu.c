@@ -85,6 +85,8 @@ static struct sgx_fault run_leaf(struct thread *t, struct enclave *e, struct sgx
             struct sgx_regs operands = {.rcx = page};
             sync_after(e, leaf, &operands);
         }
+        if (!fault.vector && leaf == SGX_EENTER)
+            driver_fast_entry(e, t, &t->entry);
         if (room && !t->cpu.in_enclave)
             driver_leave(e, t);
         driver_unlock(e);
@@ -159,8 +161,6 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
     }
     if (!fault.vector) {
         count(leaf);
-        if (leaf == SGX_EENTER)
-            driver_fast_entry(e, t, &t->entry);
         fast_consider(t, rip, leaf);
         if (t->cpu.in_enclave) {
             dispatch_on(t);

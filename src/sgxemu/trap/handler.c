@@ -183,7 +183,8 @@ static bool classify(struct thread *t, struct ucontext *uc, int sig, const sigin
     }
 }
 
-/* The driver's inter-processor interrupt: an AEX and nothing more (driver_kick). */
+/* The driver's inter-processor interrupt: an AEX and nothing more (kick() in
+ * driver/enclave.c). */
 static bool is_kick(int sig, const siginfo_t *info)
 {
     return sig == SIGILL && (info->si_code == SI_QUEUE || info->si_code == SI_TIMER) &&

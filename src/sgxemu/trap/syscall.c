@@ -215,13 +215,6 @@ void trap_system_call(struct thread *t, struct ucontext *uc)
         return;
     }
     m->rax = (uint64_t)result;
-    if (c.nr == __NR_rt_sigprocmask && t->pending & ~t->mask) {
-        for (int sig = 1; sig < 32; sig++) {
-            if (t->pending & ~t->mask & SIGBIT(sig)) {
-                t->pending &= ~SIGBIT(sig);
-                signal_deliver(t, uc, &t->pending_info[sig]);
-                break;
-            }
-        }
-    }
+    if (c.nr == __NR_rt_sigprocmask)
+        signal_deliver_pending(t, uc);
 }
