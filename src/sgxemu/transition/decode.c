@@ -67,7 +67,7 @@ static unsigned two_byte(const uint8_t *code, unsigned i, bool *last)
 static unsigned one_byte(const uint8_t *code, unsigned i, bool wide, bool word, bool *last)
 {
     const uint8_t op = code[i], next = code[i + 1];
-    const unsigned imm = word ? 2 : 4;
+    const unsigned imm = word && !wide ? 2 : 4;
     if (op < 0x40) { /* ADD OR ADC SBB AND SUB XOR CMP */
         if ((op & 7) < 4)
             return with_modrm(code, i + 1, 0);
@@ -104,12 +104,13 @@ static unsigned one_byte(const uint8_t *code, unsigned i, bool wide, bool word, 
     case 0x83:
     case 0xc0:
     case 0xc1:
-    case 0xc6:
         return with_modrm(code, i + 1, 1);
     case 0x69:
     case 0x81:
-    case 0xc7:
         return with_modrm(code, i + 1, imm);
+    case 0xc6:
+    case 0xc7: /* MOV; XABORT, and XBEGIN, which is relative */
+        return (next >> 3 & 7) == 0 ? with_modrm(code, i + 1, op == 0xc6 ? 1 : imm) : 0;
     case 0xf6:
         return with_modrm(code, i + 1, (next >> 3 & 7) < 2 ? 1 : 0);
     case 0xf7:

@@ -49,6 +49,8 @@ insns:
     insn 1, 0, cmp $3, %al
     insn 1, 0, cmpw $0x300, 2(%rax)
     insn 1, 0, and $-16, %rsp
+    insn 1, 0, .byte 0x66, 0x48, 0x81, 0xc0, 1, 0, 0, 0
+    insn 1, 0, .byte 0x66, 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8
     insn 1, 0, test %eax, %eax
     insn 1, 0, test $1, %al
     insn 1, 0, test $0x12345678, %eax
@@ -86,6 +88,8 @@ insns:
     insn 0, 0, mov 0(%rip), %rax
     insn 0, 0, cmpl $1, 0(%rip)
     insn 0, 0, loop .
+    insn 0, 0, xbegin .
+    insn 0, 0, xabort $1
     insn 0, 0, .byte 0x0f, 0x01, 0xd7
     insn 0, 0, syscall
     insn 0, 0, vzeroall
