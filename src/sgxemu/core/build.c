@@ -156,55 +156,43 @@ struct sgx_fault leaf_eadd(struct sgx_cpu *cpu, struct sgx_regs *regs)
     return ok();
 }
 
-/* What EEXTEND asks of its operands; on success `offset` is that of the page in the enclave. */
-static struct sgx_fault eextend_operands(struct sgx_cpu *cpu, const struct sgx_regs *regs,
-                                         struct epc_page *page, struct secs_state **state,
-                                         uint64_t *offset)
+/* EEXTEND of the 256 bytes at regs->rcx, or of the `whole` page. */
+static struct sgx_fault extend(struct sgx_cpu *cpu, const struct sgx_regs *regs, bool whole)
 {
-    struct epc_page parent;
+    struct epc_page page, parent;
     struct sgx_fault f;
     if (regs->rcx & (CHUNK - 1) || regs->rbx & PAGE_MASK)
         return gp();
     if ((f = epc_operand(cpu, regs->rbx, &parent)).vector)
         return f;
-    if ((f = epc_operand(cpu, regs->rcx & ~PAGE_MASK, page)).vector)
+    if ((f = epc_operand(cpu, regs->rcx & ~PAGE_MASK, &page)).vector)
         return f;
-    if (!page->epcm->valid)
+    if (!page.epcm->valid)
         return pf(regs->rcx, PF_P | SGX_PF_SGX);
-    if (page->epcm->type != SGX_PT_REG && page->epcm->type != SGX_PT_TCS)
+    if (page.epcm->type != SGX_PT_REG && page.epcm->type != SGX_PT_TCS)
         return pf(regs->rcx, PF_P | SGX_PF_SGX);
-    if (parent.handle != page->epcm->secs)
+    if (parent.handle != page.epcm->secs)
         return gp();
-    *state = secs_state(parent.data);
-    if ((*state)->initialized)
+    struct secs_state *state = secs_state(parent.data);
+    if (state->initialized)
         return gp();
-    *offset = page->epcm->enclave_address - ((struct sgx_secs *)parent.data)->base;
+    const uint64_t offset = page.epcm->enclave_address - ((struct sgx_secs *)parent.data)->base;
+    const uint64_t in_page = regs->rcx & PAGE_MASK;
+    if (whole)
+        sgx_measure_extend_page(&state->measure, offset, page.data);
+    else
+        sgx_measure_extend(&state->measure, offset + in_page, page.data + in_page);
     return ok();
 }
 
 struct sgx_fault leaf_eextend(struct sgx_cpu *cpu, struct sgx_regs *regs)
 {
-    struct epc_page page;
-    struct secs_state *state;
-    uint64_t offset;
-    struct sgx_fault f = eextend_operands(cpu, regs, &page, &state, &offset);
-    if (f.vector)
-        return f;
-    uint64_t in_page = regs->rcx & PAGE_MASK;
-    sgx_measure_extend(&state->measure, offset + in_page, page.data + in_page);
-    return ok();
+    return extend(cpu, regs, false);
 }
 
 struct sgx_fault sgx_eextend_page(struct sgx_cpu *cpu, struct sgx_regs *regs)
 {
-    struct epc_page page;
-    struct secs_state *state;
-    uint64_t offset;
-    struct sgx_fault f = eextend_operands(cpu, regs, &page, &state, &offset);
-    if (f.vector)
-        return f;
-    sgx_measure_extend_page(&state->measure, offset, page.data);
-    return ok();
+    return extend(cpu, regs, true);
 }
 
 static bool attributes_match(const struct sgx_secs *secs, const struct sgx_sigstruct *sig)

@@ -13,11 +13,6 @@
 #endif
 #define PAGE 4096ULL
 
-struct sgx_ioctl_request {
-    struct enclave *e;
-    uint64_t arg;
-};
-
 static volatile uint32_t driver_used; /* by this process, in some way */
 
 /* From now on descriptors may be the device's, so fstat must be looked at. */

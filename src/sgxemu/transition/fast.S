@@ -3,10 +3,9 @@
     .text
 
 /* From a stub: RAX is the record, RCX already saved, everything else the program's. */
-    .globl  fast_trampoline, fast_trampoline_busy, fast_final, fast_deferred, fast_end
+    .globl  fast_trampoline, fast_final, fast_deferred, fast_end
 fast_trampoline:
     movb    $1, FAST_BUSY(%rax)
-fast_trampoline_busy:
     movq    %rbx, FAST_RBX(%rax)
     movq    %rdx, FAST_RDX(%rax)
     movq    %rsi, FAST_RSI(%rax)

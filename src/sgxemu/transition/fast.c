@@ -11,6 +11,8 @@
 #define USER_SS      0x2b
 #define MAX_NUMBER   8192 /* of descriptors in an LDT */
 
+_Static_assert(THREAD_REGION == 1ULL << FAST_SHIFT, "stubs find regions by their number");
+_Static_assert(offsetof(struct thread, fast) == 0, "the record is the region's first");
 extern char fast_trampoline[], fast_final[], fast_deferred[], fast_end[];
 void fast_transition(struct fast_record *r);
 
@@ -309,6 +311,8 @@ enum fast_outcome fast_interrupted(struct thread *t, struct ucontext *uc, int si
         complete(t, uc);
         return FAST_NONE;
     }
+    if (t->fast.busy && (sig == SIGSEGV || sig == SIGBUS) && info->si_code > 0)
+        return FAST_NONE; /* an access of the device itself */
     if (t->fast.busy) {
         keep(t, sig, info);
         return FAST_DEFER;

@@ -3,10 +3,11 @@
  * Fast leaves: an ENCLU that has once trapped is rewritten into a jump to a stub. Two forms:
  *
  *   SITE_MOV   `mov $leaf,%eax; enclu`: the mov becomes the jump, the ENCLU stays and traps as
- * ever. EENTER in the program, every leaf in an enclave. SITE_TAIL  an ENCLU whose leaf is not
- * known, in an enclave: the jump covers the ENCLU and what follows it, which the stub executes in
- * its place. Every instruction boundary under the jump is a byte that traps (the displacement is
- * chosen so), and whoever comes there is sent on to the copy.
+ *              ever. EENTER in the program, every leaf in an enclave.
+ *   SITE_TAIL  an ENCLU whose leaf is not known, in an enclave: the jump covers the ENCLU and what
+ *              follows it, which the stub executes in its place. Every instruction boundary under
+ *              the jump is a byte that traps (the displacement is chosen so), and whoever comes
+ *              there is sent on to the copy.
  *
  * A stub finds the thread's record without memory or segment bases (ES holds a selector of the
  * thread's own, whose number says it all) and jumps to the trampoline, which saves all registers in
@@ -120,5 +121,4 @@ uint64_t stub_copy(const struct site *s, uint64_t rip); /* 0: not a moved instru
 /* sites.c */
 const struct site *site_at(uint64_t address);
 const struct site *site_of_stub(uint64_t rip);
-extern volatile uint32_t site_count;
 #endif

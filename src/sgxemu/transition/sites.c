@@ -13,7 +13,7 @@ _Static_assert(MAX_SITES *STUB_TAIL_SLOTS < HASH_SIZE, "the hash must have free 
 
 /* Entries are complete before the hashes name them; handlers read without the lock. */
 static struct site sites[MAX_SITES];
-volatile uint32_t site_count;
+static uint32_t site_count;
 static volatile uint16_t by_address[HASH_SIZE], by_slot[HASH_SIZE]; /* index + 1; 0: free */
 static emu_lock sites_lock;
 static volatile uint64_t patching; /* the site whose bytes are changing; under the lock */
@@ -62,12 +62,11 @@ const struct site *site_of_stub(uint64_t rip)
 
 static const struct site *insert(const struct site *s)
 {
-    const uint32_t index = site_count;
+    const uint32_t index = site_count++;
     sites[index] = *s;
     for (unsigned i = 0; i < stub_slots(s); i++)
         put(by_slot, s->stub / STUB_SLOT + i, index);
     put(by_address, s->address, index);
-    __atomic_store_n(&site_count, index + 1, __ATOMIC_SEQ_CST);
     return &sites[index];
 }
 
@@ -215,14 +214,14 @@ static bool is_patched(const struct site *s)
 
 /* ------------------------------------------------------------ choosing sites */
 
-/* `mov $leaf,%eax` right before the ENCLU at rip, not the tail of a longer instruction. */
+/* `mov $leaf,%eax` right before the ENCLU at rip, without a prefix. */
 static bool after_mov(uint64_t rip, uint32_t leaf)
 {
     uint8_t code[6];
     if (!user_read(code, rip - 6, sizeof(code)))
         return false;
-    return (code[0] & 0xf0) != 0x40 && code[1] == 0xb8 && code[2] == leaf && !code[3] && !code[4] &&
-           !code[5];
+    return (code[0] & 0xf0) != 0x40 && code[0] != 0x66 && code[1] == 0xb8 && code[2] == leaf &&
+           !code[3] && !code[4] && !code[5];
 }
 
 static bool describe_mov(struct site *s, uint64_t rip, uint32_t leaf)

@@ -39,44 +39,23 @@ static void put_rel(uint8_t *p, const uint8_t *target)
 /* `constants`: the heap's base and the trampoline's address. */
 static void build_body(uint8_t *s, uint64_t enclu, uint32_t leaf, const uint8_t *constants)
 {
+    /* clang-format off */
     static const uint8_t code[BODY_SIZE] = {
-        0x8c,      0xc0, /*  0 mov %es,%eax */
-        0x83,      0xe8,
-        0x07,                     /*  2 sub $7,%eax */
-        0xa8,      0x07,          /*  5 test $7,%al */
-        0x75,      BODY_SLOW - 9, /*  7 jnz slow */
-        0x48,      0xc1,
-        0xe0,      FAST_SHIFT - 3, /*  9 shl $15,%rax */
-        0x48,      0x03,
-        0x05,      0,
-        0,         0,
-        0, /* 13 add heap(%rip),%rax */
-        0x48,      0x89,
-        0x48,      FAST_RCX, /* 20 mov %rcx,FAST_RCX(%rax) */
-        0x48,      0xb9,
-        0,         0,
-        0,         0,
-        0,         0,
-        0,         0, /* 24 movabs $enclu,%rcx */
-        0x48,      0x89,
-        0x88,      FAST_ENCLU,
-        0,         0,
-        0, /* 34 mov %rcx,FAST_ENCLU(%rax) */
-        0xc7,      0x80,
-        FAST_LEAF, 0,
-        0,         0,
-        0,         0,
-        0,         0, /* 41 movl $leaf,FAST_LEAF(%rax) */
-        0xff,      0x25,
-        0,         0,
-        0,         0, /* 51 jmp *trampoline(%rip) */
-        0xb8,      0,
-        0,         0,
-        0, /* 57 mov $leaf,%eax */
-        0xe9,      0,
-        0,         0,
-        0, /* 62 jmp enclu */
+        0x8c, 0xc0,                                      /*  0 mov %es,%eax */
+        0x83, 0xe8, 0x07,                                /*  2 sub $7,%eax */
+        0xa8, 0x07,                                      /*  5 test $7,%al */
+        0x75, BODY_SLOW - 9,                             /*  7 jnz slow */
+        0x48, 0xc1, 0xe0, FAST_SHIFT - 3,                /*  9 shl $15,%rax */
+        0x48, 0x03, 0x05, 0, 0, 0, 0,                    /* 13 add heap(%rip),%rax */
+        0x48, 0x89, 0x48, FAST_RCX,                      /* 20 mov %rcx,FAST_RCX(%rax) */
+        0x48, 0xb9, 0, 0, 0, 0, 0, 0, 0, 0,              /* 24 movabs $enclu,%rcx */
+        0x48, 0x89, 0x88, FAST_ENCLU, 0, 0, 0,           /* 34 mov %rcx,FAST_ENCLU(%rax) */
+        0xc7, 0x80, FAST_LEAF, 0, 0, 0, 0, 0, 0, 0,      /* 41 movl $leaf,FAST_LEAF(%rax) */
+        0xff, 0x25, 0, 0, 0, 0,                          /* 51 jmp *trampoline(%rip) */
+        0xb8, 0, 0, 0, 0,                                /* 57 mov $leaf,%eax */
+        0xe9, 0, 0, 0, 0,                                /* 62 jmp enclu */
     };
+    /* clang-format on */
     memcpy(s, code, sizeof(code));
     memcpy(s + 26, &enclu, 8);
     memcpy(s + 47, &leaf, 4);
