@@ -143,6 +143,8 @@ static double build(uint64_t measured, uint64_t plain)
     uint64_t offset = HEAP_END;
     if (measured) {
         uint8_t *data = malloc(measured);
+        if (!data)
+            exit(1);
         for (uint64_t i = 0; i < measured / 8; i++)
             ((uint64_t *)data)[i] = i * 0x9e3779b97f4a7c15ULL;
         layout.areas[layout.count++] =

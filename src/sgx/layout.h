@@ -47,9 +47,9 @@ void sgx_layout_free(struct sgx_layout *layout);
 void sgx_layout_page(const struct sgx_layout_area *area, uint64_t index,
                      uint8_t page[SGX_PAGE_SIZE]);
 
-/* MRENCLAVE of the described enclave. */
+/* MRENCLAVE of the described enclave. Calls crypto_init(), so not beside other threads' hashes. */
 void sgx_layout_measure(const struct sgx_layout *layout, uint8_t mrenclave[32]);
 
 /* A SIGSTRUCT with every signed field set from the layout (DATE is left zero): every attribute
- * bit and every MISCSELECT bit is enforced. */
+ * bit and every MISCSELECT bit is enforced. Calls sgx_layout_measure(). */
 void sgx_layout_sigstruct(const struct sgx_layout *layout, struct sgx_sigstruct *sig);

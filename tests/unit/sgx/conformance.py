@@ -15,7 +15,8 @@ ZF = 1. This page is generated from the suite (`tests/unit/sgx/conformance.py`) 
 by the tests.
 
 Not modelled: CET, 32-bit entry, virtualisation leaves, TDX (EVERIFYREPORT2), and conflicts between
-leaves that run at the same moment (the device runs one at a time for an enclave).
+leaves that run at the same moment (the device runs one at a time for an enclave; rewritten EENTER
+and EEXIT alone run beside others).
 """
 
 

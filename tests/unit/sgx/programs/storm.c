@@ -57,8 +57,9 @@ int main(int argc, char **argv)
     work(NULL);
     pthread_join(t, NULL);
     uint64_t total = enter(e.base + THREAD0_TCS, CMD_COUNT, &none);
-    printf("errors %lu, count %s, signals %s\n", errors,
-           total == (uint64_t)rounds * 6 ? "right" : "wrong", signals > 100 ? "many" : "few");
+    const bool right = total == (uint64_t)rounds * 6;
+    printf("errors %lu, count %s, signals %s\n", errors, right ? "right" : "wrong",
+           signals > 100 ? "many" : "few");
     fprintf(stderr, "%ld transitions, %lu signals\n", 4 * rounds, signals);
-    return errors != 0;
+    return errors != 0 || !right;
 }
