@@ -61,7 +61,8 @@ class Bench:
 
     def program(self, name, *flags, variant=''):
         source, target = HERE / f'{name}.c', self.folder / f'{name}{variant}'
-        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        newest = max(file.stat().st_mtime for file in (source, HERE / 'slices.h'))
+        if not target.exists() or target.stat().st_mtime < newest:
             subprocess.run(['gcc', '-O2', *flags, source, '-o', target], check=True)
         return target
 

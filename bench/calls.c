@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* calls getppid|clock|open FILE|mmap|pread FILE|pwrite FILE: prints the nanoseconds of one call.
- * The time of a whole run is cut into slices and the median slice counts. A slice is much shorter
- * than what the scheduler gives to a process at a time, so that on a busy machine most of them are
- * not interrupted, natively or inside. */
+ * The median slice counts (slices.h). */
+#define _GNU_SOURCE
+#include "slices.h"
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SLICES = 501, BLOCK = 4096 };
 
 static char buffer[BLOCK];
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static void getppid_raw(int fd, long n)
 {
@@ -82,12 +71,6 @@ static void map_touch_unmap(int fd, long n)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
     static const struct {
@@ -116,8 +99,7 @@ int main(int argc, char **argv)
             if (i >= 0)
                 slices[i] = (double)(now() - begin) / (double)kinds[k].count;
         }
-        qsort(slices, SLICES, sizeof *slices, by_value);
-        printf("%.2f\n", slices[SLICES / 2]);
+        printf("%.2f\n", median(slices, SLICES));
         return 0;
     }
     fprintf(stderr, "usage: calls getppid|clock|open FILE|mmap|pread FILE|pwrite FILE\n");

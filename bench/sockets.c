@@ -1,35 +1,15 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* sockets unix|tcp: two processes pass a byte to and fro; prints the nanoseconds of one round.
- * Both on one processor, so that what is timed is the work and not the waking of an idle one. The
- * run is cut into slices, and the median slice counts. */
+ * Both on one processor; the median slice counts (slices.h). */
 #define _GNU_SOURCE
+#include "slices.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SLICES = 301, ROUNDS = 100 };
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void expect(int ok, const char *what)
-{
-    if (!ok) {
-        perror(what);
-        exit(1);
-    }
-}
 
 static void tcp_pair(int s[2])
 {
@@ -64,12 +44,6 @@ static double slice(int s, int rounds)
     return (double)(now() - begin) / rounds;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
     int s[2];
@@ -78,16 +52,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: sockets unix|tcp\n");
         return 2;
     }
-    cpu_set_t first;
-    CPU_ZERO(&first);
-    for (int i = 0, cpus = sched_getaffinity(0, sizeof first, &first); cpus >= 0 && i < CPU_SETSIZE;
-         i++)
-        if (CPU_ISSET(i, &first)) {
-            CPU_ZERO(&first);
-            CPU_SET(i, &first);
-            break;
-        }
-    sched_setaffinity(0, sizeof first, &first);
+    one_processor();
     if (argv[1][0] == 't')
         tcp_pair(s);
     else
@@ -102,7 +67,6 @@ int main(int argc, char **argv)
     slice(s[0], 1000);
     for (int i = 0; i < SLICES; i++)
         slices[i] = slice(s[0], ROUNDS);
-    qsort(slices, SLICES, sizeof *slices, by_value);
-    printf("%.1f\n", slices[SLICES / 2]);
+    printf("%.1f\n", median(slices, SLICES));
     return 0;
 }

@@ -8,43 +8,19 @@
  *   spawn     posix_spawn /bin/true, wait
  *   forkexec  fork, exec /bin/true, wait
  *
- * All on one processor, so that what is timed is the work and not the waking of an idle one. The
- * run is cut into slices, as short as they can be, and the median slice counts (calls.c). */
+ * All on one processor. The slices (slices.h) are as short as they can be. */
 #define _GNU_SOURCE
+#include "slices.h"
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <spawn.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MOST_SLICES = 2000, WARM_UP = 10 };
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-__attribute__((noreturn)) static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void expect(int ok, const char *what)
-{
-    if (!ok)
-        fail(what);
-}
 
 /* ---- ping-pong ---- */
 
@@ -158,12 +134,6 @@ static void spawn_round(void)
     reap(child);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
     static const struct {
@@ -176,10 +146,7 @@ int main(int argc, char **argv)
         {"thread", NULL, thread_round, 1, 2000},    {"fork", NULL, fork_round, 1, 400},
         {"spawn", NULL, spawn_round, 1, 60},        {"forkexec", NULL, fork_exec_round, 1, 60},
     };
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(0, &one);
-    expect(sched_setaffinity(0, sizeof(one), &one) == 0, "sched_setaffinity");
+    one_processor();
     for (size_t k = 0; argc == 2 && k < sizeof kinds / sizeof *kinds; k++) {
         if (strcmp(argv[1], kinds[k].name) != 0)
             continue;
@@ -193,8 +160,7 @@ int main(int argc, char **argv)
             if (i >= 0)
                 slices[i] = (double)(now() - begin) / kinds[k].count;
         }
-        qsort(slices, (size_t)kinds[k].slices, sizeof *slices, by_value);
-        printf("%.0f\n", slices[kinds[k].slices / 2]);
+        printf("%.0f\n", median(slices, (size_t)kinds[k].slices));
         return 0;
     }
     fprintf(stderr, "usage: tasks pipe|futex|thread|fork|spawn|forkexec\n");
