@@ -110,9 +110,8 @@ static void groups(void)
 /* In a session of its own, with `fd` as its terminal. */
 static void on_terminal(int fd, int master)
 {
-    int status, p[2];
+    int status;
     char c;
-    pid_t group;
     NEED(setsid() == getpid());
     TRY("no terminal yet", tcgetpgrp(fd));
     TRY("take the terminal", ioctl(fd, TIOCSCTTY, 0));
@@ -120,7 +119,6 @@ static void on_terminal(int fd, int master)
     CHECK("session of the terminal", tcgetsid(fd) == getpid());
     OK("/dev/tty", open("/dev/tty", O_RDWR | O_CLOEXEC));
     TRY("group of another session", tcsetpgrp(fd, getppid()));
-    NEED(pipe(p) == 0);
     /* A background child reads, writes attributes, with every disposition of the two signals. */
     pid_t child = fork();
     if (child == 0) {
@@ -151,15 +149,14 @@ static void on_terminal(int fd, int master)
         say("read", "%c", c);
         _exit(0);
     }
-    group = child;
     setpgid(child, child);
     for (int i = 0; i < 2; i++) {
         CHECK("stopped", waitpid(child, &status, WUNTRACED) == child);
         say("by", "%d", WIFSTOPPED(status) ? WSTOPSIG(status) : -status);
-        NEED(tcsetpgrp(fd, group) == 0);
+        NEED(tcsetpgrp(fd, child) == 0);
         if (i == 1)
             NEED(write(master, "r\n", 2) == 2);
-        kill(-group, SIGCONT);
+        kill(-child, SIGCONT);
         if (i == 0) { /* back, so that it reads in the background */
             signal(SIGTTOU, SIG_IGN);
             while (waitpid(child, &status, WCONTINUED | WNOHANG) == 0)
@@ -206,9 +203,9 @@ static void terminals(void)
     waitpid(child, &status, 0);
     show_status("session", status);
     /* The end of a session leader: SIGHUP to the foreground group. */
-    int p[2];
+    int p[2], go[2];
     char c;
-    NEED(pipe(p) == 0);
+    NEED(pipe(p) == 0 && pipe(go) == 0);
     child = fork();
     if (child == 0) {
         close(p[0]);
@@ -222,12 +219,12 @@ static void terminals(void)
             (void)!write(p[1], "h", 1);
             _exit(0);
         }
-        (void)!read(open("/dev/null", O_RDONLY), &c, 1);
-        sleep_ms(100);
+        (void)!read(go[0], &c, 1);
         _exit(0);
     }
     close(p[1]);
     TRY("ready", read(p[0], &c, 1));
+    TRY("the leader may end", write(go[1], "x", 1));
     waitpid(child, NULL, 0);
     TRY("hung up", read(p[0], &c, 1));
     say("got", "%c", c);
