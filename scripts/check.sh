@@ -12,6 +12,7 @@ if [ "${1:-}" = --full ]; then
     export ADYTON_RACE_RUNS=${ADYTON_RACE_RUNS:-2000}
     export ADYTON_ENCRYPTED_RUNS=${ADYTON_ENCRYPTED_RUNS:-60}
     export ADYTON_CRASH_WORKLOADS=${ADYTON_CRASH_WORKLOADS:-12000}
+    E2E_SECONDS=${E2E_SECONDS:-21600}
 fi
 build=build
 out=$build/check
@@ -91,7 +92,8 @@ clang_build() {
     ninja -C $build-clang >"$out/clang.txt" 2>&1 || { tail -n 60 "$out/clang.txt"; return 1; }
 }
 
-# Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS (pfs_fuzz for $FUZZ_RUNS executions); tests/fuzz/NAME.corpus holds its seeds.
+# Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS (pfs_fuzz: $FUZZ_RUNS executions);
+# tests/fuzz/NAME.corpus holds its seeds.
 fuzz() {
     local source name seeds
     for source in tests/fuzz/*.c; do
@@ -110,7 +112,7 @@ fuzz() {
 
 # Encrypted files come from hostile storage: so many executions, however long that takes.
 fuzz_files() { # fuzz_files BUILDDIR
-    local jobs i pids= status=0
+    local jobs i pid pids= status=0
     jobs=$(nproc)
     ninja -C "$1" tests/fuzz/pfs_fuzz >"$out/fuzz-build.txt" 2>&1 || { tail -n 40 "$out/fuzz-build.txt"; return 1; }
     for i in $(seq "$jobs"); do
