@@ -239,7 +239,7 @@ def write_document(native, inside):
     text = f"""
 `tests/cpython/run.py` runs each module of the tests of CPython that Debian ships
 (`libpython3.11-testsuite`) natively and inside, in a temporary folder, everything allowed. `make check` runs
-the modules that say most about the system, `make check-full` all of them.
+the modules that say most about the system, `make check-full` all of them. The last full run:
 
 {len(native.known)} modules: {len(good)} pass natively, {len(same)} of these inside ({100 * len(same) / len(good):.1f} %);
 {cases[0]:,} cases pass in them natively, {cases[1]:,} inside.

@@ -92,6 +92,14 @@ def run(argv, cwd=None, env=None, stdin=None, timeout=60):
                   err.decode('utf-8', 'backslashreplace'))
 
 
+def command(name):
+    """The path of a program of the system; the test is skipped where it is not installed."""
+    path = shutil.which(name, path='/usr/bin:/bin:/usr/sbin')
+    if not path:
+        pytest.skip(f'{name} is not installed')
+    return path
+
+
 NOTES = []
 
 

@@ -2,21 +2,15 @@
 """The tools of a developer's machine, unmodified: shell scripts, make and gcc, git, perl, openssl,
 curl, SQLite and CPython's multiprocessing do and leave the same inside as natively.
 """
-import shutil
+import signal
 import socket
-import subprocess
 import threading
 
 import pytest
 
+from conftest import command
+
 PYTHON = '/usr/bin/python3'
-
-
-def command(name):
-    path = shutil.which(name, path='/usr/bin:/bin:/usr/sbin')
-    if not path:
-        pytest.skip(f'{name} is not installed')
-    return path
 
 
 # --- bash --------------------------------------------------------------------------------------
@@ -157,7 +151,8 @@ PERL = {
 
 @pytest.mark.parametrize('name', PERL)
 def test_perl(name, same):
-    same([command('perl'), '-e', '$| = 1; ' + PERL[name]], stdin='b a c a\nb a\n')
+    result = same([command('perl'), '-e', '$| = 1; ' + PERL[name]], stdin='b a c a\nb a\n')
+    assert result.status == (128 + signal.SIGTERM if name == 'signals' else 0) and not result.err, str(result)
 
 
 # --- openssl -----------------------------------------------------------------------------------
@@ -222,15 +217,16 @@ def web_server():
 
 def test_curl(same, web_server):
     base = f'http://127.0.0.1:{web_server}'
-    for arguments in (
-            ['-sS', f'{base}/one'],
-            ['-sSL', '-o', 'out', '-w', '%{http_code} %{size_download}\n', f'{base}/moved'],
-            ['-sS', '--data-binary', '@folder/blob', f'{base}/posted'],
-            ['-sSZ', '--no-progress-meter', '--parallel-max', '3', '-o', 'f#1', f'{base}/[1-6]', '-w', '%{http_code}\n'],
-            ['-sS', 'file:///etc/debian_version'],
-            ['-s', '--max-time', '5', 'http://127.0.0.1:1/'],
-            ['-sS', '-T', 'words', f'http://localhost:{web_server}/upload']):
-        same([command('curl'), *arguments])
+    for status, *arguments in (
+            [0, '-sS', f'{base}/one'],
+            [0, '-sSL', '-o', 'out', '-w', '%{http_code} %{size_download}\n', f'{base}/moved'],
+            [0, '-sS', '--data-binary', '@folder/blob', f'{base}/posted'],
+            [0, '-sSZ', '--no-progress-meter', '--parallel-max', '3', '-o', 'f#1', f'{base}/[1-6]', '-w', '%{http_code}\n'],
+            [0, '-sS', 'file:///etc/debian_version'],
+            [7, '-s', '--max-time', '5', 'http://127.0.0.1:1/'],
+            [0, '-sS', '-T', 'words', f'http://localhost:{web_server}/upload']):
+        result = same([command('curl'), *arguments])
+        assert result.status == status, str(result)
 
 
 # --- SQLite: two writing processes ---------------------------------------------------------------
@@ -283,7 +279,6 @@ if __name__ == "__main__":
         with Client(here.recv(), authkey=b"k") as c: c.send("hello"); print(c.recv())
         p.join(30); print(p.exitcode)
         p = ctx.Process(target=sleeper); p.start(); print(p.is_alive(), wait([p.sentinel], 0)); p.terminate(); p.join(30); print(p.exitcode)
-        if method == "forkserver": continue
         q = ctx.SimpleQueue(); p = ctx.Process(target=q.put, args=(["item"] * 3,)); p.start(); print(q.get()); p.join(30); print(p.exitcode)
 ''',
     'queues-and-pools': '''
@@ -292,7 +287,7 @@ def feed(queue, start):
     for n in range(start, start + 200): queue.put((n, "v" * n))
 def work(n): return n, math.factorial(n) % 1000003
 if __name__ == "__main__":
-    for method in ("fork", "spawn"):
+    for method in ("fork", "spawn", "forkserver"):
         ctx = mp.get_context(method)
         q = ctx.Queue(); ps = [ctx.Process(target=feed, args=(q, s)) for s in (0, 1000)]
         for p in ps: p.start()

@@ -71,5 +71,7 @@ def test_whole_suite(results, runner):
     same = [m for m in good if inside[m]['result'] == 'pass']
     assert len(good) > 300, out
     assert len(same) >= 0.95 * len(good), out
-    unknown = set(good) - set(same) - set(runner.documented())
-    assert not unknown, f'fail inside, and docs/compatibility.md does not say why: {unknown}'
+    # A module passes, too, when cases are skipped inside that are not natively.
+    less = {m for m in same if set(inside[m].get('skipped', ())) - set(native[m].get('skipped', ()))}
+    unknown = (set(good) - set(same) | less) - set(runner.documented())
+    assert not unknown, f'fail or are left out inside, and docs/compatibility.md does not say why: {unknown}'

@@ -55,6 +55,16 @@ class Terminal:
     def send(self, text):
         os.write(self.fd, text.encode())
 
+    def run(self, text, echo):
+        """Starts a job and waits until it has the terminal, and a moment for its programs to start."""
+        self.send(text + '\n')
+        self.expect(echo)
+        end = time.monotonic() + 20
+        while os.tcgetpgrp(self.fd) == self.pid:
+            assert time.monotonic() < end, f'{text!r} does not get the terminal'
+            time.sleep(0.01)
+        time.sleep(0.3)
+
     def line(self, text, pattern='^READY> '):
         self.send(text + '\n')
         return self.expect(pattern)
@@ -94,24 +104,18 @@ def job_control(shell):
     shell.expect('READY> ')
     assert 'job control' not in shell.line('echo $((6*7))')
     # ^C ends the foreground job and not the shell.
-    shell.send('sleep 100\n')
-    shell.expect('sleep 100\n')
-    time.sleep(0.3)
+    shell.run('sleep 100', 'sleep 100\n')
     shell.send('\x03')
     shell.expect('^READY> ')
     assert '\n130\n' in shell.line('echo $?')
     # ^Z stops it, bg lets it go on, fg brings it back.
-    shell.send('sleep 100\n')
-    shell.expect('sleep 100\n')
-    time.sleep(0.3)
+    shell.run('sleep 100', 'sleep 100\n')
     shell.send('\x1a')
     assert re.search(r'\[1\]\+  Stopped +sleep 100', shell.expect('^READY> '))
     assert re.search(r'\[1\]\+  Stopped +sleep 100', shell.line('jobs'))
     assert '[1]+ sleep 100 &' in shell.line('bg')
     assert re.search(r'\[1\]\+  Running +sleep 100 &', shell.line('jobs'))
-    shell.send('fg\n')
-    shell.expect('^sleep 100\n')
-    time.sleep(0.3)
+    shell.run('fg', '^sleep 100\n')
     shell.send('\x03')
     shell.expect('^READY> ')
     assert '\n130\n' in shell.line('echo $?')
@@ -130,9 +134,7 @@ def job_control(shell):
     shell.send('\x04')
     shell.expect('^READY> ')
     # A pipeline is one job.
-    shell.send('sleep 50 | cat | cat\n')
-    shell.expect('cat \\| cat\n')
-    time.sleep(0.3)
+    shell.run('sleep 50 | cat | cat', 'cat \\| cat\n')
     shell.send('\x1a')
     assert re.search(r'\[1\]\+  Stopped +sleep 50 \| cat \| cat', shell.expect('^READY> '))
     shell.line('kill %1')

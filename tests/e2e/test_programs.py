@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 
+from conftest import command
+
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / 'programs'
 PYTHON = '/usr/bin/python3'
 
@@ -39,14 +41,14 @@ def compiled(build_dir):
             return program
         if kind.startswith('go'):
             mode = ['-buildmode=pie'] if kind == 'go-pie' else []
-            command = ['go', 'build', *mode, '-o', program, source]
+            compiler = ['go', 'build', *mode, '-o', program, source]
         else:
-            command = [*COMPILERS[kind], source, '-o', program]
-        if not shutil.which(command[0]):
-            pytest.skip(f'{command[0]} is not installed')
+            compiler = [*COMPILERS[kind], source, '-o', program]
+        if not shutil.which(compiler[0]):
+            pytest.skip(f'{compiler[0]} is not installed')
         env = {**os.environ, 'CGO_ENABLED': '0', 'GOFLAGS': '-mod=mod', 'GO111MODULE': 'off',
                'GOCACHE': str(folder / 'go-cache')}
-        subprocess.run(command, check=True, env=env)
+        subprocess.run(compiler, check=True, env=env)
         return program
     return build
 
@@ -130,10 +132,7 @@ def test_coreutils_with_stdin(name, same):
     ['tar', '-cf', 'all.tar', 'folder'],
 ], ids=lambda a: a[0])
 def test_busybox(arguments, same):
-    busybox = shutil.which('busybox', path='/usr/bin:/bin')
-    if not busybox:
-        pytest.skip('busybox is not installed')
-    same([busybox, *arguments])
+    same([command('busybox'), *arguments])
 
 
 BASH = {
@@ -294,17 +293,11 @@ NODE = {
 
 @pytest.mark.parametrize('name', NODE)
 def test_node(name, same):
-    node = shutil.which('node', path='/usr/bin:/bin')
-    if not node:
-        pytest.skip('node is not installed')
-    same([node, '-e', NODE[name]], extras={'sgx.enclave_size': '4G', 'sys.stack.size': '8M'})
+    same([command('node'), '-e', NODE[name]], extras={'sgx.enclave_size': '4G', 'sys.stack.size': '8M'})
 
 
 def test_sqlite_shell(same):
-    shell = shutil.which('sqlite3', path='/usr/bin:/bin')
-    if not shell:
-        pytest.skip('the sqlite3 shell is not installed')
-    same([shell, 'test.db'], stdin='''
+    same([command('sqlite3'), 'test.db'], stdin='''
 create table t (a, b); begin;
 with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000) insert into t select i, i * i from n;
 commit; select count(*), sum(b) from t; pragma journal_mode = wal; update t set b = 0 where a < 100;
