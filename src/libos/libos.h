@@ -25,6 +25,7 @@ typedef uint64_t sigmask; /* bit n-1 stands for signal n */
 
 #define likely(x)             __builtin_expect(!!(x), 1)
 #define unlikely(x)           __builtin_expect(!!(x), 0)
+#define NOINLINE              __attribute__((noinline)) /* keeps the usual way short */
 #define ARRAY_SIZE(a)         (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, t, m) ((t *)((char *)(p)-offsetof(t, m)))
 #define IS_ERR(x)             ((unsigned long)(x) >= -4095UL)

@@ -35,7 +35,7 @@ const char *syscall_name(unsigned long nr)
 }
 
 /* One warning for each missing call, once per run. Lock-free: one bit per number. */
-static long missing(unsigned long nr)
+static NOINLINE long missing(unsigned long nr)
 {
     static uint64_t told[SYSCALL_NUMBERS / 64 + 1];
     if (nr < SYSCALL_NUMBERS && names[nr]) {
@@ -48,7 +48,7 @@ static long missing(unsigned long nr)
     return -ENOSYS;
 }
 
-static long mocked(unsigned long nr, bool *hit)
+static NOINLINE long mocked(unsigned long nr, bool *hit)
 {
     const struct mf_mock *mock = mf_mocks(&run.manifest);
     for (uint32_t i = 0; i < run.manifest.image->mocks.count; i++) {
@@ -74,7 +74,7 @@ static inline __attribute__((always_inline)) long call(unsigned long nr, struct 
     return fn((long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9);
 }
 
-static long traced(unsigned long nr, struct regs *r)
+static NOINLINE long traced(unsigned long nr, struct regs *r)
 {
     log_trace("---- %s(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx) ...", syscall_name(nr), r->rdi,
               r->rsi, r->rdx, r->r10, r->r8, r->r9);

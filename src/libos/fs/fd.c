@@ -97,10 +97,8 @@ static bool get_unless_free(struct file *f)
     return false;
 }
 
-struct file *fd_get_unseen(int fd)
+static NOINLINE struct file *get_beside_others(struct fdtable *t, int fd)
 {
-    struct process *p = current_process();
-    struct fdtable *t = &p->fds;
     for (;;) {
         uint32_t size = __atomic_load_n(&t->size, __ATOMIC_ACQUIRE);
         struct fd_entry *fds = __atomic_load_n(&t->fds, __ATOMIC_ACQUIRE);
@@ -108,16 +106,24 @@ struct file *fd_get_unseen(int fd)
             (uint32_t)fd < size ? __atomic_load_n(&fds[fd].file, __ATOMIC_ACQUIRE) : NULL;
         if (!f)
             return NULL;
-        if (p->nthreads == 1) {
-            f->refs++;
-            return f;
-        }
         if (get_unless_free(f)) {
             if (likely(__atomic_load_n(&fds[fd].file, __ATOMIC_ACQUIRE) == f))
                 return f;
             file_put(f);
         }
     }
+}
+
+struct file *fd_get_unseen(int fd)
+{
+    struct process *p = current_process();
+    struct fdtable *t = &p->fds;
+    if (p->nthreads > 1)
+        return get_beside_others(t, fd);
+    struct file *f = (uint32_t)fd < t->size ? t->fds[fd].file : NULL;
+    if (f)
+        f->refs++;
+    return f;
 }
 
 struct file *fd_get(int fd)

@@ -139,7 +139,7 @@ static ssize stream_write(struct file *f, const void *ubuf, size_t n)
  * read. Threads take turns, also those that find the file verified as a whole (they must not read
  * at an offset that another one is about to move).
  */
-static ssize read_verified(struct file *f, void *ubuf, size_t n, bool whole)
+static NOINLINE ssize read_verified(struct file *f, void *ubuf, size_t n, bool whole)
 {
     lock(&f->pos_lock);
     if (whole) {
@@ -171,6 +171,19 @@ static ssize read_host(struct file *f, void *ubuf, size_t n, int64_t pos)
     return pos >= 0 ? host_pread(f->host_fd, ubuf, n, pos) : stream_read(f, ubuf, n);
 }
 
+static NOINLINE ssize read_at_own_pos(struct file *f, void *ubuf, size_t n)
+{
+    lock(&f->pos_lock);
+    file_pos_load(f);
+    ssize r = f->ops->read(f, ubuf, n, f->pos);
+    if (r > 0) {
+        f->pos += r;
+        file_pos_store(f);
+    }
+    unlock(&f->pos_lock);
+    return r;
+}
+
 ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
 {
     if (!may_read(f))
@@ -184,20 +197,10 @@ ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
         return read_host(f, ubuf, n, pos);
     if (!f->seekable)
         return f->ops->read(f, ubuf, n, 0);
-    if (pos >= 0)
-        return f->ops->read(f, ubuf, n, pos);
-    lock(&f->pos_lock);
-    file_pos_load(f);
-    ssize r = f->ops->read(f, ubuf, n, f->pos);
-    if (r > 0) {
-        f->pos += r;
-        file_pos_store(f);
-    }
-    unlock(&f->pos_lock);
-    return r;
+    return pos >= 0 ? f->ops->read(f, ubuf, n, pos) : read_at_own_pos(f, ubuf, n);
 }
 
-static ssize write_at_own_pos(struct file *f, const void *ubuf, size_t n)
+static NOINLINE ssize write_at_own_pos(struct file *f, const void *ubuf, size_t n)
 {
     lock(&f->pos_lock);
     if (f->ops->write_here) {

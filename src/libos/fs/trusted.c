@@ -13,6 +13,7 @@
 #include "libos/fs/policy.h"
 #include "libos/fs/trusted_verify.h"
 #include "libos/log.h"
+#include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "platform/platform.h"
 #include <linux/time.h>
@@ -21,9 +22,6 @@
 #    error "this platform must keep verified content inside: see above"
 #endif
 
-/* How long a file's identity is believed between two reads, in TSC cycles: about a millisecond, so
- * that a change of an open file is noticed soon and reads do not pay for an fstat each. */
-#define BELIEVE_CYCLES (1u << 21)
 /* A file changed this short ago can change again without a change of its time stamps, which move
  * with the kernel's tick: the next open verifies it again. */
 #define YOUNG_NS 50000000
@@ -58,8 +56,11 @@ struct content {
 /* One open file. */
 struct trusted_file {
     struct content *content;
-    uint32_t generation; /* when the identity was last compared ... */
-    uint64_t checked;    /* ... and the time, TSC; racing threads at worst compare once more */
+    /* Of the last comparison of the identity, which is believed until the kernel's next tick: a
+     * change of an open file is noticed soon, and reads do not pay for an fstat each. Racing
+     * threads at worst compare once more. */
+    uint32_t generation;
+    uint64_t checked; /* vdso_coarse_ns() */
 };
 
 /* ---- contents, by index of their manifest entry ---- */
@@ -372,7 +373,7 @@ static int verify_locked(struct file *f, struct trusted_file *t, int64_t off, in
     if (err)
         return err;
     t->generation = c->generation;
-    t->checked = __builtin_ia32_rdtsc();
+    t->checked = vdso_coarse_ns();
     if (c->all)
         return 1;
     if (c->entry->size != MF_UNSET && c->entry->size != c->id.size)
@@ -399,7 +400,7 @@ static int trusted_verify(struct file *f, int64_t off, int64_t n)
     struct trusted_file *t = f->priv;
     struct content *c = t->content;
     if (likely(t->generation == __atomic_load_n(&c->generation, __ATOMIC_ACQUIRE) &&
-               __builtin_ia32_rdtsc() - t->checked < BELIEVE_CYCLES)) {
+               vdso_coarse_ns() == t->checked)) {
         if (likely(__atomic_load_n(&c->all, __ATOMIC_ACQUIRE)))
             return 1;
         if (n <= 0 || range_done(c, off, n))

@@ -7,6 +7,7 @@
 #include <linux/auxvec.h>
 #include <linux/elf.h>
 #include <linux/mman.h>
+#include <linux/time.h>
 
 extern const char vdso_image[], vdso_image_end[];
 
@@ -121,6 +122,14 @@ int vdso_map(struct mm *mm)
 uintptr_t vdso_base(void)
 {
     return base;
+}
+
+uint64_t vdso_coarse_ns(void)
+{
+    struct timespec_k now;
+    if (!data.clock_gettime || data.clock_gettime(CLOCK_MONOTONIC_COARSE, &now))
+        return host_clock_ns(CLOCK_MONOTONIC_COARSE);
+    return (uint64_t)now.sec * 1000000000 + (uint64_t)now.nsec;
 }
 
 void vdso_is_slow(uintptr_t ip, uint32_t bits)

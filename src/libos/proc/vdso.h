@@ -7,6 +7,9 @@
 int vdso_map(struct mm *mm);
 /* Its address in the running program, 0 before vdso_map. */
 uintptr_t vdso_base(void);
+/* CLOCK_MONOTONIC_COARSE, the time of the kernel's last tick, in nanoseconds: a few loads, cheaper
+ * than reading the processor's counter. */
+uint64_t vdso_coarse_ns(void);
 /*
  * A system call arrived from `ip`. When that is the host's vDSO, it does not serve `bits`
  * (VDSO_FAST_* of vdso/data.h) by itself, as with an unsuitable clock source: stop asking it.
