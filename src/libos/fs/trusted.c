@@ -60,7 +60,7 @@ struct trusted_file {
      * change of an open file is noticed soon, and reads do not pay for an fstat each. Racing
      * threads at worst compare once more. */
     uint32_t generation;
-    uint64_t checked; /* vdso_coarse_ns() */
+    uint64_t checked; /* vdso_clock_ns(CLOCK_MONOTONIC_COARSE) */
 };
 
 /* ---- contents, by index of their manifest entry ---- */
@@ -373,7 +373,7 @@ static int verify_locked(struct file *f, struct trusted_file *t, int64_t off, in
     if (err)
         return err;
     t->generation = c->generation;
-    t->checked = vdso_coarse_ns();
+    t->checked = vdso_clock_ns(CLOCK_MONOTONIC_COARSE);
     if (c->all)
         return 1;
     if (c->entry->size != MF_UNSET && c->entry->size != c->id.size)
@@ -400,7 +400,7 @@ static int trusted_verify(struct file *f, int64_t off, int64_t n)
     struct trusted_file *t = f->priv;
     struct content *c = t->content;
     if (likely(t->generation == __atomic_load_n(&c->generation, __ATOMIC_ACQUIRE) &&
-               vdso_coarse_ns() == t->checked)) {
+               vdso_clock_ns(CLOCK_MONOTONIC_COARSE) == t->checked)) {
         if (likely(__atomic_load_n(&c->all, __ATOMIC_ACQUIRE)))
             return 1;
         if (n <= 0 || range_done(c, off, n))

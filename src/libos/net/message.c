@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/net/net.h"
+#include "libos/proc/vdso.h"
 #include "libos/thread.h"
 #include <asm/socket.h>
 #include <asm/unistd.h>
@@ -257,7 +258,7 @@ static long receive_many(struct file *f, struct mmsg *uvec, uint32_t n, int flag
         done++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
-        if (end && host_clock_ns(CLOCK_MONOTONIC) >= end)
+        if (end && vdso_clock_ns(CLOCK_MONOTONIC) >= end)
             break;
     }
     return done ? done : r;
@@ -274,7 +275,7 @@ SYSCALL5(recvmmsg, int, fd, struct mmsg *, uvec, uint32_t, n, int, flags,
             return -EFAULT;
         if (ts.tv_sec < 0 || (uint64_t)ts.tv_nsec >= 1000000000)
             return -EINVAL;
-        end = host_clock_ns(CLOCK_MONOTONIC) +
+        end = vdso_clock_ns(CLOCK_MONOTONIC) +
               (uint64_t)MIN(ts.tv_sec, (__kernel_time64_t)1000000000) * 1000000000 +
               (uint64_t)ts.tv_nsec;
     }
@@ -284,7 +285,7 @@ SYSCALL5(recvmmsg, int, fd, struct mmsg *, uvec, uint32_t, n, int, flags,
     r = receive_many(f, uvec, MIN(n, MOST_MESSAGES), flags, end);
     file_put(f);
     if (r > 0 && uts) {
-        uint64_t now = host_clock_ns(CLOCK_MONOTONIC), left = end > now ? end - now : 0;
+        uint64_t now = vdso_clock_ns(CLOCK_MONOTONIC), left = end > now ? end - now : 0;
         ts.tv_sec = (int64_t)(left / 1000000000);
         ts.tv_nsec = (int64_t)(left % 1000000000);
         if (put_user(uts, ts))

@@ -2,6 +2,7 @@
 /* The system calls about signals. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
@@ -118,7 +119,7 @@ static int deadline_of(const struct __kernel_timespec *uts, uint64_t *deadline)
         return -EINVAL;
     uint64_t ns = ts.tv_sec > 1000000000 ? 1000000000000000000UL
                                          : (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-    *deadline = host_clock_ns(CLOCK_MONOTONIC) + ns;
+    *deadline = vdso_clock_ns(CLOCK_MONOTONIC) + ns;
     return 0;
 }
 

@@ -7,7 +7,6 @@
 #include <linux/auxvec.h>
 #include <linux/elf.h>
 #include <linux/mman.h>
-#include <linux/time.h>
 
 extern const char vdso_image[], vdso_image_end[];
 
@@ -124,17 +123,23 @@ uintptr_t vdso_base(void)
     return base;
 }
 
-uint64_t vdso_coarse_ns(void)
+bool vdso_is_host(uintptr_t ip)
+{
+    return ip >= host.start && ip < host.end;
+}
+
+uint64_t vdso_clock_ns(int clock)
 {
     struct timespec_k now;
-    if (!data.clock_gettime || data.clock_gettime(CLOCK_MONOTONIC_COARSE, &now))
-        return host_clock_ns(CLOCK_MONOTONIC_COARSE);
+    if (!(__atomic_load_n(&data.fast, __ATOMIC_RELAXED) & 1u << clock) ||
+        data.clock_gettime(clock, &now))
+        return host_clock_ns(clock);
     return (uint64_t)now.sec * 1000000000 + (uint64_t)now.nsec;
 }
 
 void vdso_is_slow(uintptr_t ip, uint32_t bits)
 {
-    if (ip < host.start || ip >= host.end || !base)
+    if (!vdso_is_host(ip) || !base)
         return;
     uint32_t fast = __atomic_and_fetch(&data.fast, ~bits, __ATOMIC_SEQ_CST);
     uint32_t *word = (uint32_t *)(base - PAGE_SIZE + offsetof(struct vdso_data, fast));

@@ -7,9 +7,11 @@
 int vdso_map(struct mm *mm);
 /* Its address in the running program, 0 before vdso_map. */
 uintptr_t vdso_base(void);
-/* CLOCK_MONOTONIC_COARSE, the time of the kernel's last tick, in nanoseconds: a few loads, cheaper
- * than reading the processor's counter. */
-uint64_t vdso_coarse_ns(void);
+/* Of one of VDSO_FAST_CLOCKS, in nanoseconds; by the host's vDSO where it can. The coarse ones show
+ * the kernel's last tick: a few loads, cheaper than reading the processor's counter. */
+uint64_t vdso_clock_ns(int clock);
+/* Is it code of the host's vDSO? vdso_clock_ns() runs it on the library OS's stack. */
+bool vdso_is_host(uintptr_t ip);
 /*
  * A system call arrived from `ip`. When that is the host's vDSO, it does not serve `bits`
  * (VDSO_FAST_* of vdso/data.h) by itself, as with an unsuitable clock source: stop asking it.

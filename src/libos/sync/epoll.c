@@ -5,6 +5,7 @@
  * members apart by (file, descriptor number), the host by ours: a file that is registered under a
  * second number gets a host descriptor of its own.
  */
+#include "libos/proc/vdso.h"
 #include "libos/sync/epoll.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
@@ -204,7 +205,7 @@ static long wait_on(int host_fd, void *uevents, int most, int64_t ns)
     struct __kernel_timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
     if (ns == 0)
         return host_pass(__NR_epoll_pwait, host_fd, (long)uevents, most, 0, 0, 0);
-    uint64_t end = ns > 0 ? host_clock_ns(CLOCK_MONOTONIC) + (uint64_t)ns : 0;
+    uint64_t end = ns > 0 ? vdso_clock_ns(CLOCK_MONOTONIC) + (uint64_t)ns : 0;
     for (;;) {
         long r = host_pass_blocking(__NR_epoll_pwait2, host_fd, (long)uevents, most,
                                     (long)(ns > 0 ? &ts : NULL), 0, 0);
@@ -215,7 +216,7 @@ static long wait_on(int host_fd, void *uevents, int most, int64_t ns)
             return r ? r : -EINTR; /* never restarted, by no flag (signal(7)) */
         }
         if (ns > 0) {
-            uint64_t now = host_clock_ns(CLOCK_MONOTONIC);
+            uint64_t now = vdso_clock_ns(CLOCK_MONOTONIC);
             uint64_t left = end > now ? end - now : 0;
             ts.tv_sec = (int64_t)(left / 1000000000);
             ts.tv_nsec = (int64_t)(left % 1000000000);

@@ -6,6 +6,7 @@
  * mapping is the host's.
  * Lock order: bucket locks in ascending address, above heap_lock; never together with process.lock.
  */
+#include "libos/proc/vdso.h"
 #include "libos/sync/futex.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
@@ -341,11 +342,11 @@ static int take_timeout(const struct __kernel_timespec *uts, int op, uint64_t *d
         return -EINVAL;
     uint64_t ns =
         (uint64_t)MIN(ts.tv_sec, (__kernel_time64_t)4000000000) * 1000000000 + (uint64_t)ts.tv_nsec;
-    uint64_t now = host_clock_ns(CLOCK_MONOTONIC);
+    uint64_t now = vdso_clock_ns(CLOCK_MONOTONIC);
     if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT) {
         *deadline = now + ns;
     } else if (op & FUTEX_CLOCK_REALTIME) {
-        uint64_t real = host_clock_ns(CLOCK_REALTIME);
+        uint64_t real = vdso_clock_ns(CLOCK_REALTIME);
         *deadline = ns > real ? now + (ns - real) : 1;
     } else {
         *deadline = MAX(ns, 1UL);

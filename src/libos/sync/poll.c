@@ -2,6 +2,7 @@
 /* poll(2), ppoll, select, pselect6: all of them one ppoll on the host's descriptors. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "libos/sync/wait.h"
 #include <asm/unistd.h>
@@ -151,7 +152,7 @@ static long poll_for(struct pollfd *ufds, uint32_t n, struct __kernel_timespec l
     current()->restart = (struct restart){.go_on = poll_again,
                                           .count = n,
                                           .left = left,
-                                          .since = host_clock_ns(CLOCK_MONOTONIC),
+                                          .since = vdso_clock_ns(CLOCK_MONOTONIC),
                                           .user = ufds};
     return -ERESTART_RESTARTBLOCK;
 }

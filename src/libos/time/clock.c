@@ -81,7 +81,7 @@ static long sleep_for(int clock, int flags, struct __kernel_timespec req,
     current()->restart = (struct restart){.go_on = sleep_again,
                                           .clock = clock,
                                           .left = rem,
-                                          .since = host_clock_ns(CLOCK_MONOTONIC),
+                                          .since = vdso_clock_ns(CLOCK_MONOTONIC),
                                           .user = urem};
     return -ERESTART_RESTARTBLOCK;
 }
@@ -97,7 +97,7 @@ SYSCALL0(restart_syscall)
     current()->restart.go_on = NULL;
     uint64_t left = (uint64_t)MIN(r.left.tv_sec, (__kernel_time64_t)9000000000) * 1000000000 +
                     (uint64_t)r.left.tv_nsec;
-    uint64_t gone = host_clock_ns(CLOCK_MONOTONIC) - r.since;
+    uint64_t gone = vdso_clock_ns(CLOCK_MONOTONIC) - r.since;
     left = left > gone ? left - gone : 0;
     r.left.tv_sec = (int64_t)(left / 1000000000);
     r.left.tv_nsec = (int64_t)(left % 1000000000);

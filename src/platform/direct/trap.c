@@ -8,6 +8,7 @@
 #include "libos/entry/patch.h"
 #include "libos/entry/sigregs.h"
 #include "libos/log.h"
+#include "libos/proc/vdso.h"
 #include "platform/direct/direct.h"
 #include "platform/platform.h"
 #include <asm/ucontext.h>
@@ -25,9 +26,22 @@ static void save_app_regs(struct thread *t, const struct sigcontext *c)
     *thread_regs(t) = regs_of_sigcontext(c);
 }
 
-/* The application's `syscall` instruction: enter the library OS as a rewritten site would. */
-static void take_syscall(struct sigcontext *c)
+/* Is the library OS running, perhaps in the host's vDSO? */
+static bool in_libos(const struct thread *t, const struct sigcontext *c)
 {
+    return within(c->rip, libos_text_start, libos_text_end) ||
+           (vdso_is_host(c->rip) && c->rsp <= t->kstack_top &&
+            c->rsp > t->kstack_top - KSTACK_SIZE);
+}
+
+/* The application's `syscall` instruction: enter the library OS as a rewritten site would. */
+static void take_syscall(const struct thread *t, struct sigcontext *c)
+{
+    if (in_libos(t, c)) { /* the host's vDSO does not know this clock by itself */
+        c->rax = (uint64_t)host_syscall((long)c->rax, (long)c->rdi, (long)c->rsi, (long)c->rdx,
+                                        (long)c->r10, (long)c->r8, (long)c->r9);
+        return;
+    }
     c->rcx = c->rip;
     c->r11 = c->eflags;
     c->rip = (uintptr_t)libos_trap_entry;
@@ -60,7 +74,7 @@ static void take_fault(struct thread *t, int sig, const siginfo_t *info, struct 
         c->rip = (uintptr_t)uaccess_fixup;
         return;
     }
-    if (within(c->rip, libos_text_start, libos_text_end)) {
+    if (in_libos(t, c)) {
         if (sig != SIGTRAP || info->si_code != TRAP_TRACE)
             die_in_libos(sig, c);
         /* The application single-steps itself: not through us. */
@@ -112,7 +126,7 @@ static void redirect(struct thread *t, struct sigcontext *c)
                within(c->rip, libos_quick_exit, libos_quick_exit_end)) {
         c->rsp = t->kstack_frame;
         c->rip = (uintptr_t)libos_exit;
-    } else if (!within(c->rip, libos_text_start, libos_text_end) && !patch_is_stub(c->rip)) {
+    } else if (!in_libos(t, c) && !patch_is_stub(c->rip)) {
         save_app_regs(t, c);
         c->rip = (uintptr_t)libos_async_entry;
     }
@@ -123,7 +137,7 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
     struct thread *t = current();
     struct sigcontext *c = &uc->uc_mcontext;
     if (sig == SIGSYS && (info->si_code == SYS_USER_DISPATCH_CODE)) {
-        take_syscall(c);
+        take_syscall(t, c);
         return;
     }
     if (is_fault(sig, info)) {
