@@ -124,6 +124,8 @@ int pfs_commit(struct pfs *f)
     int rc = pfs_data_complete(f);
     if (!rc)
         rc = pfs_log_begin(f);
+    if ((rc == -ENOSPC || rc == -EDQUOT) && f->emptied)
+        rc = pfs_start_over(f);
     if (!rc && f->root && f->root->is_dirty)
         rc = commit_tree(f);
     if (!rc)
@@ -131,7 +133,7 @@ int pfs_commit(struct pfs *f)
     if (rc)
         return rc;
     f->committed = pfs_data_nodes(f->size);
-    f->dirty = false;
+    f->dirty = f->emptied = false;
     pfs_log_end(f);
     return 0;
 }

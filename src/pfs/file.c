@@ -90,6 +90,8 @@ int pfs_close(struct pfs *f)
     int rc = f->failed ? f->failed : pfs_commit(f);
     if (!rc)
         rc = pfs_tidy(f);
+    else if (rc == -ENOSPC || rc == -EDQUOT)
+        pfs_give_back(f);
     destroy(f);
     return rc;
 }

@@ -105,6 +105,8 @@ struct pfs {
     bool untracked, force_log;
     bool touched;   /* this context has written */
     bool fresh;     /* created and never synced: there is no version that power loss must spare */
+    bool emptied;   /* since the last commit there was a time when it was empty */
+    bool is_blank;  /* `blank` is noted: blank.c */
     bool unsynced;  /* the version on the storage may not outlive a power loss */
     bool live;      /* and then slot[newest] is needed */
     bool log_open;  /* a commit has begun to overwrite; `undo` is the version before it */
@@ -117,6 +119,7 @@ struct pfs {
     struct undo undo;
     uint8_t boot_id[PFS_BOOT_SIZE];
     uint8_t sum[GCM_TAG_SIZE]; /* of the stored node 0, if fresh */
+    uint8_t blank[CMAC_SIZE];
 
     struct pfs_info info;
     uint8_t header_flags;
@@ -269,6 +272,8 @@ int pfs_before_early(struct pfs *f, const struct hash_node *h);
 int pfs_tidy(struct pfs *f);
 /* Shortens the storage to what the file needs; if that fails, it merely stays longer. */
 void pfs_trim(struct pfs *f);
+/* After a commit for which there was no room: gives back what it got so far. */
+void pfs_give_back(struct pfs *f);
 /* Syncs; the file is not fresh then. */
 int pfs_settle(struct pfs *f);
 /* The notes as stored in node 0's padding, and back: false if there are none. */
@@ -283,6 +288,14 @@ const struct undo_entry *pfs_undo_find(const struct undo *u, uint64_t node);
 void pfs_undo_free(struct pfs *f);
 /* Sorts by (node, offset). */
 void pfs_undo_sort(struct undo_entry *e, size_t n);
+
+/* blank.c */
+
+/* Makes the stored version an empty one, without more room than it has. Only when `emptied`. What
+ * is in memory is dirty as before, all of it new. */
+int pfs_start_over(struct pfs *f);
+/* Opens the file as an empty one if a blank for `path` is noted; -ENOENT if not. */
+int pfs_open_blank(struct pfs *f, const char *path);
 
 /* recovery.c */
 

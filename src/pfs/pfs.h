@@ -167,8 +167,9 @@ int64_t pfs_read(struct pfs *f, uint64_t off, void *buf, size_t n);
  * the count, smaller than `n` when an error (e.g. a full disk) hit after some bytes. */
 int64_t pfs_write(struct pfs *f, uint64_t off, const void *buf, size_t n);
 
-/* Cuts or zero-extends. The storage is shortened when the smaller size is safe there: at once (with
- * a sync) when much is cut off, else at pfs_close(). A failed extension leaves the old size. */
+/* Cuts or zero-extends. Cutting to 0 needs no room on the storage. The storage is shortened when
+ * the smaller size is safe there: at once (with a sync) when much is cut off, else at pfs_close().
+ * A failed extension leaves the old size. */
 int pfs_set_size(struct pfs *f, uint64_t size);
 
 /* Writes everything dirty; with `sync` the storage is then synced, always. */

@@ -231,7 +231,11 @@ static bool torn(struct pfs *f)
 static int give_up(struct pfs *f, const struct pfs_open_args *args, int rc, bool all)
 {
     bool renamed = rc == -EXDEV && (f->slot[0].nodes || f->slot[1].nodes);
-    if (all && (rc == -EBADMSG || renamed || torn(f)))
+    bool lost = all && (rc == -EBADMSG || renamed);
+    int blank = lost || rc == -EKEYREJECTED ? pfs_open_blank(f, args->path) : -ENOENT;
+    if (blank != -ENOENT)
+        return blank;
+    if (all && !f->is_blank && (lost || torn(f)))
         return -ENODATA;
     return rc == -EBADMSG ? load(f, args) : rc;
 }
@@ -271,6 +275,7 @@ static int open_marked(struct pfs *f, const struct pfs_open_args *args, int64_t 
         logs[1] = logs[0];
         logs[0] = newer;
     }
+    f->touched = !f->readonly; /* there may be something to tidy up */
     f->log_seq = logs[0].seq;
     f->unsynced = true;
     f->live = logs[0].head;
@@ -415,7 +420,7 @@ int pfs_refresh(struct pfs *f, bool writable)
     f->slot[0] = f->slot[1] = (struct log_slot){0};
     f->newest = 0;
     f->log_seq = f->guard = f->next_off = 0;
-    f->fresh = f->unsynced = f->live = f->touched = false;
+    f->fresh = f->is_blank = f->unsynced = f->live = f->touched = false;
     f->readonly = !writable;
     f->info.unsettled = false;
     f->failed = pfs_open_existing(f, &args, storage);

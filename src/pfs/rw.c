@@ -317,6 +317,7 @@ static int cut(struct pfs *f, uint64_t size, bool now)
 {
     bool much = now || pfs_data_nodes(f->size) - pfs_data_nodes(size) > CUT_LATER;
     pfs_cache_cut(f, size);
+    f->emptied |= !size;
     if (size < INLINE_SIZE)
         crypto_wipe(f->meta.data + size, INLINE_SIZE - size);
     f->size = size;

@@ -34,7 +34,8 @@
  * that a power loss could bring back (below `guard`) nor over a log that is needed: those wait for
  * a sync.
  *
- * Cutting a file removes nothing from the storage before the smaller size is durable.
+ * Cutting a file removes nothing from the storage before the smaller size is durable. On a full
+ * disk a file that was emptied goes another way: blank.c.
  */
 #include "internal.h"
 
@@ -46,18 +47,19 @@ struct mark {
     uint8_t boot_id[PFS_BOOT_SIZE];
     uint8_t sum[GCM_TAG_SIZE];
     uint8_t slot[2][2][8];
+    uint8_t blank[CMAC_SIZE]; /* blank.c; zeros: none */
 };
 _Static_assert(sizeof(struct mark) <= PADDING_SIZE, "the notes fit");
 _Static_assert(sizeof(struct log_head) % 8 == 0, "numbers are aligned");
 
 #define MARK_MAGIC UINT64_C(0x4b52414d54594441) /* "ADYTMARK" */
 #define LOG_MAGIC  UINT64_C(0x4f444e5554594441) /* "ADYTUNDO" */
-#define LEAVE      64                           /* a log of so many nodes may stay after close */
+#define LEAVE      64 /* so many nodes, of logs mostly, may stay behind the file after close */
 
 void pfs_mark_pack(const struct pfs *f, uint8_t pad[PADDING_SIZE])
 {
     struct mark m = {.fresh = f->fresh};
-    if (!f->fresh && !f->slot[0].nodes && !f->slot[1].nodes) {
+    if (!f->fresh && !f->is_blank && !f->slot[0].nodes && !f->slot[1].nodes) {
         __builtin_memcpy(pad, f->padding, PADDING_SIZE);
         return;
     }
@@ -66,6 +68,8 @@ void pfs_mark_pack(const struct pfs *f, uint8_t pad[PADDING_SIZE])
         __builtin_memcpy(m.boot_id, f->boot_id, sizeof m.boot_id);
         __builtin_memcpy(m.sum, f->sum, sizeof m.sum);
     }
+    if (f->is_blank)
+        __builtin_memcpy(m.blank, f->blank, sizeof m.blank);
     for (int i = 0; i < 2; i++) {
         store64(m.slot[i][0], f->slot[i].first);
         store64(m.slot[i][1], f->slot[i].nodes);
@@ -97,6 +101,8 @@ bool pfs_mark_unpack(struct pfs *f, const uint8_t pad[PADDING_SIZE], bool *same_
     }
     f->fresh = m.fresh == 1;
     __builtin_memcpy(f->sum, m.sum, sizeof f->sum);
+    __builtin_memcpy(f->blank, m.blank, sizeof f->blank);
+    f->is_blank = !all_zero(f->blank, sizeof f->blank);
     *same_boot = !all_zero(f->boot_id, PFS_BOOT_SIZE) &&
                  !__builtin_memcmp(m.boot_id, f->boot_id, PFS_BOOT_SIZE);
     for (int i = 0; i < 2; i++) {
@@ -402,11 +408,20 @@ int pfs_settle(struct pfs *f)
     int rc = pfs_sync(f);
     if (!rc && f->fresh && !f->readonly) {
         /* If power fails before this arrives, the file is verified once more than necessary. */
-        f->fresh = false;
+        bool blank = f->is_blank;
+        f->fresh = f->is_blank = false;
         rc = pfs_mark_write(f);
         f->fresh = rc;
+        f->is_blank = rc && blank;
     }
     return rc;
+}
+
+/* Nodes on the storage from `need` on, which is a length in nodes. */
+static uint64_t surplus(struct pfs *f, uint64_t need)
+{
+    int64_t nodes = f->backend.size(f->backend.ctx) / PFS_NODE_SIZE;
+    return nodes > 0 && (uint64_t)nodes > need ? (uint64_t)nodes - need : 0;
 }
 
 void pfs_trim(struct pfs *f)
@@ -416,12 +431,25 @@ void pfs_trim(struct pfs *f)
         f->backend.truncate(f->backend.ctx, (uint64_t)need);
 }
 
+void pfs_give_back(struct pfs *f)
+{
+    if (f->log_open)
+        return;
+    uint64_t need = pfs_extent(f->committed < f->guard ? f->guard : f->committed);
+    const struct log_slot *log = &f->slot[f->newest];
+    if (f->live && need < log->first + log->nodes)
+        need = log->first + log->nodes;
+    if (surplus(f, need))
+        f->backend.truncate(f->backend.ctx, need * PFS_NODE_SIZE);
+}
+
 int pfs_tidy(struct pfs *f)
 {
     int rc = 0;
     if (!f->touched)
         return 0;
-    if (!f->fresh && f->live && f->slot[f->newest].nodes > LEAVE)
+    if (!f->fresh && !f->untracked && f->unsynced &&
+        surplus(f, pfs_host_size(f->size) / PFS_NODE_SIZE) > LEAVE)
         rc = pfs_sync(f);
     if (rc || (!f->untracked && !f->fresh && f->unsynced))
         return rc;

@@ -172,6 +172,8 @@ def test_full_disk(tmp_path, place, prepare_inside, run_native):
     assert result.out.splitlines() == [
         'mounted', *(line for chunk in (500, 4096, 70000)
                      for line in (f'{chunk} noticed True other errors []', *part)),
+        *(line for size in (2000, 300000)
+          for line in ("emptied 0 b''", f'written {size} None None', 'True', 'cut None')),
         'second file ENOSPC', 'extend ENOSPC 0', 'at once ENOSPC 0', 'allocate ENOSPC 0', 'msync None', 'True'], str(result)
 
 

@@ -52,6 +52,28 @@ for chunk in (500, 4096, 70000):
     os.unlink('full')
     ballast()
 
+# Emptying a file makes room in it, at once and for others; it can be written anew in place.
+for size in (2000, 300000):
+    with open('kept', 'wb') as file:
+        file.write(b'k' * size)
+    os.sync()
+    fd, done, said = fill('full', 5000)
+    os.close(os.open('kept', os.O_WRONLY | os.O_TRUNC))
+    print('emptied', os.stat('kept').st_size, open('kept', 'rb').read())
+    with open('kept', 'wb') as file:
+        print('written', attempt(file.write, b'n' * size), attempt(file.flush), attempt(os.fsync, file.fileno()))
+    print(open('kept', 'rb').read() == b'n' * size)
+    print('cut', attempt(os.truncate, 'kept', 0))
+    if size > 100000:
+        with open('other', 'wb') as file:
+            file.write(b'o' * 200000)
+            file.flush()
+            os.fsync(file.fileno())
+        os.unlink('other')
+    attempt(os.close, fd)
+    os.unlink('full')
+    os.unlink('kept')
+
 # A second file: some call says it.
 fd, done, said = fill('full', 5000)
 second = attempt(os.open, 'more', os.O_WRONLY | os.O_CREAT, 0o644)

@@ -167,6 +167,61 @@ static void read_file(int inode)
          "reading");
 }
 
+/* The file as it is in memory, on the way from the version before the last to the last. */
+static void snapshot(int inode)
+{
+    size_t size;
+    uint8_t *bytes = content(files[inode].pfs, &size);
+    add_version(inode, bytes, size, true);
+    note(inode);
+}
+
+static void try_write(int inode, size_t off, size_t n)
+{
+    static uint8_t data[70000];
+    const struct version *old = newest(inode);
+    size_t size = off + n > old->size ? off + n : old->size;
+    uint8_t *bytes = calloc(1, size + 1);
+    memcpy(bytes, old->bytes, old->size);
+    memset(data, 1 + (int)pick(250), n);
+    memcpy(bytes + off, data, n);
+    add_version(inode, bytes, size, true);
+    note(inode);
+    if (pfs_write(files[inode].pfs, off, data, n) != (int64_t)n)
+        snapshot(inode);
+}
+
+static void try_flush(int inode, bool sync)
+{
+    int rc = pfs_flush(files[inode].pfs, sync);
+    if (!rc)
+        did_flush(inode, sync);
+    else if (rc != -ENOSPC)
+        fail("flushing on a full disk", rc, 0);
+}
+
+/* Little room or none: writing may fail, emptying may not. */
+static void on_full_disk(int inode)
+{
+    struct file *f = &files[inode];
+    object_fill_disk(&f->object, pick(5) * pick(6));
+    if (pick(2)) {
+        try_write(inode, pick(2) ? newest(inode)->size : 0, 1 + pick(60000));
+        if (pick(2))
+            try_flush(inode, pick(2));
+    }
+    resize_file(inode, 0);
+    if (pick(2)) {
+        bool sync = pick(2);
+        must(!pfs_flush(f->pfs, sync), "emptying on a full disk");
+        did_flush(inode, sync);
+    }
+    if (pick(2))
+        try_write(inode, pick(2000), 1 + pick(60000));
+    try_flush(inode, pick(2));
+    f->object.full = false;
+}
+
 static size_t some_offset(size_t size)
 {
     static const size_t edges[] = {0, 3072, 7168, 11264, 3071, 20000, 396288};
@@ -179,7 +234,7 @@ static void change(int name)
     int inode = names[name];
     ensure_open(name);
     size_t size = newest(inode)->size;
-    switch (pick(14)) {
+    switch (pick(15)) {
     case 0 ... 2:
         write_file(inode, some_offset(size), 1 + pick(9000));
         break;
@@ -206,6 +261,10 @@ static void change(int name)
         close_file(inode);
         break;
     case 12:
+        if (pick(3))
+            on_full_disk(inode);
+        break;
+    case 13:
         rename_file(name, (name + 1 + (int)pick(DISK_NAMES - 1)) % DISK_NAMES);
         break;
     default:

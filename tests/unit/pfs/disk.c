@@ -75,6 +75,28 @@ static int64_t object_read(void *ctx, void *buf, size_t n, uint64_t off)
     return (int64_t)n;
 }
 
+void object_fill_disk(struct object *o, size_t room)
+{
+    o->full = true;
+    o->room = room;
+    for (size_t i = 0; i < DISK_NODES; i++)
+        o->there[i] = i * PFS_NODE_SIZE < o->image.size;
+}
+
+/* How much of a write finds room, which it takes. */
+static size_t has_room(struct object *o, size_t n, uint64_t off)
+{
+    for (uint64_t i = off / PFS_NODE_SIZE; o->full && i * PFS_NODE_SIZE < off + n; i++) {
+        if (o->there[i])
+            continue;
+        if (!o->room)
+            return i * PFS_NODE_SIZE > off ? i * PFS_NODE_SIZE - off : 0;
+        o->there[i] = true;
+        o->room--;
+    }
+    return n;
+}
+
 static int64_t object_write(void *ctx, const void *buf, size_t n, uint64_t off)
 {
     struct object *o = ctx;
@@ -83,6 +105,9 @@ static int64_t object_write(void *ctx, const void *buf, size_t n, uint64_t off)
         return o->error;
     if (failed && n > 1)
         n = n / 2;
+    n = has_room(o, n, off);
+    if (!n)
+        return -ENOSPC;
     uint8_t *data = malloc(n);
     memcpy(data, buf, n);
     record_add(o->record, (struct event){EV_WRITE, o->inode, .off = off, .len = n, .data = data});
@@ -97,6 +122,10 @@ static int object_truncate(void *ctx, uint64_t size)
     struct object *o = ctx;
     if (fails(o))
         return o->error;
+    for (size_t i = (size + PFS_NODE_SIZE - 1) / PFS_NODE_SIZE; o->full && i < DISK_NODES; i++) {
+        o->room += o->there[i];
+        o->there[i] = false;
+    }
     record_add(o->record, (struct event){EV_TRUNCATE, o->inode, .off = size});
     image_resize(&o->image, size);
     return 0;

@@ -10,6 +10,7 @@
 
 #define DISK_INODES 24
 #define DISK_NAMES  4
+#define DISK_NODES  2500 /* of an object, if the disk is ever full */
 
 struct image {
     uint8_t *bytes;
@@ -51,9 +52,14 @@ struct object {
     bool fail_onwards;            /* and all later ones */
     int error;
     bool short_writes;
+    bool full; /* -ENOSPC for more than `room` nodes that are not there yet */
+    size_t room;
+    bool there[DISK_NODES];
 };
 
 struct pfs_backend object_backend(struct object *o);
+/* From now on the disk has so many free nodes. */
+void object_fill_disk(struct object *o, size_t room);
 
 void image_copy(struct image *to, const struct image *from);
 void image_free(struct image *i);
