@@ -369,7 +369,7 @@ TEMPLATES = {
     'trusted-folder': ('libos.entrypoint = "/x"\nfs.mounts = []\nsgx.trusted_files = ["file:/usr"]\n', '/usr'),
     'trusted-not-folder': ('libos.entrypoint = "/x"\nfs.mounts = []\nsgx.trusted_files = ["file:/bin/true/"]\n', '/bin/true'),
     'binary': (bytes(range(256)), ''),
-    'oversized': (b'A' * (64 << 20), ''),
+    'oversized': (b'A' * ((64 << 20) + 1), 'larger than 64 MiB'),
     'folder-of-nothing': ('libos.entrypoint = "/x"\nfs.mounts = [{ path = "/a", uri = "ftp:x" }]\n', 'ftp:x'),
 }
 
