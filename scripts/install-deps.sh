@@ -10,7 +10,7 @@ python3 python3-venv libpython3.11-testsuite python3-pytest python3-jinja2 pytho
 python3-numpy
 python3-pil python3-torch python3-torchvision
 openssl strace musl-tools golang-go busybox-static sqlite3 file perl curl
-redis-server redis-tools nginx-light wrk memcached'
+redis-server redis-tools nginx-light wrk memcached procps psmisc'
 
 [ "${1:-}" != --list ] || { echo $packages nodejs npm; exit 0; }
 

@@ -176,6 +176,36 @@ ssize host_getdents(int fd, void *buf, size_t size)
     return host_length(CALL3(__NR_getdents64, fd, buf, size), size);
 }
 
+struct host_dirent { /* struct linux_dirent64 */
+    uint64_t ino;
+    int64_t off;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+#define DIRENT_LEAST ((ssize)offsetof(struct host_dirent, name) + 1)
+#define MOST_NUMBER  (INT32_MAX / 10 - 1)
+
+long host_listed_number(const char *list, ssize n, ssize *at)
+{
+    while (n - *at >= DIRENT_LEAST) {
+        const struct host_dirent *d = (const struct host_dirent *)(list + *at);
+        if (d->size < DIRENT_LEAST || d->size > n - *at)
+            break; /* no list of names */
+        const char *end = list + *at + d->size;
+        long number = 0;
+        *at += d->size;
+        for (const char *c = d->name; c < end && *c; c++)
+            number = *c < '0' || *c > '9' || number < 0 || number > MOST_NUMBER
+                         ? -1
+                         : number * 10 + (*c - '0');
+        if (number >= 0)
+            return number;
+    }
+    return -1;
+}
+
 int host_statfs(const char *path, void *statfs_buf)
 {
     return status(CALL2(__NR_statfs, path, statfs_buf));

@@ -4,6 +4,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
+#include "libos/proc/members.h"
 #include "libos/process.h"
 #include <linux/fs.h>
 #include <linux/utime.h>
@@ -452,6 +453,7 @@ static long set_cwd(const char *abs, struct file *dir)
     struct file *old_dir = fs->cwd_file;
     fs->cwd = n;
     fs->cwd_file = dir;
+    member_changed_paths();
     unlock(&fs->lock);
     heap_free(old);
     file_put(old_dir);
@@ -467,6 +469,7 @@ static long set_root(const char *abs)
     lock(&fs->lock);
     char *old = fs->root;
     fs->root = n;
+    member_changed_paths();
     __atomic_store_n(&fs->has_root, true, __ATOMIC_RELAXED);
     unlock(&fs->lock);
     heap_free(old);

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
+#include "libos/proc/members.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/close_range.h>
@@ -140,6 +141,7 @@ SYSCALL1(umask, uint32_t, mask)
     lock(&fs->lock);
     uint32_t old = fs->umask;
     fs->umask = mask & 0777;
+    member_changed();
     unlock(&fs->lock);
     return old;
 }

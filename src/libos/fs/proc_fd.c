@@ -11,7 +11,8 @@ static long next_fd(const struct pseudo_ref *dir, long from)
 {
     struct fdtable *t = &current_process()->fds;
     long found = -1;
-    (void)dir;
+    if (proc_is_other(dir))
+        return -1;
     lock(&t->lock);
     for (uint32_t fd = (uint32_t)from; found < 0 && fd < t->size; fd++)
         if (t->fds[fd].file)
@@ -223,8 +224,8 @@ const struct pseudo_node proc_fd_dir[] = {{.name = "#",
                                            .magic = fd_magic,
                                            .stat = fd_stat,
                                            .open = fd_open,
-                                           .own = true},
+                                           .owner = proc_owner},
                                           {.name = NULL}};
 const struct pseudo_node proc_fdinfo_dir[] = {
-    {.name = "#", .mode = 0100444, .next = next_fd, .fill = fill_fdinfo, .own = true},
+    {.name = "#", .mode = 0100444, .next = next_fd, .fill = fill_fdinfo, .owner = proc_owner},
     {.name = NULL}};

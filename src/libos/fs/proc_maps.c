@@ -34,7 +34,8 @@ static void add_header(struct text *t, const struct vma *v)
 int proc_fill_maps(const struct pseudo_ref *r, struct text *t)
 {
     struct mm *mm = &current_process()->mm;
-    (void)r;
+    if (proc_is_other(r))
+        return -EACCES;
     lock(&mm->lock);
     for (struct vma *v = vma_first(mm); v; v = vma_next(v))
         if (!(v->flags & VMA_INTERNAL))
@@ -155,12 +156,10 @@ static int fill_sizes(struct text *t, bool rollup)
 
 int proc_fill_smaps(const struct pseudo_ref *r, struct text *t)
 {
-    (void)r;
-    return fill_sizes(t, false);
+    return proc_is_other(r) ? -EACCES : fill_sizes(t, false);
 }
 
 int proc_fill_smaps_rollup(const struct pseudo_ref *r, struct text *t)
 {
-    (void)r;
-    return fill_sizes(t, true);
+    return proc_is_other(r) ? -EACCES : fill_sizes(t, true);
 }

@@ -7,7 +7,42 @@ long proc_next_pid(const struct pseudo_ref *dir, long from)
 {
     int pid = current_process()->pid;
     (void)dir;
-    return from <= pid ? pid : -1;
+    if (from == pid || (from > 0 && member_alive((int)from)))
+        return from;
+    long other = member_next(from);
+    return from < pid && (other < 0 || pid < other) ? pid : other;
+}
+
+bool proc_is_other(const struct pseudo_ref *r)
+{
+    return r->depth && r->num[0] != current_process()->pid;
+}
+
+struct member *proc_member(const struct pseudo_ref *r)
+{
+    return member_get((int)r->num[0]);
+}
+
+static bool ids_are(uint32_t id, uint32_t real, uint32_t effective, uint32_t saved)
+{
+    return id == real && id == effective && id == saved;
+}
+
+bool proc_may_look(const struct member *m)
+{
+    const struct credentials *me = &current_process()->cred, *c = &m->cred;
+    return me->euid == 0 || (m->dumpable && ids_are(me->fsuid, c->uid, c->euid, c->suid) &&
+                             ids_are(me->fsgid, c->gid, c->egid, c->sgid));
+}
+
+void proc_owner(const struct pseudo_ref *r, uint32_t ids[2])
+{
+    struct member *m = proc_is_other(r) ? proc_member(r) : NULL;
+    const struct credentials *c = m ? &m->cred : &current_process()->cred;
+    bool shown = !m || m->dumpable;
+    ids[0] = shown ? c->euid : 0;
+    ids[1] = shown ? c->egid : 0;
+    heap_free(m);
 }
 
 /* Below task/ the second number is the thread. */
@@ -24,17 +59,18 @@ int proc_tid(const struct pseudo_ref *r)
 
 void proc_host_path(const struct pseudo_ref *r, const char *file, char path[64])
 {
+    char pid[16] = "self";
+    if (proc_is_other(r))
+        fmt(pid, sizeof(pid), "%ld", r->num[0]);
     if (in_task(r))
-        fmt(path, 64, "/proc/self/task/%d/%s", proc_tid(r), file);
+        fmt(path, 64, "/proc/%s/task/%d/%s", pid, proc_tid(r), file);
     else
-        fmt(path, 64, "/proc/self/%s", file);
+        fmt(path, 64, "/proc/%s/%s", pid, file);
 }
 
-static long next_tid(const struct pseudo_ref *dir, long from)
+static long next_own_tid(struct process *p, long from)
 {
-    struct process *p = current_process();
     long found = -1;
-    (void)dir;
     lock(&p->lock);
     list_for_each (it, &p->threads) {
         long tid = list_entry(it, struct thread, siblings)->tid;
@@ -45,12 +81,57 @@ static long next_tid(const struct pseudo_ref *dir, long from)
     return found;
 }
 
+/* Every thread of the host's process is one of the application. */
+static long next_other_tid(long pid, long from)
+{
+    char path[32];
+    long found = -1;
+    fmt(path, sizeof(path), "/proc/%ld/task", pid);
+    int dir = host_open(path, O_RDONLY | O_DIRECTORY, 0);
+    char *list = dir < 0 ? NULL : heap_alloc(PAGE_SIZE);
+    ssize n;
+    while (list && (n = host_getdents(dir, list, PAGE_SIZE)) > 0) {
+        long tid;
+        for (ssize at = 0; (tid = host_listed_number(list, n, &at)) >= 0;)
+            if (tid >= from && (found < 0 || tid < found))
+                found = tid;
+    }
+    heap_free(list);
+    if (dir >= 0)
+        host_close(dir);
+    return found;
+}
+
+static long next_tid(const struct pseudo_ref *dir, long from)
+{
+    return proc_is_other(dir) ? next_other_tid(dir->num[0], from)
+                              : next_own_tid(current_process(), from);
+}
+
 /* ---- links ---- */
+
+/* Of another process: the text at `at` of what it has published. */
+static ssize other_link(const struct pseudo_ref *r, size_t at, char *buf, size_t size)
+{
+    struct member *m = proc_member(r);
+    const char *text = m ? m->text + *(const uint32_t *)((const char *)m + at) : "";
+    ssize n = !m || !*text || proc_is_zombie(r) ? -ENOENT : !proc_may_look(m) ? -EACCES : 0;
+    if (!n && at == offsetof(struct member, exe_at)) {
+        char real[PATH_LIMIT];
+        proc_real_path(text, real);
+        n = link_text(buf, size, real);
+    } else if (!n) {
+        n = link_text(buf, size, text);
+    }
+    heap_free(m);
+    return n;
+}
 
 static ssize cwd_link(const struct pseudo_ref *r, char *buf, size_t size)
 {
     struct fs_state *fs = &current_process()->fs;
-    (void)r;
+    if (proc_is_other(r))
+        return other_link(r, offsetof(struct member, cwd_at), buf, size);
     lock(&fs->lock);
     ssize n = link_text(buf, size, fs->cwd);
     unlock(&fs->lock);
@@ -60,7 +141,8 @@ static ssize cwd_link(const struct pseudo_ref *r, char *buf, size_t size)
 static ssize root_link(const struct pseudo_ref *r, char *buf, size_t size)
 {
     struct fs_state *fs = &current_process()->fs;
-    (void)r;
+    if (proc_is_other(r))
+        return other_link(r, offsetof(struct member, root_at), buf, size);
     lock(&fs->lock);
     ssize n = link_text(buf, size, fs->root);
     unlock(&fs->lock);
@@ -70,7 +152,8 @@ static ssize root_link(const struct pseudo_ref *r, char *buf, size_t size)
 static ssize exe_link(const struct pseudo_ref *r, char *buf, size_t size)
 {
     const char *exe = current_process()->exe;
-    (void)r;
+    if (proc_is_other(r))
+        return other_link(r, offsetof(struct member, exe_at), buf, size);
     if (!exe)
         return -ENOENT;
     char real[PATH_LIMIT];
@@ -78,43 +161,19 @@ static ssize exe_link(const struct pseudo_ref *r, char *buf, size_t size)
     return link_text(buf, size, real);
 }
 
-/* ---- application memory ---- */
-
-static int add_user(struct text *t, uint64_t from, uint64_t to)
-{
-    char buf[512];
-    while (from < to) {
-        size_t n = MIN(to - from, sizeof(buf));
-        if (copy_from_user(buf, (void *)from, n))
-            return 0; /* unmapped by the program: what was read counts */
-        text_add_bytes(t, buf, n);
-        from += n;
-    }
-    return 0;
-}
-
-static int fill_cmdline(const struct pseudo_ref *r, struct text *t)
-{
-    const struct process *p = current_process();
-    (void)r;
-    return add_user(t, p->arg_start, p->arg_end);
-}
-
-static int fill_environ(const struct pseudo_ref *r, struct text *t)
-{
-    const struct process *p = current_process();
-    (void)r;
-    return add_user(t, p->env_start, p->env_end);
-}
-
-static int fill_auxv(const struct pseudo_ref *r, struct text *t)
-{
-    const struct process *p = current_process();
-    (void)r;
-    return add_user(t, p->auxv_start, p->auxv_end);
-}
-
 /* ---- short files ---- */
+
+static ssize write_host(const struct pseudo_ref *r, const char *file, const char *buf, size_t n)
+{
+    char path[64];
+    proc_host_path(r, file, path);
+    int fd = host_open(path, O_WRONLY, 0);
+    if (fd < 0)
+        return fd;
+    ssize w = host_pwrite(fd, buf, n, 0);
+    host_close(fd);
+    return w;
+}
 
 static int fill_comm(const struct pseudo_ref *r, struct text *t)
 {
@@ -131,15 +190,21 @@ static ssize write_comm(const struct pseudo_ref *r, const char *buf, size_t n)
     size_t len = MIN(n, sizeof(p->comm) - 1);
     char *nl = memchr(buf, '\n', len);
     len = nl ? (size_t)(nl - buf) : len;
+    if (proc_is_other(r))
+        return -EINVAL;
     lock(&p->lock);
     list_for_each (it, &p->threads) {
         struct thread *t = list_entry(it, struct thread, siblings);
-        if (t->tid == tid) {
-            memset(t->comm, 0, sizeof(t->comm));
-            memcpy(t->comm, buf, len);
-        }
+        if (t->tid != tid)
+            continue;
+        memset(t->comm, 0, sizeof(t->comm));
+        memcpy(t->comm, buf, len);
+        if (tid == p->pid)
+            memcpy(p->comm, t->comm, sizeof(p->comm));
     }
+    member_changed();
     unlock(&p->lock);
+    write_host(r, "comm", buf, len); /* where other processes look for threads' names */
     return (ssize)n;
 }
 
@@ -159,8 +224,16 @@ static int fill_wchan(const struct pseudo_ref *r, struct text *t)
 
 static int fill_personality(const struct pseudo_ref *r, struct text *t)
 {
-    (void)r;
-    text_add(t, "%08x\n", current_process()->personality);
+    uint32_t personality = current_process()->personality;
+    if (proc_is_other(r)) {
+        struct member *m = proc_member(r);
+        bool refused = m && !proc_may_look(m);
+        personality = m ? m->personality : 0;
+        heap_free(m);
+        if (!m || refused)
+            return m ? -EACCES : -ESRCH;
+    }
+    text_add(t, "%08x\n", personality);
     return 0;
 }
 
@@ -190,7 +263,10 @@ static int fill_sched(const struct pseudo_ref *r, struct text *t)
     char *nl = err ? NULL : memchr(host.data, '\n', host.len);
     if (nl) {
         proc_comm(r, comm);
-        text_add(t, "%s (%d, #threads: %u)", comm, proc_tid(r), current_process()->nthreads);
+        char *end = memchr(host.data, ',', host.len);
+        end = end && end < nl ? end : nl;
+        text_add(t, "%s (%d", comm, proc_tid(r));
+        text_add_bytes(t, end, (size_t)(nl - end));
         text_add_bytes(t, nl, host.len - (size_t)(nl - host.data));
     }
     text_free(&host);
@@ -199,13 +275,7 @@ static int fill_sched(const struct pseudo_ref *r, struct text *t)
 
 static ssize write_oom(const struct pseudo_ref *r, const char *buf, size_t n)
 {
-    (void)r;
-    int fd = host_open("/proc/self/oom_score_adj", O_WRONLY, 0);
-    if (fd < 0)
-        return fd;
-    ssize w = host_pwrite(fd, buf, n, 0);
-    host_close(fd);
-    return w;
+    return write_host(r, "oom_score_adj", buf, n);
 }
 
 static int fill_net(const struct pseudo_ref *r, struct text *t)
@@ -215,25 +285,34 @@ static int fill_net(const struct pseudo_ref *r, struct text *t)
     return text_add_host(t, path);
 }
 
+static int own_process(const struct pseudo_ref *r)
+{
+    return proc_is_other(r) ? -EACCES : 0;
+}
+
 #define END          \
     {                \
         .name = NULL \
     }
-#define OWN(n, m, fill_)                                             \
-    {                                                                \
-        .name = n, .mode = 0100000 | (m), .fill = fill_, .own = true \
+#define OWN(n, m, fill_)                                                     \
+    {                                                                        \
+        .name = n, .mode = 0100000 | (m), .fill = fill_, .owner = proc_owner \
     }
-#define OWN_LINK(n, l)                                     \
-    {                                                      \
-        .name = n, .mode = 0120777, .link = l, .own = true \
+#define OWN_LINK(n, l)                                             \
+    {                                                              \
+        .name = n, .mode = 0120777, .link = l, .owner = proc_owner \
     }
-#define OWN_DIR(n, m, c)                                             \
-    {                                                                \
-        .name = n, .mode = 0040000 | (m), .children = c, .own = true \
+#define OWN_DIR(n, m, c)                                                     \
+    {                                                                        \
+        .name = n, .mode = 0040000 | (m), .children = c, .owner = proc_owner \
     }
-#define HOST(n)                                                                        \
-    {                                                                                  \
-        .name = n, .mode = 0100444, .fill = fill_host, .exists = host_has, .own = true \
+#define OWN_FDS(n, m, c)                                                                           \
+    {                                                                                              \
+        .name = n, .mode = 0040000 | (m), .children = c, .owner = proc_owner, .check = own_process \
+    }
+#define HOST(n)                                                                                \
+    {                                                                                          \
+        .name = n, .mode = 0100444, .fill = fill_host, .exists = host_has, .owner = proc_owner \
     }
 
 static const struct pseudo_node net_dir[] = {P_FILE("dev", 0444, fill_net),
@@ -249,26 +328,31 @@ static const struct pseudo_node net_dir[] = {P_FILE("dev", 0444, fill_net),
 /* What a process and each of its threads have. */
 #define COMMON                                                                                  \
     OWN_LINK("cwd", cwd_link), OWN_LINK("root", root_link), OWN_LINK("exe", exe_link),          \
-        OWN_DIR("fd", 0500, proc_fd_dir), OWN_DIR("fdinfo", 0555, proc_fdinfo_dir),             \
+        OWN_FDS("fd", 0500, proc_fd_dir), OWN_FDS("fdinfo", 0555, proc_fdinfo_dir),             \
         OWN_DIR("net", 0555, net_dir), OWN("maps", 0444, proc_fill_maps),                       \
         OWN("smaps", 0444, proc_fill_smaps), OWN("smaps_rollup", 0444, proc_fill_smaps_rollup), \
         OWN("status", 0444, proc_fill_status), OWN("stat", 0444, proc_fill_stat),               \
         OWN("statm", 0444, proc_fill_statm), OWN("limits", 0444, proc_fill_limits),             \
-        OWN("cmdline", 0444, fill_cmdline), OWN("environ", 0400, fill_environ),                 \
-        OWN("auxv", 0400, fill_auxv), OWN("cgroup", 0444, fill_cgroup),                         \
+        OWN("cmdline", 0444, proc_fill_cmdline), OWN("environ", 0400, proc_fill_environ),       \
+        OWN("auxv", 0400, proc_fill_auxv), OWN("cgroup", 0444, fill_cgroup),                    \
         OWN("mounts", 0444, proc_fill_mounts), OWN("mountinfo", 0444, proc_fill_mountinfo),     \
         OWN("wchan", 0444, fill_wchan), OWN("personality", 0400, fill_personality),             \
         OWN("sched", 0444, fill_sched), HOST("schedstat"), HOST("io"), HOST("oom_score"),       \
         HOST("loginuid"), HOST("sessionid"), HOST("cpuset"),                                    \
-        {.name = "comm", .mode = 0100644, .fill = fill_comm, .write = write_comm, .own = true}, \
+        {.name = "comm",                                                                        \
+         .mode = 0100644,                                                                       \
+         .fill = fill_comm,                                                                     \
+         .write = write_comm,                                                                   \
+         .owner = proc_owner},                                                                  \
     {                                                                                           \
         .name = "oom_score_adj", .mode = 0100644, .fill = fill_host, .write = write_oom,        \
-        .own = true                                                                             \
+        .owner = proc_owner                                                                     \
     }
 
 static const struct pseudo_node task_tid_dir[] = {COMMON, END};
 static const struct pseudo_node task_dir[] = {
-    {.name = "#", .mode = 0040555, .children = task_tid_dir, .next = next_tid, .own = true}, END};
+    {.name = "#", .mode = 0040555, .children = task_tid_dir, .next = next_tid, .owner = proc_owner},
+    END};
 
 const struct pseudo_node proc_pid_dir[] = {COMMON,
                                            OWN_DIR("task", 0555, task_dir),

@@ -18,6 +18,8 @@ struct about {
     size_t total, data, stack, text, lib; /* bytes of address space */
     size_t rss, hwm;                      /* bytes, the host's figures */
     uintptr_t code_start, code_end, stack_start, brk_start;
+    uint64_t arg_start, arg_end, env_start, env_end, rss_limit;
+    bool other;
 };
 
 static struct thread *thread_of(struct process *p, int tid)
@@ -30,9 +32,31 @@ static struct thread *thread_of(struct process *p, int tid)
     return NULL;
 }
 
+/* Names of threads the host was told (PR_SET_NAME). */
+static void other_comm(const struct pseudo_ref *r, char comm[16])
+{
+    struct text text = {0};
+    char path[64];
+    struct member *m = proc_member(r);
+    memset(comm, 0, 16);
+    if (m && proc_tid(r) == r->num[0]) {
+        memcpy(comm, m->comm, 16);
+    } else if (m) {
+        proc_host_path(r, "comm", path);
+        if (text_add_host(&text, path) == 0 && text.len)
+            memcpy(comm, text.data, MIN(text.len - 1, (size_t)15));
+        text_free(&text);
+    }
+    heap_free(m);
+}
+
 void proc_comm(const struct pseudo_ref *r, char comm[16])
 {
     struct process *p = current_process();
+    if (proc_is_other(r)) {
+        other_comm(r, comm);
+        return;
+    }
     lock(&p->lock);
     struct thread *t = thread_of(p, proc_tid(r));
     memcpy(comm, t ? t->comm : p->comm, 16);
@@ -105,28 +129,78 @@ static size_t host_number(const struct text *host, const char *key)
     return 0;
 }
 
-static int ask(const struct pseudo_ref *r, struct about *a, struct text *host)
+/* What another process publishes; the rest of it stays zero. */
+static int ask_member(const struct pseudo_ref *r, struct about *a)
+{
+    struct member *m = proc_member(r);
+    if (!m)
+        return -ESRCH;
+    a->other = true;
+    other_comm(r, a->comm);
+    a->umask = m->umask;
+    a->cred = m->cred;
+    a->rss_limit = m->limits[RLIMIT_RSS].rlim_cur;
+    if (a->rss) { /* it has memory still */
+        a->total = m->vm_size;
+        if (proc_may_look(m)) {
+            a->arg_start = m->arg_start;
+            a->arg_end = m->arg_end;
+            a->env_start = m->env_start;
+            a->env_end = m->env_end;
+        }
+    }
+    heap_free(m);
+    return 0;
+}
+
+static void ask_own(const struct pseudo_ref *r, struct about *a)
 {
     struct process *p = current_process();
-    char path[64];
-    memset(a, 0, sizeof(*a));
-    proc_host_path(r, "status", path);
-    int err = text_add_host(host, path);
-    if (err)
-        return err;
     ask_threads(a, p, proc_tid(r));
     ask_memory(a, p);
-    a->rss = host_number(host, "VmRSS:");
-    a->hwm = MAX(host_number(host, "VmHWM:"), a->rss);
-    a->total = MAX(a->total, a->hwm); /* pages of the library OS are resident too */
     a->cred = p->cred;
+    a->rss_limit = p->limits[RLIMIT_RSS].rlim_cur;
+    a->arg_start = p->arg_start;
+    a->arg_end = p->arg_end;
+    a->env_start = p->env_start;
+    a->env_end = p->env_end;
     lock(&p->fs.lock);
     a->umask = p->fs.umask;
     unlock(&p->fs.lock);
     lock(&p->fds.lock);
     a->fd_size = p->fds.size;
     unlock(&p->fds.lock);
-    return 0;
+}
+
+static int ask(const struct pseudo_ref *r, struct about *a, struct text *host)
+{
+    char path[64];
+    memset(a, 0, sizeof(*a));
+    proc_host_path(r, "status", path);
+    int err = text_add_host(host, path);
+    if (err)
+        return err;
+    a->rss = host_number(host, "VmRSS:");
+    a->hwm = MAX(host_number(host, "VmHWM:"), a->rss);
+    if (proc_is_other(r))
+        err = ask_member(r, a);
+    else
+        ask_own(r, a);
+    a->total = MAX(a->total, a->hwm); /* pages of the library OS are resident too */
+    return err;
+}
+
+bool proc_is_zombie(const struct pseudo_ref *r)
+{
+    struct text host = {0};
+    char path[64];
+    proc_host_path(r, "stat", path);
+    int err = text_add_host(&host, path);
+    text_add_bytes(&host, "", 1);
+    const char *at = err || host.failed ? NULL : strrchr(host.data, ')');
+    bool zombie = !at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X';
+    text_free(&host);
+    return zombie;
 }
 
 static void add_name(struct text *t, const char *comm)
@@ -161,7 +235,7 @@ static bool own_line(struct text *t, const char *key, size_t len, const struct a
         const char *key;
         uint32_t value;
     } numbers[] = {{"FDSize", a->fd_size},
-                   {"Threads", a->threads},
+                   {a->other ? "" : "Threads", a->threads},
                    {"TracerPid", 0},
                    {"Seccomp", 0},
                    {"Seccomp_filters", 0}};
@@ -213,14 +287,13 @@ int proc_fill_status(const struct pseudo_ref *r, struct text *t)
 /* Field `n` (from 3) of stat in our own words. */
 static bool own_field(const struct about *a, int n, uint64_t *v)
 {
-    const struct process *p = current_process();
     switch (n) {
     case 20:
-        return *v = a->threads, true;
+        return *v = a->threads, !a->other;
     case 23:
         return *v = a->total, true;
     case 25:
-        return *v = p->limits[RLIMIT_RSS].rlim_cur, true;
+        return *v = a->rss_limit, true;
     case 26:
         return *v = a->code_start, true;
     case 27:
@@ -238,13 +311,13 @@ static bool own_field(const struct about *a, int n, uint64_t *v)
     case 47:
         return *v = a->brk_start, true;
     case 48:
-        return *v = p->arg_start, true;
+        return *v = a->arg_start, true;
     case 49:
-        return *v = p->arg_end, true;
+        return *v = a->arg_end, true;
     case 50:
-        return *v = p->env_start, true;
+        return *v = a->env_start, true;
     case 51:
-        return *v = p->env_end, true;
+        return *v = a->env_end, true;
     case 29: /* kstkesp, kstkeip, wchan, start_data, end_data: not shown */
     case 30:
     case 35:
@@ -309,6 +382,23 @@ static void add_limit(struct text *t, uint64_t v)
         text_add(t, "%-20lu ", v);
 }
 
+static int limits_of(const struct pseudo_ref *r, struct rlimit64 limits[RLIM_NLIMITS])
+{
+    struct process *p = current_process();
+    size_t size = RLIM_NLIMITS * sizeof(limits[0]);
+    if (proc_is_other(r)) {
+        struct member *m = proc_member(r);
+        if (m)
+            memcpy(limits, m->limits, size);
+        heap_free(m);
+        return m ? 0 : -ESRCH;
+    }
+    lock(&p->lock);
+    memcpy(limits, p->limits, size);
+    unlock(&p->lock);
+    return 0;
+}
+
 int proc_fill_limits(const struct pseudo_ref *r, struct text *t)
 {
     static const struct {
@@ -331,16 +421,16 @@ int proc_fill_limits(const struct pseudo_ref *r, struct text *t)
         [RLIMIT_RTPRIO] = {"Max realtime priority", ""},
         [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
     };
-    struct process *p = current_process();
-    (void)r;
+    struct rlimit64 limits[RLIM_NLIMITS];
+    int err = limits_of(r, limits);
+    if (err)
+        return err;
     text_add(t, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
-    lock(&p->lock);
     for (int i = 0; i < RLIM_NLIMITS; i++) {
         text_add(t, "%-25s ", names[i].name);
-        add_limit(t, p->limits[i].rlim_cur);
-        add_limit(t, p->limits[i].rlim_max);
+        add_limit(t, limits[i].rlim_cur);
+        add_limit(t, limits[i].rlim_max);
         text_add(t, "%-10s\n", names[i].unit);
     }
-    unlock(&p->lock);
     return 0;
 }

@@ -172,18 +172,20 @@ uint64_t mount_device(const struct mount *m)
 
 static void describe(const struct pseudo_ref *r, kstat *st)
 {
-    const struct credentials *c = &current_process()->cred;
+    uint32_t owner[2] = {0, 0};
     char abs[PATH_LIMIT];
     struct __kernel_timespec now = {0};
     memset(st, 0, sizeof(*st));
     fmt(abs, sizeof(abs), "%s%s%s", r->mount->path, *r->rel ? "/" : "", r->rel);
     host_clock_get(0, &now);
+    if (r->node->owner)
+        r->node->owner(r, owner);
     st->st_dev = mount_device(r->mount);
     st->st_ino = path_inode(abs);
     st->st_mode = r->node->mode;
     st->st_nlink = r->node->children ? 2 : 1;
-    st->st_uid = r->node->own ? c->euid : 0;
-    st->st_gid = r->node->own ? c->egid : 0;
+    st->st_uid = owner[0];
+    st->st_gid = owner[1];
     st->st_blksize = 1024;
     st->st_atime = st->st_mtime = st->st_ctime = (unsigned long)now.tv_sec;
     st->st_atime_nsec = st->st_mtime_nsec = st->st_ctime_nsec = (unsigned long)now.tv_nsec;
@@ -407,6 +409,8 @@ int pseudo_open(const struct pseudo_node *root, struct mount *m, const char *rel
     if (err)
         return err;
     err = check_open(r.node, flags);
+    if (!err && r.node->check)
+        err = r.node->check(&r);
     if (err)
         return err;
     if (r.node->open && !(r.node->link && flags & O_NOFOLLOW))

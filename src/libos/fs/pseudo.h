@@ -46,13 +46,16 @@ struct pseudo_node {
     ssize (*link)(const struct pseudo_ref *r, char *buf, size_t size);
     /* One write(2) of at most a page, already in our memory. Returns n or errno. */
     ssize (*write)(const struct pseudo_ref *r, const char *buf, size_t n);
+    /* 0, or why it cannot be opened. */
+    int (*check)(const struct pseudo_ref *r);
     /* Opens an object instead of a text; for links: what the link leads to. */
     int (*open)(const struct pseudo_ref *r, uint32_t flags, struct file **out);
     /* What the object says of itself; for links: what the link leads to. */
     int (*stat)(const struct pseudo_ref *r, kstat *st);
     /* For links: they lead to an object that no path names. */
     bool (*magic)(const struct pseudo_ref *r);
-    bool own; /* belongs to the process's user, not to root */
+    /* User and group that it belongs to; NULL: root. */
+    void (*owner)(const struct pseudo_ref *r, uint32_t ids[2]);
 };
 
 /* The fs_ops of a tree; `root` is its root directory. */

@@ -21,7 +21,8 @@ struct run_free {
 
 /* Lock order: leaf (below every other lock). */
 static struct lock region_lock;
-static uintptr_t region_start, region_end, region_used; /* used: first never-used address */
+static uintptr_t region_start, region_end;
+static uintptr_t region_used, region_top; /* between them: never used */
 static struct run_free runs[MAX_RUNS];
 static size_t run_count;
 
@@ -31,7 +32,7 @@ void region_init(void)
         long p = host_mmap(0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (!IS_ERR(p)) {
             region_start = region_used = (uintptr_t)p;
-            region_end = region_start + size;
+            region_end = region_top = region_start + size;
             return;
         }
     }
@@ -51,7 +52,7 @@ static uintptr_t take_run(size_t size)
         }
         return p;
     }
-    if (region_end - region_used < size)
+    if (region_top - region_used < size)
         return 0;
     uintptr_t p = region_used;
     region_used += size;
@@ -68,6 +69,16 @@ void *region_alloc(size_t size)
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0)))
         return NULL;
     return (void *)p;
+}
+
+void *region_reserve_top(size_t size)
+{
+    assert(size && !(size & PAGE_MASK));
+    lock(&region_lock);
+    bool fits = region_top - region_used >= size;
+    region_top -= fits ? size : 0;
+    unlock(&region_lock);
+    return fits ? (void *)region_top : NULL;
 }
 
 static void give_run(uintptr_t start, uintptr_t end)

@@ -2,6 +2,7 @@
 /* The set of mappings: a tree by address, split and merged as Linux splits and merges. */
 #include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
+#include "libos/proc/members.h"
 #include <linux/mman.h>
 
 static struct vma *vma_of(struct tree_node *n)
@@ -151,6 +152,7 @@ void vma_remove(struct mm *mm, uintptr_t start, uintptr_t end)
     for (struct vma *v = vma_find(mm, start), *next; v && v->start < end; v = next) {
         next = vma_next(v);
         mm->total -= v->end - v->start;
+        member_set_size(mm->total);
         discard(mm, v);
     }
 }
@@ -173,6 +175,7 @@ static bool extend(struct mm *mm, const struct vma *v)
         right->offset = v->offset;
     }
     mm->total += v->end - v->start;
+    member_set_size(mm->total);
     return true;
 }
 
@@ -183,6 +186,7 @@ void vma_insert(struct mm *mm, const struct vma *v)
     vma_remove(mm, v->start, v->end);
     add(mm, v);
     mm->total += v->end - v->start;
+    member_set_size(mm->total);
     merge(mm, v->start, v->end);
 }
 

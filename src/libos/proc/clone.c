@@ -6,6 +6,7 @@
 #include "libos/fs/tmpfs.h"
 #include "libos/log.h"
 #include "libos/proc/clone.h"
+#include "libos/proc/members.h"
 #include "libos/proc/pidfd.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
@@ -98,6 +99,7 @@ void clone_become_child(struct process *p, const struct clone_request *c)
     }
     futex_forget_all();
     p->nthreads = 1;
+    memcpy(p->comm, t->comm, sizeof(p->comm));
     p->stopping = false;
     p->parked = 0;
     p->ending_others = p->exiting = false;
@@ -124,7 +126,9 @@ long clone_fork(struct clone_request *c)
     int pidfd = -1;
     encrypted_before_fork();
     tmp_before_fork();
+    member_before_fork();
     long pid = platform_fork(c->flags & (CSIGNAL | CLONE_PARENT | CLONE_PIDFD), &pidfd);
+    member_after_fork(pid);
     encrypted_after_fork(pid);
     if (!c->pidfd_file)
         return pid;

@@ -5,6 +5,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
+#include "libos/proc/members.h"
 #include "libos/proc/program.h"
 #include "libos/proc/vdso.h"
 #include "libos/proc/vfork.h"
@@ -13,6 +14,7 @@
 #include "platform/platform.h"
 #include <linux/mman.h>
 #include <linux/auxvec.h>
+#include <linux/prctl.h>
 
 #define MOST_ARG_BYTES  (6UL << 20)   /* of argv and environment together */
 #define MOST_ARG_STRING (128UL << 10) /* MAX_ARG_STRLEN */
@@ -180,6 +182,7 @@ static void set_comm(struct process *p, const char *path)
     const char *base = strrchr(path, '/');
     fmt(p->comm, sizeof(p->comm), "%s", base ? base + 1 : path);
     memcpy(current()->comm, p->comm, sizeof(p->comm));
+    host_pass(__NR_prctl, PR_SET_NAME, (long)p->comm, 0, 0, 0, 0); /* its threads begin with it */
 }
 
 /* The address space is empty: everything from here on must succeed. */
@@ -279,6 +282,7 @@ int exec_program(const char *path, const char *name, struct strings *argv, struc
     err = load(p, g, first_name, argv, envp);
     if (err)
         log_error("cannot load '%s': error %d", g->path, -err);
+    member_exec(argv->data, argv->len);
     let_go(&left);
     if (err)
         process_exit(err == -ENOMEM || err == -ENOEXEC ? SIGKILL : SIGSEGV);

@@ -7,6 +7,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/info.h"
+#include "libos/proc/members.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/prctl.h>
@@ -103,6 +104,7 @@ static struct credentials *lock_cred(void)
 
 static long unlock_cred(long ret)
 {
+    member_changed();
     unlock(&current_process()->lock);
     return ret;
 }

@@ -6,6 +6,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/encrypted.h"
+#include "libos/proc/members.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 
@@ -44,6 +45,7 @@ static long set_limit(struct process *p, unsigned which, const struct rlimit64 *
             return err;
     }
     *now = *new;
+    member_changed();
     return 0;
 }
 
@@ -83,10 +85,14 @@ SYSCALL4(prlimit64, int, pid, unsigned, which, const struct rlimit64 *, unew, st
     if (unew && get_user(new, unew))
         return -EFAULT;
     if (pid && pid != current_process()->pid) {
-        /* Another process keeps its own table: only the host's view of it can be had. */
-        long err = host_pass(__NR_prlimit64, pid, which, 0, (long)&old, 0, 0);
-        if (err)
-            return err;
+        /* Another process keeps its own table. */
+        if (which >= RLIM_NLIMITS)
+            return -EINVAL;
+        struct member *m = member_get(pid);
+        if (!m)
+            return host_kill(pid, 0) == -ESRCH ? -ESRCH : -EPERM;
+        old = m->limits[which];
+        heap_free(m);
         if (unew)
             return -EPERM;
         return uold && put_user(uold, old) ? -EFAULT : 0;

@@ -5,6 +5,7 @@
 #include "libos/process.h"
 #include "libos/proc/caps.h"
 #include "libos/proc/info.h"
+#include "libos/proc/members.h"
 #include "platform/platform.h"
 #include <asm/prctl.h>
 #include <asm/unistd.h>
@@ -30,8 +31,10 @@ static long set_name(const char *uname)
     name[15] = 0;
     memset(t->comm, 0, sizeof(t->comm));
     fmt(t->comm, sizeof(t->comm), "%s", name);
-    if (t->tid == t->process->pid)
+    if (t->tid == t->process->pid) {
         memcpy(t->process->comm, t->comm, sizeof(t->comm));
+        member_changed();
+    }
     return on_host(PR_SET_NAME, (long)t->comm, 0, 0, 0);
 }
 
@@ -40,6 +43,7 @@ static long set_dumpable(unsigned long v)
     if (v > 1)
         return -EINVAL;
     current_process()->dumpable = (int)v;
+    member_changed();
     return 0;
 }
 
@@ -231,6 +235,7 @@ SYSCALL1(personality, uint32_t, persona)
     uint32_t old = p->personality;
     if (persona != 0xffffffff)
         p->personality = persona;
+    member_changed();
     unlock(&p->lock);
     return old;
 }

@@ -4,6 +4,7 @@
 #include "libos/log.h"
 #include "libos/net/net.h"
 #include "libos/proc/exec.h"
+#include "libos/proc/members.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 
@@ -52,16 +53,6 @@ static int set_identity(struct process *p)
     return p->fs.cwd && p->fs.root ? 0 : -ENOMEM;
 }
 
-struct host_dirent { /* struct linux_dirent64 */
-    uint64_t ino;
-    int64_t off;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
-#define DIRENT_LEAST ((ssize)offsetof(struct host_dirent, name) + 1)
-
 static void inherit(int fd)
 {
     struct file *f;
@@ -77,17 +68,9 @@ static void inherit(int fd)
 
 static void inherit_listed(const char *list, ssize n)
 {
-    const struct host_dirent *d;
-    for (ssize at = 0; at < n; at += d->size) {
-        d = (const struct host_dirent *)(list + at);
-        if (n - at < DIRENT_LEAST || d->size < DIRENT_LEAST || d->size > n - at)
-            return; /* no list of names */
-        int fd = 0;
-        for (const char *c = d->name; c < list + at + d->size && *c; c++)
-            fd = *c < '0' || *c > '9' ? -1 : fd * 10 + (*c - '0');
-        if (fd >= 0)
-            inherit(fd);
-    }
+    long fd;
+    for (ssize at = 0; (fd = host_listed_number(list, n, &at)) >= 0;)
+        inherit((int)fd);
 }
 
 /* The program starts with the descriptors of whoever started the launcher, numbers and all. */
@@ -267,6 +250,7 @@ void libos_start(void)
     if (set_identity(p) || fdtable_init(&p->fds))
         panic("out of memory at start");
     t->tid = p->pid;
+    members_setup();
     address_setup();
     if (mounts_setup() || check_start_dir(p) || take_descriptors() < 0 || build_argv(&argv) ||
         build_envp(&envp))

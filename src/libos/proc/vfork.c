@@ -4,6 +4,7 @@
 #include "libos/fs/encrypted.h"
 #include "libos/log.h"
 #include "libos/proc/clone.h"
+#include "libos/proc/members.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/sched.h>
@@ -141,6 +142,10 @@ void vfork_commit_with(void (*let_go)(void *arg), void *arg)
     s->request.stack = 0; /* the child stands where it stands */
     s->request.flags &= ~(uint64_t)(CLONE_SETTLS | CLONE_PIDFD);
     clone_become_child(p, &s->request);
+    member_changed(); /* what it did before it was a process */
+    lock(&p->fs.lock);
+    member_changed_paths();
+    unlock(&p->fs.lock);
     drop_table(&s->fds);
     file_put(s->cwd_file);
     free_saved(s);

@@ -190,7 +190,7 @@ void platform_forget_application(void)
 
 void *platform_shared_pages(size_t size)
 {
-    void *at = region_alloc(size); /* where the application cannot name it */
+    void *at = region_reserve_top(size); /* where the application cannot name it */
     if (!at)
         return NULL;
     long p = host_mmap((uintptr_t)at, size, PROT_READ | PROT_WRITE,

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "libos/proc/members.h"
+#include "host/host.h"
+#include "platform/platform.h"
+#include <asm/unistd.h>
+#include <linux/time.h>
+
+#define MEMBERS       4096
+#define TICK          10000000UL /* ns, as in /proc/PID/stat */
+#define PID_BITS      22         /* PID_MAX_LIMIT of Linux */
+#define RESERVED      (1UL << 63)
+#define READ_TRIES    1000
+#define FIELD_PARENT  4 /* of /proc/PID/stat */
+#define FIELD_START   22
+#define ARRIVAL_WAIT  500000L /* ns */
+#define ARRIVAL_TRIES 200
+#define FULL_TICKS    100 /* a full table is not searched again that soon */
+
+/*
+ * owner: 0 free; else pid | time of start in ticks << PID_BITS. That time is taken by the process
+ * or its parent after the fork, so the host's figure for it is not later, and that of any other
+ * process which gets the number afterwards is. With RESERVED it is the parent that is named, and
+ * the child is about to come.
+ */
+struct table {
+    uint64_t owner[MEMBERS]; /* atomic */
+    uint32_t used;           /* entries that were ever used; atomic */
+    uint32_t hand;           /* where to look for the dead next; atomic */
+    uint64_t full_at;        /* when nothing was free, in ticks; atomic */
+    struct member member[MEMBERS];
+};
+
+static struct table *table;  /* NULL: no memory for it */
+static int own = -1;         /* our entry; -1: none, or not looked for yet: settle() */
+static int childs = -1;      /* the entry that was made for the last child, */
+static uint64_t childs_mark; /* and what marks it until its parent comes back */
+static bool settled;
+static struct lock publishing_lock; /* over changes of it, and settle(); a leaf */
+
+#define LOAD(x)     __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
+#define STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_SEQ_CST)
+
+static uint64_t name_of(int pid, uint64_t started_ns)
+{
+    return (uint64_t)pid | (started_ns / TICK) << PID_BITS;
+}
+
+static int pid_of(uint64_t owner)
+{
+    return (int)(owner & ((1UL << PID_BITS) - 1));
+}
+
+static uint64_t ticks_of(uint64_t owner)
+{
+    return (owner & ~RESERVED) >> PID_BITS;
+}
+
+static bool swap(uint64_t *at, uint64_t old, uint64_t new)
+{
+    return __atomic_compare_exchange_n(at, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* ---- life and death ---- */
+
+/* A number of /proc/PID/stat (proc(5)). -ENOENT: no such process; another error: the host does not
+ * say. */
+static long stat_field(int pid, int field)
+{
+    char path[32], text[512];
+    fmt(path, sizeof(path), "/proc/%d/stat", pid);
+    int fd = host_open(path, O_RDONLY, 0);
+    if (fd < 0)
+        return fd;
+    ssize n = host_pread(fd, text, sizeof(text) - 1, 0);
+    host_close(fd);
+    if (n < 0)
+        return n == -ESRCH ? -ENOENT : n;
+    text[n] = 0;
+    const char *at = strrchr(text, ')');
+    for (int i = 2; at && i < field; i++)
+        at = strchr(at + 1, ' ');
+    long number = 0;
+    for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (*at - '0');
+    return number;
+}
+
+static bool lives(uint64_t owner)
+{
+    long at = stat_field(pid_of(owner), FIELD_START);
+    if (at >= 0)
+        return (uint64_t)at <= ticks_of(owner);
+    return at != -ENOENT && host_kill(pid_of(owner), 0) != -ESRCH;
+}
+
+/* May be wrong when the number is in use again. */
+static bool surely_dead(uint64_t owner)
+{
+    return host_kill(pid_of(owner), 0) == -ESRCH;
+}
+
+/* ---- entries ---- */
+
+static bool take_from(int at, uint64_t mark)
+{
+    uint64_t owner = LOAD(table->owner[at]);
+    return (!owner || surely_dead(owner)) && swap(&table->owner[at], owner, mark);
+}
+
+/* The last child is often gone by now; else one look of the hand at each new process keeps the dead
+ * from piling up. */
+static int take_dead(uint64_t mark)
+{
+    if (childs >= 0 && take_from(childs, mark))
+        return childs;
+    uint32_t used = LOAD(table->used);
+    int at = used ? (int)(__atomic_fetch_add(&table->hand, 1, __ATOMIC_SEQ_CST) % used) : -1;
+    return at >= 0 && take_from(at, mark) ? at : -1;
+}
+
+static int take_new(uint64_t mark)
+{
+    for (;;) {
+        uint32_t used = LOAD(table->used);
+        if (used == MEMBERS)
+            return -1;
+        if (__atomic_compare_exchange_n(&table->used, &used, used + 1, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST) &&
+            swap(&table->owner[used], 0, mark))
+            return (int)used;
+    }
+}
+
+static int take_any(uint64_t mark)
+{
+    uint64_t now = host_clock_ns(CLOCK_BOOTTIME) / TICK;
+    if (now - LOAD(table->full_at) < FULL_TICKS)
+        return -1;
+    for (int at = 0; at < MEMBERS; at++) {
+        uint64_t owner = LOAD(table->owner[at]);
+        if ((!owner || !lives(owner)) && swap(&table->owner[at], owner, mark))
+            return at;
+    }
+    STORE(table->full_at, now);
+    return -1;
+}
+
+static int take(uint64_t mark)
+{
+    int at = take_dead(mark);
+    if (at < 0)
+        at = take_new(mark);
+    return at < 0 ? take_any(mark) : at;
+}
+
+static uint64_t own_name(void)
+{
+    const struct process *p = current_process();
+    return name_of(p->pid, p->start_ns);
+}
+
+static void put_program(struct member *m, const char *cmdline, size_t len);
+
+static void enter(void)
+{
+    uint64_t mark = RESERVED | own_name();
+    own = take(mark);
+    if (own < 0)
+        return;
+    struct member *m = &table->member[own];
+    m->seq = 0;
+    put_program(m, "", 0);
+    m->vm_size = current_process()->mm.total;
+    swap(&table->owner[own], mark, own_name());
+}
+
+/*
+ * A child finds its entry when it first needs it: touching the table costs a child that soon ends
+ * more than all the rest. Until its parent has said whose the entry is, others wait (find).
+ */
+static bool settle(void)
+{
+    if (likely(settled) || !table)
+        return own >= 0;
+    if (childs >= 0 && (swap(&table->owner[childs], childs_mark, own_name()) ||
+                        pid_of(LOAD(table->owner[childs])) == current_process()->pid))
+        own = childs;
+    else
+        enter(); /* there was none, or our parent was killed and it is another's by now */
+    childs = -1;
+    __atomic_store_n(&settled, true, __ATOMIC_RELEASE);
+    return own >= 0;
+}
+
+void member_before_fork(void)
+{
+    if (!settle())
+        return;
+    childs_mark = RESERVED | own_name();
+    childs = take(childs_mark);
+    if (childs < 0)
+        return;
+    const struct member *from = &table->member[own];
+    struct member *to = &table->member[childs];
+    memcpy(to, from, offsetof(struct member, text) + MIN(from->end, sizeof(from->text)));
+    to->seq = 0;
+    memcpy(to->comm, current()->comm, sizeof(to->comm)); /* the child's only thread is ours */
+}
+
+void member_after_fork(long pid)
+{
+    if (!pid) {
+        own = -1;
+        settled = false;
+    } else if (childs >= 0) {
+        swap(&table->owner[childs], childs_mark,
+             pid > 0 ? name_of((int)pid, host_clock_ns(CLOCK_BOOTTIME)) : 0);
+    }
+}
+
+/* ---- publishing ---- */
+
+static struct member *begin_change(void)
+{
+    if (current()->vfork)
+        return NULL;
+    lock(&publishing_lock);
+    if (!settle()) {
+        unlock(&publishing_lock);
+        return NULL;
+    }
+    struct member *m = &table->member[own];
+    __atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
+    return m;
+}
+
+static void end_change(struct member *m)
+{
+    __atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
+    unlock(&publishing_lock);
+}
+
+static void put_facts(struct member *m)
+{
+    const struct process *p = current_process();
+    m->dumpable = p->dumpable;
+    memcpy(m->comm, p->comm, sizeof(m->comm));
+    m->umask = p->fs.umask;
+    m->personality = p->personality;
+    m->cred = p->cred;
+    memcpy(m->limits, p->limits, sizeof(m->limits));
+    m->arg_start = p->arg_start;
+    m->arg_end = p->arg_end;
+    m->env_start = p->env_start;
+    m->env_end = p->env_end;
+    m->auxv_start = p->auxv_start;
+    m->auxv_end = p->auxv_end;
+}
+
+/* Appends at most `most` bytes; returns where they begin. */
+static uint32_t put_text(struct member *m, const char *text, size_t n, size_t most)
+{
+    uint32_t at = m->end;
+    n = MIN(n, MIN(most, sizeof(m->text) - at));
+    memcpy(m->text + at, text, n);
+    m->end += (uint32_t)n;
+    return at;
+}
+
+static uint32_t put_path(struct member *m, const char *path)
+{
+    size_t n = path ? strlen(path) + 1 : 0;
+    return n && n <= sizeof(m->text) - m->end ? put_text(m, path, n, n) : put_text(m, "", 1, 1);
+}
+
+static void put_directories(struct member *m)
+{
+    struct fs_state *fs = &current_process()->fs;
+    m->end = m->root_at;
+    m->root_at = put_path(m, fs->root);
+    m->cwd_at = put_path(m, fs->cwd);
+}
+
+void member_changed(void)
+{
+    struct member *m = begin_change();
+    if (!m)
+        return;
+    put_facts(m);
+    end_change(m);
+}
+
+void member_changed_paths(void)
+{
+    struct member *m = begin_change();
+    if (!m)
+        return;
+    put_directories(m);
+    end_change(m);
+}
+
+static void put_program(struct member *m, const char *cmdline, size_t len)
+{
+    put_facts(m);
+    m->end = 0;
+    m->exe_at = put_path(m, current_process()->exe);
+    m->cmdline_at = put_text(m, cmdline, len, sizeof(m->text) - m->end - 2 * PATH_LIMIT);
+    m->root_at = m->end;
+    put_directories(m);
+}
+
+void member_exec(const char *cmdline, size_t len)
+{
+    struct member *m = begin_change();
+    if (!m)
+        return;
+    put_program(m, cmdline, len);
+    end_change(m);
+}
+
+void member_set_size(uint64_t bytes)
+{
+    if (unlikely(!__atomic_load_n(&settled, __ATOMIC_ACQUIRE))) {
+        lock(&publishing_lock);
+        settle();
+        unlock(&publishing_lock);
+    }
+    if (own >= 0)
+        __atomic_store_n(&table->member[own].vm_size, bytes, __ATOMIC_RELAXED);
+}
+
+void members_setup(void)
+{
+    table = platform_shared_pages(PAGE_UP(sizeof(struct table)));
+    if (table)
+        settle();
+}
+
+/* ---- looking ---- */
+
+static bool is_other(uint64_t owner)
+{
+    return owner && !(owner & RESERVED) && pid_of(owner) != current_process()->pid;
+}
+
+/* Is it the child of a process that is forking it? */
+static bool is_coming(int pid)
+{
+    uint32_t used = LOAD(table->used);
+    for (uint32_t at = 0; at < used; at++) {
+        uint64_t owner = LOAD(table->owner[at]);
+        if (owner & RESERVED && stat_field(pid, FIELD_PARENT) == pid_of(owner))
+            return true;
+    }
+    return false;
+}
+
+static int look_up(int pid)
+{
+    uint32_t used = LOAD(table->used);
+    for (uint32_t at = 0; at < used; at++) {
+        uint64_t owner = LOAD(table->owner[at]);
+        if (is_other(owner) && pid_of(owner) == pid && lives(owner))
+            return (int)at;
+    }
+    return -1;
+}
+
+static int find(int pid)
+{
+    int at = table ? look_up(pid) : -1;
+    bool coming = table && at < 0;
+    for (int i = 0; coming && i < ARRIVAL_TRIES; i++) {
+        struct __kernel_timespec wait = {.tv_nsec = ARRIVAL_WAIT};
+        coming = is_coming(pid);
+        at = look_up(pid); /* afterwards: it may be there since */
+        if (at >= 0 || !coming)
+            break;
+        host_pass(__NR_nanosleep, (long)&wait, 0, 0, 0, 0, 0);
+    }
+    return at;
+}
+
+bool member_alive(int pid)
+{
+    return find(pid) >= 0;
+}
+
+long member_next(long from)
+{
+    uint32_t used = table ? LOAD(table->used) : 0;
+    for (;;) {
+        uint64_t lowest = 0;
+        for (uint32_t at = 0; at < used; at++) {
+            uint64_t owner = LOAD(table->owner[at]);
+            if (is_other(owner) && pid_of(owner) >= from &&
+                (!lowest || pid_of(owner) < pid_of(lowest)))
+                lowest = owner;
+        }
+        if (!lowest)
+            return -1;
+        if (member_alive(pid_of(lowest)))
+            return pid_of(lowest);
+        from = pid_of(lowest) + 1;
+    }
+}
+
+/* As far as the entry's own figures are within its bounds. */
+static bool is_sound(const struct member *m)
+{
+    return m->exe_at <= m->cmdline_at && m->cmdline_at <= m->root_at && m->root_at <= m->cwd_at &&
+           m->cwd_at <= m->end && m->end <= sizeof(m->text);
+}
+
+static void copy(struct member *to, const struct member *from)
+{
+    for (int i = 0; i < READ_TRIES; i++) {
+        uint32_t seq = LOAD(from->seq);
+        memcpy(to, from, offsetof(struct member, text));
+        if (!is_sound(to))
+            continue;
+        memcpy(to->text, from->text, to->end);
+        if (!(seq & 1) && LOAD(from->seq) == seq)
+            return;
+    } /* it was killed while it changed its entry */
+    if (!is_sound(to))
+        to->exe_at = to->cmdline_at = to->root_at = to->cwd_at = to->end = 0;
+}
+
+struct member *member_get(int pid)
+{
+    int at = find(pid);
+    struct member *m = at < 0 ? NULL : heap_alloc(sizeof(*m) + 1);
+    if (!m)
+        return NULL;
+    uint64_t owner = LOAD(table->owner[at]);
+    copy(m, &table->member[at]);
+    m->text[m->end] = 0;
+    m->comm[sizeof(m->comm) - 1] = 0;
+    if (LOAD(table->owner[at]) == owner && pid_of(owner) == pid)
+        return m;
+    heap_free(m);
+    return NULL;
+}
