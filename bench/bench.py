@@ -378,6 +378,7 @@ ROWS = {
     'pfs-aes': ('AES-128-GCM, a key per 4 KiB (native: pread)', 'GB/s', 'speed', 6, library_row('aes')),
     'pfs-read': ('pfs: read 64 KiB (native: AES + pread)', 'GB/s', 'part', 0.75, library_row('read')),
     'pfs-write': ('pfs: write 64 KiB (native: AES + pwrite)', 'GB/s', 'part', 0.5, library_row('write')),
+    'pfs-overwrite': ('pfs: overwrite 64 KiB (native: AES + pwrite)', 'GB/s', 'part', 0.5, library_row('overwrite')),
     'pfs-random-read': ('pfs: random 4 KiB reads (native: pread)', 'k/s', 'speed', 150, library_row('random-read')),
     'pfs-random-write': ('pfs: random 4 KiB writes, sync per 1000', 'k/s', 'speed', 40, library_row('random-write')),
     'pfs-disk': ('pfs on disk: same (native: its host writes, syncs)', 'k/s', 'part', 0.4, disk_row('disk')),

@@ -355,11 +355,17 @@ static void row_memory(void)
 /* GB/s of calls of 64 KiB. */
 static void row_stream(const char *name)
 {
-    bool writing = !strcmp(name, "write"), reading = !strcmp(name, "read");
+    bool over = !strcmp(name, "overwrite");
+    bool writing = over || !strcmp(name, "write"), reading = !strcmp(name, "read");
     double aes = rate(cipher, 0, false), bare, ours = aes;
     if (writing) {
-        bare = rate(plain_write, 65536, true);
-        ours = rate(pfs_write_all, 65536, true);
+        bare = rate(plain_write, 65536, !over);
+        check(fd_truncate(NULL, 0), 0);
+        pfs_write_all(1 << 20);
+        struct pfs *f = open_file(0);
+        check(pfs_flush(f, true), 0);
+        check(pfs_close(f), 0);
+        ours = rate(pfs_write_all, 65536, !over);
     } else {
         pfs_write_all(1 << 20);
         bare = rate(plain_read, 65536, false);
@@ -379,7 +385,8 @@ static int one_row(const char *name)
         row_open();
     else if (!strcmp(name, "memory"))
         row_memory();
-    else if (!strcmp(name, "read") || !strcmp(name, "write") || !strcmp(name, "aes"))
+    else if (!strcmp(name, "read") || !strcmp(name, "write") || !strcmp(name, "overwrite") ||
+             !strcmp(name, "aes"))
         row_stream(name);
     else
         return 2;
