@@ -31,6 +31,7 @@ static void usage(FILE *to, const char *name, bool encrypt)
                 name);
     fprintf(to, "  -v, --verbose        a line per file\n"
                 "  -h, --help           show this text\n\n"
+                "In a tree links are followed; one that leads nowhere is left out (status 5).\n"
                 "Exit status: 0 done, 2 usage, 3 wrong key or first block altered,\n"
                 "4 damaged below the first block, 5 input or output error.\n");
 }
@@ -110,7 +111,7 @@ static int run(struct crypt *c, int argc, char **argv)
 
 static int run_and_wipe(bool encrypt, int argc, char **argv)
 {
-    struct crypt c = {.name = argv[0], .encrypt = encrypt};
+    struct crypt c = {.name = argv[0], .encrypt = encrypt, .skip_broken = true};
     crypto_init(0);
     int status = run(&c, argc, argv);
     crypto_wipe(c.key, sizeof(c.key));

@@ -30,6 +30,8 @@ struct crypt {
     bool encrypt;
     bool verbose;       /* a line per file */
     bool manifest_hint; /* after encrypting, say which path a manifest must use */
+    bool skip_broken;   /* links in a tree that lead nowhere: left out, and CRYPT_IO at the end */
+    bool skipped;       /* there was one */
     uint8_t key[PFS_KEY_SIZE];
     struct file_id key_file; /* where the key was read */
     mode_t umask;
@@ -103,10 +105,12 @@ char *crypt_copy(const char *s);
  */
 int crypt_run(struct crypt *c, const char *in, const char *out, const char *path);
 
-/* A new file beside `path`, to be renamed to it. */
+/* A new file in the directory of `path`, to take its name when complete. Where the file system can,
+ * it has no name before, so that nothing is left of it when the process is killed. */
 struct output {
-    char *path; /* links resolved */
-    char *temporary;
+    char *path;      /* links resolved */
+    char *temporary; /* its name, or, while `nameless`, what its name begins with */
+    bool nameless;
     int fd;
 };
 /* `input`: NULL, or a file that may not be the one replaced (-EEXIST). Both return 0 or -errno.

@@ -36,7 +36,7 @@ static void usage(FILE *to, const char *name)
         to,
         "Usage: %s [-w KEY] [--json] FILE\n\n"
         "Describes an encrypted file. With the key it tells the exact size and the path that the\n"
-        "file was made for, and verifies every block.\n\n"
+        "file was made for, and verifies every block. Another path is said and no error.\n\n"
         "  -w, --wrap-key KEY   key file, 16 raw bytes\n"
         "  -j, --json           one JSON object\n"
         "  -h, --help           show this text\n\n"
@@ -116,6 +116,13 @@ static void hex(char *out, const uint8_t *p, size_t n)
         sprintf(out + 2 * i, "%02x", p[i]);
 }
 
+/* Whether the file was made for the path by which it was named here. */
+static bool path_matches(const struct report *r)
+{
+    char path[PFS_PATH_SIZE];
+    return !pfs_normalize_path(r->file, path) && !strcmp(path, pfs_path(r->pfs));
+}
+
 static void text_damage(const struct report *r)
 {
     for (uint64_t i = 0; i < r->damaged && i < SHOWN_MAX; i++) {
@@ -141,7 +148,8 @@ static void text_inside(const struct report *r)
     pfs_root_tag(r->pfs, tag);
     hex(tag_hex, tag, sizeof(tag));
     printf(CONTINUED "%" PRIu64 " bytes\n", "content", pfs_size(r->pfs));
-    printf(CONTINUED "%s\n", "made for path", pfs_path(r->pfs));
+    printf(CONTINUED "%s%s\n", "made for path", pfs_path(r->pfs),
+           path_matches(r) ? "" : " (not as it was named here; a mount's uri must name it so)");
     printf(CONTINUED "%s\n", "version tag", tag_hex);
     if (r->damaged)
         text_damage(r);
@@ -188,6 +196,7 @@ static void json_inside(const struct report *r)
     hex(tag_hex, tag, sizeof(tag));
     printf(", \"size\": %" PRIu64 ", \"path\": ", pfs_size(r->pfs));
     json_string(pfs_path(r->pfs));
+    printf(", \"path_matches\": %s", path_matches(r) ? "true" : "false");
     printf(", \"tag\": \"%s\", \"damaged\": %" PRIu64 ", \"damage\": [", tag_hex, r->damaged);
     for (uint64_t i = 0; i < r->damaged && i < SHOWN_MAX; i++) {
         const struct pfs_damage *d = &r->damage[i];

@@ -53,6 +53,46 @@ bool output_is_temporary(const char *name)
     return !strncmp(name, TEMPORARY, strlen(TEMPORARY)) && strlen(name) == strlen(TEMPORARY) + 6;
 }
 
+/* As mkostemp(), but without a name where that is possible. */
+static int open_new(struct output *o, int dir)
+{
+    char folder[PATH_MAX], link[64];
+    if (snprintf(folder, sizeof(folder), "%.*s", dir ? dir : 1, dir ? o->path : ".") <
+        (int)sizeof(folder)) {
+        o->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", o->fd);
+        o->nameless = o->fd >= 0 && !faccessat(AT_FDCWD, link, F_OK, AT_SYMLINK_NOFOLLOW);
+        if (o->nameless)
+            return 0;
+        if (o->fd >= 0)
+            close(o->fd);
+    }
+    o->fd = mkostemp(o->temporary, O_CLOEXEC);
+    return o->fd < 0 ? -errno : 0;
+}
+
+/* Gives it a name that nothing has. */
+static int give_name(struct output *o)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    char link[64];
+    uint8_t random[6];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", o->fd);
+    for (int tries = 0; tries < 100; tries++) {
+        if (getrandom(random, sizeof(random), 0) != sizeof(random))
+            return -errno;
+        for (size_t i = 0; i < sizeof(random); i++)
+            o->temporary[strlen(o->temporary) - 1 - i] = letters[random[i] % (sizeof(letters) - 1)];
+        if (!linkat(AT_FDCWD, link, AT_FDCWD, o->temporary, AT_SYMLINK_FOLLOW)) {
+            o->nameless = false;
+            return 0;
+        }
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
+}
+
 int output_begin(struct output *o, const char *path, mode_t mode, const struct stat *input)
 {
     int rc = resolve(path, input, &o->path);
@@ -65,8 +105,7 @@ int output_begin(struct output *o, const char *path, mode_t mode, const struct s
         free(o->path);
         return -ENOMEM;
     }
-    o->fd = mkostemp(o->temporary, O_CLOEXEC);
-    rc = o->fd < 0 ? -errno : 0;
+    rc = open_new(o, dir);
     if (!rc && fchmod(o->fd, mode)) {
         rc = -errno;
         output_end(o, false);
@@ -104,11 +143,13 @@ int output_sync_name(const char *path)
 int output_end(struct output *o, bool keep)
 {
     int rc = keep && fsync(o->fd) ? -errno : 0;
+    if (keep && !rc && o->nameless)
+        rc = give_name(o);
     if (close(o->fd) && keep && !rc)
         rc = -errno;
     if (keep && !rc && rename(o->temporary, o->path))
         rc = -errno;
-    if (!keep || rc)
+    if ((!keep || rc) && !o->nameless)
         unlink(o->temporary);
     free(o->temporary);
     free(o->path);

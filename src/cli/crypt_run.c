@@ -186,6 +186,8 @@ int crypt_run(struct crypt *c, const char *in, const char *out, const char *path
         run_all(&w);
     if (!w.status && out)
         w.status = sync_names(&w, out);
+    if (!w.status && c->skipped)
+        w.status = CRYPT_IO;
     if (signalled)
         w.status = crypt_fail(c, CRYPT_IO, "interrupted");
     for (int i = 0; i < 3; i++)

@@ -55,14 +55,31 @@ static void job_free(struct job *j)
 static int collect_dir(struct tree *t, const struct job *dir, const struct stat *st,
                        const struct ancestor *up);
 
+static bool is_link(const char *path)
+{
+    struct stat st;
+    return !lstat(path, &st) && S_ISLNK(st.st_mode);
+}
+
+/* What cannot be looked at. */
+static int unseen(struct crypt *c, const char *path, bool top)
+{
+    int error = errno;
+    if (top || !c->skip_broken || (error != ENOENT && error != ELOOP) || !is_link(path))
+        return crypt_fail(c, CRYPT_IO, "cannot read '%s': %s", path, strerror(error));
+    fprintf(stderr, "warning: %s: skipping '%s': a link that leads nowhere\n", c->name, path);
+    c->skipped = true;
+    return CRYPT_OK;
+}
+
 /* Takes over `j`. */
 static int collect(struct tree *t, struct job j, const struct ancestor *up)
 {
     struct crypt *c = t->c;
-    struct stat st;
+    struct stat st = {0};
     int status = CRYPT_OK;
     if (stat(j.in, &st))
-        status = crypt_fail(c, CRYPT_IO, "cannot read '%s': %s", j.in, strerror(errno));
+        status = unseen(c, j.in, !up);
     else if (S_ISDIR(st.st_mode))
         status = collect_dir(t, &j, &st, up);
     else if (!S_ISREG(st.st_mode))

@@ -290,6 +290,65 @@ def test_outputs_that_would_destroy(here):
     assert [(tree / name).read_text() for name in ('a', 'tree/a')] == ['outer', 'inner']
 
 
+def test_broken_links(here):
+    """As `rsync -L` has it: the rest is done, and the status says that something is missing."""
+    (here / 'in/sub').mkdir(parents=True)
+    for name in ('a', 'sub/z'):
+        (here / 'in' / name).write_text(name)
+    (here / 'in/m').symlink_to('nowhere')
+    (here / 'in/sub/self').symlink_to('self')
+
+    def check(*args):
+        result = run(*args, cwd=here)
+        warned = sorted(result.stderr.splitlines())
+        assert result.returncode == 5 and len(warned) == 2, result.stderr
+        assert all(w.startswith(f'warning: adyton {args[0]}: skipping ') for w in warned), warned
+        assert "/m'" in warned[0] and "/sub/self'" in warned[1], warned
+
+    check('encrypt', '-w', 'key', '-i', 'in', '-o', 'enc')
+    assert sorted(p.name for p in (here / 'enc').rglob('*')) == ['a', 'sub', 'z']
+    (here / 'enc/m').symlink_to('nowhere')
+    (here / 'enc/sub/self').symlink_to('self')
+    check('decrypt', '-w', 'key', '-i', 'enc', '-o', 'out')
+    assert (here / 'out/sub/z').read_text() == 'sub/z'
+    check('decrypt', '-w', 'key', '-i', 'enc', '--check')
+    # Named itself it is an error, and so is everything in the other command.
+    one_error(run('encrypt', '-w', 'key', '-i', 'in/m', '-o', 'x', cwd=here), 5)
+    one_error(compat('encrypt', '-w', 'key', '-i', 'in', '-o', 'x', cwd=here), 255)
+
+
+def test_killed(here):
+    """Nothing is left of a run that was killed, where files without a name can be had."""
+    try:
+        os.close(os.open(here, os.O_TMPFILE | os.O_RDWR))
+    except OSError:
+        pytest.skip('no O_TMPFILE here')
+    os.truncate(here / 'plain', 2 << 30)
+    before = left(here)
+    with subprocess.Popen([BIN / 'adyton', 'encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc'], cwd=here,
+                          stdin=subprocess.DEVNULL) as child:
+        fds = pathlib.Path(f'/proc/{child.pid}/fd')
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            assert child.poll() is None, 'it ended before it could be killed'
+            if any(str(here) in link and 'plain' not in link and 'key' not in link
+                   for link in map(link_of, fds.iterdir())):
+                break
+        child.kill()
+    assert left(here) == before
+    os.truncate(here / 'plain', 100000)
+    (here / 'enc').write_bytes(b'old')
+    assert run('encrypt', '-w', 'key', '-i', 'plain', '-o', 'enc', cwd=here).returncode == 0
+    assert left(here) == sorted([*before, 'enc'])
+
+
+def link_of(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ''
+
+
 def test_leftovers_of_killed_runs(here):
     (here / 'in').mkdir()
     (here / 'in/a').write_text('content')
@@ -350,9 +409,13 @@ def test_inspect(here):
     assert outside['size_min'] <= len(plain) <= outside['size_max'] == outside['size_min'] + 4095
     assert 'path' not in outside and not outside['pending'] and outside['recovery_log'] is None
     text = inspect(here, '-w', 'key', 'enc')
-    assert '1000000 bytes' in text and 'a "b"/c' in text and 'all nodes authenticate' in text
+    assert '1000000 bytes' in text and 'a "b"/c (not as it was named' in text and 'all nodes authenticate' in text
     whole = json.loads(inspect(here, '-w', 'key', '-j', 'enc'))
     assert whole['size'] == 1000000 and whole['path'] == 'a "b"/c' and whole['damage'] == []
+    assert whole['path_matches'] is False
+    assert run('encrypt', '-w', 'key', '-i', 'key', '-o', 'named', cwd=here).returncode == 0
+    assert 'not as it was named' not in inspect(here, '-w', 'key', './named')
+    assert json.loads(inspect(here, '-w', 'key', '-j', 'named'))['path_matches'] is True
     reader = pfs_reader.Reader(KEY, here / 'enc')
     assert whole['tag'].startswith(reader.nonce.hex())
     assert 'wrong key' in one_error(run('inspect', '-w', 'other', 'enc', cwd=here), 3)
