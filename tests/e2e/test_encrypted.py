@@ -177,6 +177,56 @@ def test_full_disk(tmp_path, place, prepare_inside, run_native):
         'second file ENOSPC', 'extend ENOSPC 0', 'at once ENOSPC 0', 'allocate ENOSPC 0', 'msync None', 'True'], str(result)
 
 
+# Who has a file alone writes it lazily; who has company writes through.
+COMPANY = START + '''
+import signal
+host = sys.argv[2]
+fd = os.open('file', os.O_RDWR | os.O_CREAT)
+os.write(fd, bytes(10000))
+os.fsync(fd)
+def lazy():
+    with open(host + '/file', 'rb') as file:
+        before = file.read(58)
+    for i in range(20):
+        os.pwrite(fd, b'x', i)
+    with open(host + '/file', 'rb') as file:
+        return file.read(58) == before
+def company(child, *args):
+    here, there = os.pipe()
+    pid = os.fork()
+    if not pid:
+        child(there, *args)
+    os.read(here, 1)
+    print('company', lazy())
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    for i in range(200):
+        os.pwrite(fd, b'y', i)
+    print('alone', lazy())
+    os.close(here), os.close(there)
+def forked(there):
+    os.pread(fd, 1, 0)
+    os.write(there, b'r')
+    signal.pause()
+def another(there):
+    os.close(fd)
+    os.set_inheritable(there, True)
+    code = "import os, signal, sys; f = open('file', 'rb'); g = open('file', 'rb'); os.write(%d, b'r'); signal.pause()"
+    os.execv(sys.executable, [sys.executable, '-c', code % there])
+print('alone', lazy())
+company(forked)
+company(another)
+company(forked)
+os.fsync(fd)
+print(os.pread(fd, 250, 0) == b'x' * 20 + b'y' * 180 + bytes(50))
+'''
+
+
+def test_killed_company(inside, place):
+    result = inside([PYTHON, '-c', COMPANY, place.path, place.host], allowed=[place.host])
+    assert result.out.split('\n') == ['alone True', *['company False', 'alone True'] * 3, 'True', ''], str(result)
+
+
 MOVE = '''
 import os, sys
 os.rename(sys.argv[1] + '/old', sys.argv[1] + '/new')

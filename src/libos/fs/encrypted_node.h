@@ -31,11 +31,12 @@ struct enc_node {
     struct pfs *pfs; /* NULL: `error`, or lost in a failed reload */
     /* fs/encrypted_share.c */
     struct share_slot *slot;
-    bool owned;    /* the file is ours until we are asked */
-    bool locked;   /* the host's lock is held for the operation that is on */
-    bool own_fd;   /* host_fd is of no other process: locks can be taken on it */
-    bool keep_log; /* closing leaves the log in the file: it opens under its old path, too */
-    bool stale;    /* memory holds what is not to be written */
+    bool owned;           /* the file is ours until we are asked */
+    bool locked;          /* the host's lock is held for the operation that is on */
+    uint32_t shared_uses; /* operations while others were there, too */
+    bool own_fd;          /* host_fd is of no other process: locks can be taken on it */
+    bool keep_log;        /* closing leaves the log in the file: it opens under its old path, too */
+    bool stale;           /* memory holds what is not to be written */
     uint8_t seen[ENC_SEEN]; /* what node 0 was when the file was let go */
     int stores_of;          /* process that first mapped it for stores, or 0 */
     struct list files;      /* enc_file.link */

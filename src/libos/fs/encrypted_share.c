@@ -17,13 +17,17 @@
 #define OFD_SETLK     37
 #define TAG_OFFSET    10 /* of nonce and tag in node 0 */
 
+#define KNOWN      4  /* processes of a slot that are known by their pid */
+#define LOOK_AFTER 64 /* operations between looks at whether they still are */
+
 /* Shared by all processes of the run; every field atomic. */
 struct share_slot {
-    uint32_t count; /* processes with a context of a file of this slot; too high after a SIGKILL */
+    uint32_t count; /* contexts of files of this slot, in all processes; too high after a SIGKILL */
     int owner;      /* process to be asked for the file, or 0 */
     int stores_of;  /* as enc_node.stores_of, of the file stores_ino */
     int thread;     /* of the owner, that took the file */
     uint64_t stores_ino, stores_dev;
+    uint64_t who[KNOWN]; /* some of those in `count`: a pid and, above it, how many it has; or 0 */
 };
 
 static struct share_slot *slots;
@@ -43,12 +47,45 @@ bool encrypted_mounted(void)
 #define LOAD(x)     __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
 #define STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_SEQ_CST)
 
+/* ---- who is there ---- */
+
+/* Adds `change`, 1 or -1, to what process `pid` is known to have; if there is no room, nobody
+ * knows.
+ */
+static void know(struct share_slot *slot, int pid, int change)
+{
+    for (int i = 0; i < KNOWN; i++) {
+        uint64_t old = LOAD(slot->who[i]);
+        while ((int)old == pid || (!old && change > 0)) {
+            uint64_t new = old ? old + ((uint64_t)change << 32) : 1UL << 32 | (uint32_t)pid;
+            if (!(new >> 32))
+                new = 0;
+            if (__atomic_compare_exchange_n(&slot->who[i], &old, new, false, __ATOMIC_SEQ_CST,
+                                            __ATOMIC_SEQ_CST))
+                return;
+        }
+    }
+}
+
+/* Takes out of the count what processes had that were killed. Whoever takes a pid out subtracts. */
+static void bury(struct share_slot *slot)
+{
+    for (int i = 0; i < KNOWN; i++) {
+        uint64_t old = LOAD(slot->who[i]);
+        if (old && host_kill((int)old, 0) == -ESRCH &&
+            __atomic_compare_exchange_n(&slot->who[i], &old, 0, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
+            __atomic_fetch_sub(&slot->count, (uint32_t)(old >> 32), __ATOMIC_SEQ_CST);
+    }
+}
+
 void enc_share_join(struct enc_node *n)
 {
     uint64_t hash = (n->ino * 0x9e3779b97f4a7c15 + n->dev) * 0x9e3779b97f4a7c15;
     n->slot = &slots[hash >> 52];
     n->own_fd = true;
     __atomic_fetch_add(&n->slot->count, 1, __ATOMIC_SEQ_CST);
+    know(n->slot, current_process()->pid, 1);
 }
 
 static bool others_there(const struct enc_node *n)
@@ -261,6 +298,8 @@ int enc_begin(struct enc_node *n, bool write)
         return unlikely(write && !n->writable) ? make_writable(n) : 0;
     if (write && stored_by_others(n))
         return -EBUSY;
+    if (others_there(n) && ++n->shared_uses % LOOK_AFTER == 0)
+        bury(n->slot);
     short type = write || !others_there(n) ? F_WRLCK : F_RDLCK;
     err = take_lock(n, type, n->pfs ? pfs_path(n->pfs) : "?");
     if (err)
@@ -298,6 +337,7 @@ void enc_share_leave(struct enc_node *n)
         STORE(n->slot->stores_of, 0);
     if (n->owned)
         STORE(n->slot->owner, 0); /* the lock goes with the descriptor */
+    know(n->slot, current_process()->pid, -1);
     __atomic_fetch_sub(&n->slot->count, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -385,6 +425,7 @@ static void in_child(struct enc_node *n)
 {
     n->stale = n->owned; /* the parent could not write it and still has it */
     n->owned = n->own_fd = false;
+    know(n->slot, current()->host_tid, 1); /* counted before the fork; its pid from now on */
     own_description(n);
 }
 
