@@ -52,6 +52,8 @@ struct process {
     struct sighand sighand;
     struct sigqueue pending;
 
+    struct exec_ready *exec_ready; /* for the first thread to finish, or NULL; under lock */
+
     struct fdtable fds;
     struct fs_state fs;
     struct mm mm;

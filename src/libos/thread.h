@@ -19,6 +19,7 @@ struct vfork_saved;
 #define WORK_STOP    4u  /* the world is being stopped: park */
 #define WORK_KILL    8u  /* the thread is to end (exit_group, execve of another thread) */
 #define WORK_FILES   32u /* another process asks for an encrypted file */
+#define WORK_EXEC    64u /* the first thread is to finish another's execve */
 #define WORK_FAULT   16u /* fault describes a synchronous fault of the application */
 
 /* What restart_syscall(2) goes on with, after -ERESTART_RESTARTBLOCK. */
@@ -119,11 +120,15 @@ void threads_end_others(void);
 void thread_release_user(struct thread *t);
 
 /*
- * After a blocking host call returned -EINTR: does pending housekeeping (stop, kill) and says
- * whether a signal is waiting to be delivered. true: return -ERESTARTSYS (or -ERESTARTNOHAND) to
- * the dispatcher; false: nothing for the application happened, call the host again.
+ * After a blocking host call returned -EINTR: does pending housekeeping (stop) and says whether a
+ * signal is waiting to be delivered, or the thread has to leave the call to end or to exec. true:
+ * return -ERESTARTSYS (or -ERESTARTNOHAND) to the dispatcher; false: nothing for the application
+ * happened, call the host again.
  */
 bool interrupted(void);
+
+/* Ends the calling thread if that is its work: for waits that do not end with the call. */
+void thread_end_if_told(void);
 
 /*
  * Blocks until `*word` (park_word) is woken, `deadline` (host CLOCK_MONOTONIC, ns; 0 = none) passes

@@ -21,6 +21,8 @@ __attribute__((noreturn)) void platform_thread_end(struct thread *self);
  * which *pidfd becomes a host descriptor of the child.
  */
 long platform_fork(uint64_t flags, int *pidfd);
+/* A child that has ended with the exit code when this returns: its pid. `flags` as above. */
+long platform_ended_child(uint64_t flags, int *pidfd, int code);
 /* Zeroed pages of the library OS that later children share, for hints: what is there may be
  * anything on a host that is not trusted. NULL: none. Never given back. */
 void *platform_shared_pages(size_t size);

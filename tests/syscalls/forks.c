@@ -278,6 +278,22 @@ static void *allocate(void *arg)
     return arg;
 }
 
+static void vforks_that_end(void)
+{
+    static volatile int i, good, status;
+    int before = open("/dev/null", O_RDONLY);
+    for (i = 0; i < 300; i++) {
+        pid_t child = vfork();
+        if (child == 0) {
+            int fd = open("/dev/null", O_RDONLY);
+            _exit(fd < 0 ? 255 : i & 0xff);
+        }
+        good += waitpid(child, (int *)&status, 0) == child && status == (i & 0xff) << 8;
+    }
+    VALUE("vforks that only end", good);
+    VALUE("what they opened is closed", open("/dev/null", O_RDONLY) == before + 1);
+}
+
 /* What a thread opens while another one vforks stays open. */
 static void *open_and_close(void *arg)
 {
@@ -346,6 +362,7 @@ static void with_threads(void)
     VALUE("vfork shares memory", shared);
     waitpid(child, &status, 0);
     show_status("vfork", status);
+    vforks_that_end();
     vfork_beside_opening();
 }
 

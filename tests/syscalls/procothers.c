@@ -373,6 +373,9 @@ static void programs(void)
     NEED(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ) == 0);
     char c;
     NEED(read(answers[0], &c, 1) == 1);
+    TRY("setpgid of a child that has exec'ed", setpgid(pid, pid));
+    TRY("into its own group", setpgid(pid, getpgrp()));
+    TRY("setpgid, negative", setpgid(pid, -1));
     say("spawned, comm", "%s", stat_field(pid, 2));
     long n = slurp(pid, "cmdline");
     for (long i = 0; i < n; i++)

@@ -4,6 +4,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/entry/syscall_list.h"
 #include "libos/log.h"
+#include "libos/proc/exec.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/thread.h"
@@ -113,6 +114,8 @@ void exit_work(struct regs *r)
     while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST))) {
         if (work & WORK_KILL)
             thread_exit(0);
+        if (work & WORK_EXEC)
+            exec_take_over();
         if (work & (WORK_STOP | WORK_FILES))
             interrupted(); /* parks until the world goes on */
         if (work & WORK_FAULT) {

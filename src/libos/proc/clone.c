@@ -6,6 +6,7 @@
 #include "libos/fs/tmpfs.h"
 #include "libos/log.h"
 #include "libos/proc/clone.h"
+#include "libos/proc/exec.h"
 #include "libos/proc/members.h"
 #include "libos/proc/pidfd.h"
 #include "libos/proc/vfork.h"
@@ -103,6 +104,7 @@ void clone_become_child(struct process *p, const struct clone_request *c)
     p->stopping = false;
     p->parked = 0;
     p->ending_others = p->exiting = false;
+    exec_forget(p);
     work_clear(t, WORK_STOP);
     signal_queue_flush(&p->pending);
     signal_queue_flush(&t->pending);
@@ -121,15 +123,10 @@ void clone_become_child(struct process *p, const struct clone_request *c)
     p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
 }
 
-long clone_fork(struct clone_request *c)
+#define HOST_FLAGS (CSIGNAL | CLONE_PARENT | CLONE_PIDFD)
+
+static long hand_out_pidfd(struct clone_request *c, long pid, int pidfd)
 {
-    int pidfd = -1;
-    encrypted_before_fork();
-    tmp_before_fork();
-    member_before_fork();
-    long pid = platform_fork(c->flags & (CSIGNAL | CLONE_PARENT | CLONE_PIDFD), &pidfd);
-    member_after_fork(pid);
-    encrypted_after_fork(pid);
     if (!c->pidfd_file)
         return pid;
     if (pid > 0)
@@ -137,6 +134,27 @@ long clone_fork(struct clone_request *c)
     file_put(c->pidfd_file);
     c->pidfd_file = NULL;
     return pid;
+}
+
+long clone_fork(struct clone_request *c)
+{
+    int pidfd = -1;
+    encrypted_before_fork();
+    tmp_before_fork();
+    member_before_fork();
+    long pid = platform_fork(c->flags & HOST_FLAGS, &pidfd);
+    member_after_fork(pid);
+    encrypted_after_fork(pid);
+    return hand_out_pidfd(c, pid, pidfd);
+}
+
+long clone_ended(struct clone_request *c, int code)
+{
+    int pidfd = -1;
+    member_before_fork();
+    long pid = platform_ended_child(c->flags & HOST_FLAGS, &pidfd, code);
+    member_after_fork(pid);
+    return hand_out_pidfd(c, pid, pidfd);
 }
 
 /* The parent's descriptor for its child, its number stored where the caller wants it. */

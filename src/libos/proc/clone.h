@@ -15,6 +15,8 @@ struct clone_request {
 
 /* Makes the child's process. 0 in the child, its pid in the parent, or an errno. The world is
  * stopped. */
+/* A child that has ended already, with the exit code. As clone_fork in the parent. */
+long clone_ended(struct clone_request *c, int code);
 long clone_fork(struct clone_request *c);
 
 /* In a new host process: this thread is all there is of it. */

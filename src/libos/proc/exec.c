@@ -233,20 +233,130 @@ static void reset_signals(struct process *p, struct thread *t)
     t->fs_base = 0;
 }
 
-/* What a successful exec leaves behind. */
-struct leftovers {
+/* An execve of which nothing is left that could fail. */
+struct exec_ready {
     struct program *program;
-    struct strings *argv, *envp;
+    struct strings argv, envp;
     void *owned;
+    sigmask blocked;
+    char name[PATH_LIMIT];
 };
 
 static void let_go(void *arg)
 {
-    struct leftovers *l = arg;
-    program_close(l->program);
-    strings_free(l->argv);
-    strings_free(l->envp);
-    heap_free(l->owned);
+    struct exec_ready *x = arg;
+    program_close(x->program);
+    strings_free(&x->argv);
+    strings_free(&x->envp);
+    heap_free(x->owned);
+    heap_free(x);
+}
+
+__attribute__((noreturn)) static void go(struct exec_ready *x)
+{
+    struct process *p = current_process();
+    struct thread *t = current();
+    threads_end_others();
+    p->ending_others = false;
+    p->exec_ready = NULL;
+    work_clear(t, WORK_EXEC);
+    thread_release_user(t); /* robust list, clear_child_tid, vfork parent */
+    t->tid = p->pid;        /* whichever thread it was, it is the first one now */
+    fd_close_on_exec(p);
+    timers_exec();
+    mm_clear(&p->mm);
+    reset_signals(p, t);
+    heap_free(p->exe);
+    p->exe = heap_strdup(x->program->path); /* without memory for it, /proc/self/exe is missing */
+    set_comm(p, x->name);
+    int err = load(p, x->program, x->name, &x->argv, &x->envp);
+    if (err)
+        log_error("cannot load '%s': error %d", x->program->path, -err);
+    member_exec(x->argv.data, x->argv.len);
+    let_go(x);
+    if (err)
+        process_exit(err == -ENOMEM || err == -ENOEXEC ? SIGKILL : SIGSEGV);
+    platform_set_fs(0);
+    platform_vector_reset();
+    platform_resume(thread_regs(t));
+}
+
+static struct thread *main_thread(struct process *p)
+{
+    list_for_each (it, &p->threads) {
+        struct thread *t = list_entry(it, struct thread, siblings);
+        if (t->host_tid == p->pid)
+            return t;
+    }
+    return NULL;
+}
+
+/* Under process.lock: from now on nobody else may exec, exit or make threads. */
+static bool claim(struct process *p, struct exec_ready *x)
+{
+    if (p->exiting || p->ending_others)
+        return false;
+    p->exec_ready = x;
+    p->ending_others = true;
+    return true;
+}
+
+/*
+ * The thread that execs becomes the first one (execve(2)). On the host no thread can take the place
+ * of another: the first thread does it, and we wait for our end. Returns when we are to do it.
+ */
+static void hand_over(struct exec_ready *x)
+{
+    struct process *p = current_process();
+    struct thread *t = current();
+    for (;;) {
+        lock(&p->lock);
+        struct thread *first = main_thread(p);
+        uint32_t seen = __atomic_load_n(&p->thread_event, __ATOMIC_SEQ_CST);
+        bool free = !p->exec_ready || p->exec_ready == x || first == t;
+        bool mine = free && (!first || first == t) && claim(p, x);
+        if (free && !mine && first && !p->exec_ready) {
+            p->exec_ready = x;
+            work_set(first, WORK_EXEC);
+            thread_kick(first);
+        }
+        unlock(&p->lock);
+        if (mine)
+            return;
+        interrupted();
+        if (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_KILL) {
+            if (p->exec_ready != x) /* another was first */
+                let_go(x);
+            thread_exit(0);
+        }
+        host_futex_wait(&p->thread_event, seen, HOST_NO_DEADLINE);
+    }
+}
+
+void exec_take_over(void)
+{
+    struct process *p = current_process();
+    struct thread *t = current();
+    vfork_commit(); /* the child goes on without it */
+    work_clear(t, WORK_EXEC);
+    lock(&p->lock);
+    struct exec_ready *x = p->exec_ready;
+    bool mine = x && claim(p, x);
+    unlock(&p->lock);
+    if (!mine)
+        return;
+    t->restore_blocked = false; /* of a call that we have left */
+    t->waiting_for = 0;
+    signal_set_blocked(t, x->blocked);
+    go(x);
+}
+
+void exec_forget(struct process *p)
+{
+    work_clear(current(), WORK_EXEC);
+    if (p->exec_ready)
+        let_go(p->exec_ready);
+    p->exec_ready = NULL;
 }
 
 int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp,
@@ -254,41 +364,27 @@ int exec_program(const char *path, const char *name, struct strings *argv, struc
 {
     struct process *p = current_process();
     struct program *g = heap_zalloc(sizeof(*g));
-    if (!g)
+    struct exec_ready *x = heap_zalloc(sizeof(*x));
+    if (!g || !x) {
+        heap_free(g);
+        heap_free(x);
         return -ENOMEM;
+    }
     fmt(g->path, sizeof(g->path), "%s", path);
     fmt(g->name, sizeof(g->name), "%s", name);
-    char first_name[PATH_LIMIT];
-    fmt(first_name, sizeof(first_name), "%s", name);
     int err = program_open(g, argv, envp);
     if (err) {
         if (!p->exe)
             program_explain(g, path, err);
         program_close(g);
+        heap_free(x);
         return err;
     }
-    struct leftovers left = {g, argv, envp, owned};
-    vfork_commit_with(let_go, &left);
-    threads_end_others();
-    thread_release_user(current()); /* robust list, clear_child_tid, vfork parent */
-    current()->tid = p->pid;        /* whichever thread it was, it is the first one now */
-    fd_close_on_exec(p);
-    timers_exec();
-    mm_clear(&p->mm);
-    reset_signals(p, current());
-    heap_free(p->exe);
-    p->exe = heap_strdup(g->path); /* without memory for it, /proc/self/exe is missing */
-    set_comm(p, first_name);
-    err = load(p, g, first_name, argv, envp);
-    if (err)
-        log_error("cannot load '%s': error %d", g->path, -err);
-    member_exec(argv->data, argv->len);
-    let_go(&left);
-    if (err)
-        process_exit(err == -ENOMEM || err == -ENOEXEC ? SIGKILL : SIGSEGV);
-    platform_set_fs(0);
-    platform_vector_reset();
-    platform_resume(thread_regs(current()));
+    *x = (struct exec_ready){g, *argv, *envp, owned, current()->blocked, ""};
+    fmt(x->name, sizeof(x->name), "%s", name);
+    vfork_commit_with(let_go, x);
+    hand_over(x);
+    go(x);
 }
 
 static int copy_strings(struct strings *out, char *const *uptr)

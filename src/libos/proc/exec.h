@@ -21,3 +21,9 @@ void strings_free(struct strings *s);
  */
 int exec_program(const char *path, const char *name, struct strings *argv, struct strings *envp,
                  void *owned);
+
+/* WORK_EXEC: the first thread finishes the execve of another. Returns where that is off. */
+struct process;
+void exec_take_over(void);
+/* In a forked child: what the parent was about to exec is none of its business. */
+void exec_forget(struct process *p);

@@ -11,6 +11,7 @@
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/prctl.h>
+#include <linux/wait.h>
 
 #define KEEP 0xffffffffu /* -1: leave this id as it is */
 
@@ -81,8 +82,21 @@ SYSCALL0(getpgrp)
     return host_pass(__NR_getpgid, 0, 0, 0, 0, 0, 0);
 }
 
+/* A child that runs a program of its own by now is left alone (setpgid(2)); the host does not know
+ * that it does. */
+static bool has_execed(int pid)
+{
+    siginfo_t nothing;
+    return member_has_execed(pid) &&
+           host_pass(__NR_waitid, P_PID, pid, (long)&nothing, WEXITED | WNOHANG | WNOWAIT, 0, 0) ==
+               0 &&
+           host_pass(__NR_getsid, pid, 0, 0, 0, 0, 0) == host_pass(__NR_getsid, 0, 0, 0, 0, 0, 0);
+}
+
 SYSCALL2(setpgid, int, pid, int, pgid)
 {
+    if (pid > 0 && pgid >= 0 && pid != current_process()->pid && has_execed(pid))
+        return -EACCES;
     return host_pass(__NR_setpgid, pid, pgid, 0, 0, 0, 0);
 }
 

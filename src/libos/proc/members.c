@@ -204,6 +204,7 @@ void member_before_fork(void)
     struct member *to = &table->member[childs];
     memcpy(to, from, offsetof(struct member, text) + MIN(from->end, sizeof(from->text)));
     to->seq = 0;
+    to->has_execed = 0;
     memcpy(to->comm, current()->comm, sizeof(to->comm)); /* the child's only thread is ours */
 }
 
@@ -315,6 +316,7 @@ void member_exec(const char *cmdline, size_t len)
     if (!m)
         return;
     put_program(m, cmdline, len);
+    m->has_execed = 1;
     end_change(m);
 }
 
@@ -403,6 +405,12 @@ long member_next(long from)
             return pid_of(lowest);
         from = pid_of(lowest) + 1;
     }
+}
+
+bool member_has_execed(int pid)
+{
+    int at = find(pid);
+    return at >= 0 && LOAD(table->member[at].has_execed);
 }
 
 /* As far as the entry's own figures are within its bounds. */

@@ -13,7 +13,8 @@ struct member {
     int dumpable;
     char comm[16];
     uint32_t umask, personality;
-    uint64_t vm_size; /* bytes mapped */
+    uint32_t has_execed; /* since it was forked */
+    uint64_t vm_size;    /* bytes mapped */
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end;
     struct credentials cred;
     struct rlimit64 limits[RLIM_NLIMITS];
@@ -42,6 +43,8 @@ void member_set_size(uint64_t bytes);
 long member_next(long from);
 /* Is it one, and is it alive, or dead and not yet waited for? */
 bool member_alive(int pid);
+/* Has another process of the run called execve since it was forked? */
+bool member_has_execed(int pid);
 /* A copy of what another process of the run has published, to be freed with heap_free. NULL: there
  * is none, or no memory. */
 struct member *member_get(int pid);

@@ -13,18 +13,21 @@ struct process *first_process;
 static void claim_exit(struct process *p)
 {
     lock(&p->lock);
-    bool mine = !p->exiting;
-    p->exiting = true;
+    bool mine = !p->exiting && !p->ending_others; /* else another ends us */
+    p->exiting |= mine;
     unlock(&p->lock);
     while (!mine) {
         struct thread *t = current();
         interrupted();
+        thread_end_if_told();
         host_futex_wait_lock(&t->park_word, t->park_word);
     }
 }
 
 void process_exit(int wait_status)
 {
+    if (!(wait_status & 0x7f))
+        vfork_exit(wait_status >> 8);
     vfork_commit();
     struct process *p = current_process();
     claim_exit(p);

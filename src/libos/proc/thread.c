@@ -43,10 +43,7 @@ bool interrupted(void)
 {
     struct thread *t = current();
     uint32_t work;
-    while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST)) &
-           (WORK_KILL | WORK_STOP | WORK_FILES)) {
-        if (work & WORK_KILL)
-            thread_exit(0);
+    while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST)) & (WORK_STOP | WORK_FILES)) {
         if (work & WORK_FILES) {
             work_clear(t, WORK_FILES);
             encrypted_let_go();
@@ -54,7 +51,13 @@ bool interrupted(void)
         if (work & WORK_STOP)
             stop_here(t);
     }
-    return signal_pending(t);
+    return signal_pending(t) || work & (WORK_KILL | WORK_EXEC);
+}
+
+void thread_end_if_told(void)
+{
+    if (__atomic_load_n(&current()->work, __ATOMIC_SEQ_CST) & WORK_KILL)
+        thread_exit(0);
 }
 
 /* Waits, process.lock held, until `done(p)`; gives the lock up while sleeping. */
@@ -91,6 +94,7 @@ void world_stop(void)
     while (p->stopping) { /* another thread is at it: be stopped by it first */
         unlock(&p->lock);
         interrupted();
+        thread_end_if_told();
         lock(&p->lock);
     }
     p->stopping = true;
@@ -143,7 +147,7 @@ void thread_release_user(struct thread *t)
 
 void thread_exit(int status)
 {
-    vfork_commit();
+    vfork_exit(status & 0xff);
     struct thread *t = current();
     struct process *p = t->process;
     lock(&p->lock); /* clone() has stored our id before it let the lock go */

@@ -151,6 +151,16 @@ void vfork_commit_with(void (*let_go)(void *arg), void *arg)
     free_saved(s);
 }
 
+void vfork_exit(int code)
+{
+    struct thread *t = current();
+    struct vfork_saved *s = t->vfork;
+    if (!s)
+        return;
+    t->vfork = NULL;
+    parent_goes_on(s, clone_ended(&s->request, code));
+}
+
 void vfork_before_call(unsigned long nr)
 {
     switch (nr) {

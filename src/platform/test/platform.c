@@ -224,6 +224,12 @@ long platform_fork(uint64_t flags, int *pidfd)
     return -ENOSYS;
 }
 
+long platform_ended_child(uint64_t flags, int *pidfd, int code)
+{
+    (void)flags, (void)pidfd, (void)code;
+    return -ENOSYS;
+}
+
 long platform_helper(void (*run)(void))
 {
     (void)run;
