@@ -85,13 +85,15 @@ SYSCALL4(prlimit64, int, pid, unsigned, which, const struct rlimit64 *, unew, st
     if (unew && get_user(new, unew))
         return -EFAULT;
     if (pid && pid != current_process()->pid) {
-        /* Another process keeps its own table. */
+        /* Another process keeps its own table; one outside the run has the host's. */
         if (which >= RLIM_NLIMITS)
             return -EINVAL;
         struct member *m = member_get(pid);
-        if (!m)
-            return host_kill(pid, 0) == -ESRCH ? -ESRCH : -EPERM;
-        old = m->limits[which];
+        long err = m ? 0 : host_pass(__NR_prlimit64, pid, which, 0, (long)&old, 0, 0);
+        if (err)
+            return err;
+        if (m)
+            old = m->limits[which];
         heap_free(m);
         if (unew)
             return -EPERM;
