@@ -81,6 +81,14 @@ static int fd_sync(void *ctx)
     return fsync(fd) ? -errno : 0;
 }
 
+static int64_t fd_copy(void *ctx, uint64_t from, uint64_t to, size_t n)
+{
+    off_t in = (off_t)from, out = (off_t)to;
+    record(to, n);
+    ssize_t rc = copy_file_range(fd, &in, fd, &out, n, 0);
+    return rc < 0 ? -errno : rc;
+}
+
 static size_t allocated;
 
 static void *env_alloc(size_t size)
@@ -105,8 +113,8 @@ static struct pfs_pool pool;
 static struct pfs *open_file(unsigned flags)
 {
     static const struct pfs_env env = {.alloc = env_alloc, .free = env_free, .random = env_random};
-    static const struct pfs_backend backend = {NULL,        fd_read, fd_write,
-                                               fd_truncate, fd_size, fd_sync};
+    static const struct pfs_backend backend = {NULL,    fd_read, fd_write, fd_truncate,
+                                               fd_size, fd_sync, fd_copy};
     struct pfs_open_args args = {.flags = flags, .path = "bench", .pool = &pool};
     struct pfs *f;
     int rc = pfs_open(&env, &backend, key, &args, &f);

@@ -206,6 +206,12 @@ long host_listed_number(const char *list, ssize n, ssize *at)
     return -1;
 }
 
+ssize host_copy_range(int fd, int64_t from, int64_t to, size_t n)
+{
+    return host_length(
+        host_syscall(__NR_copy_file_range, fd, (long)&from, fd, (long)&to, (long)n, 0), n);
+}
+
 int host_statfs(const char *path, void *statfs_buf)
 {
     return status(CALL2(__NR_statfs, path, statfs_buf));

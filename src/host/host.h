@@ -36,6 +36,8 @@ static inline ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off)
 {
     return host_length(host_syscall(__NR_pwrite64, fd, (long)buf, (long)n, off, 0, 0), n);
 }
+/* copy_file_range(2) within one file. */
+ssize host_copy_range(int fd, int64_t from, int64_t to, size_t n);
 ssize host_read(int fd, void *buf, size_t n);        /* blocking */
 ssize host_write(int fd, const void *buf, size_t n); /* blocking */
 int64_t host_lseek(int fd, int64_t off, int whence);

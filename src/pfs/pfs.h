@@ -77,6 +77,9 @@ struct pfs_backend {
     int (*truncate)(void *ctx, uint64_t size);
     int64_t (*size)(void *ctx);
     int (*sync)(void *ctx);
+    /* NULL, or copies up to `n` bytes from `from` to `to`, which do not overlap, extending the
+     * object; returns the count, 0 at the end. Where it fails, they are read and written. */
+    int64_t (*copy)(void *ctx, uint64_t from, uint64_t to, size_t n);
 };
 
 struct pfs_env {

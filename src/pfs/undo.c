@@ -285,6 +285,25 @@ static int plan_fetch(struct pfs *f, const struct plan *p, size_t i, size_t n)
     return 0;
 }
 
+/* Copies old content of up to `n` nodes of the plan, from entry `i` on, to node `at`, as far as the
+ * storage does that by itself; returns how many. */
+static size_t plan_copy(struct pfs *f, const struct plan *p, size_t i, size_t n, uint64_t at)
+{
+    size_t done = 0;
+    while (done < n && f->backend.copy) {
+        const struct undo_entry *e = &p->entry[i + done];
+        size_t run = 1;
+        while (done + run < n && e[run].offset == e->offset + run * PFS_NODE_SIZE)
+            run++;
+        int64_t got = f->backend.copy(f->backend.ctx, e->offset, (at + done) * PFS_NODE_SIZE,
+                                      run * PFS_NODE_SIZE);
+        if (got < PFS_NODE_SIZE || (uint64_t)got > run * PFS_NODE_SIZE)
+            break;
+        done += (size_t)got / PFS_NODE_SIZE;
+    }
+    return done;
+}
+
 /* Writes the log of the plan. p->entry leads into it afterwards. */
 static int plan_write(struct pfs *f, struct plan *p)
 {
@@ -292,6 +311,11 @@ static int plan_write(struct pfs *f, struct plan *p)
     int rc = pfs_io_reserve(f, p->entries < GROUP_NODES ? p->entries : GROUP_NODES);
     for (size_t i = 0, n; !rc && i < p->entries; i += n) {
         n = p->entries - i < GROUP_NODES ? p->entries - i : GROUP_NODES;
+        size_t copied = plan_copy(f, p, i, n, at + i);
+        i += copied;
+        n -= copied;
+        if (!n)
+            continue;
         rc = plan_fetch(f, p, i, n);
         if (!rc)
             rc = pfs_nodes_write(f, at + i, n, f->io);

@@ -9,6 +9,8 @@
 #include "libos/log.h"
 #include "libos/process.h"
 #include "platform/platform.h"
+#include <asm/statfs.h>
+#include <linux/magic.h>
 
 #define UTIME_OMIT_K 0x3ffffffeL
 
@@ -40,6 +42,19 @@ static int64_t back_size(void *ctx)
 static int back_sync(void *ctx)
 {
     return host_fsync(((struct enc_node *)ctx)->host_fd, false);
+}
+
+/* Others may let the copy share the blocks, which then have to be moved when one is overwritten. */
+static bool copies(int fd)
+{
+    struct statfs s;
+    return host_fstatfs(fd, &s) == 0 && (s.f_type == TMPFS_MAGIC || s.f_type == EXT4_SUPER_MAGIC);
+}
+
+static int64_t back_copy(void *ctx, uint64_t from, uint64_t to, size_t n)
+{
+    const struct enc_node *node = ctx;
+    return node->copies ? host_copy_range(node->host_fd, (int64_t)from, (int64_t)to, n) : -ENOSYS;
 }
 
 static void free_sized(void *p, size_t size)
@@ -113,7 +128,8 @@ static int open_context(struct enc_node *n, const char *host, bool create, bool 
                                .write_at = back_write,
                                .truncate = back_truncate,
                                .size = back_size,
-                               .sync = back_sync};
+                               .sync = back_sync,
+                               .copy = back_copy};
     uint64_t limit = run.manifest.image->encrypted_cache;
     if (!pool.limit)
         pool.limit = limit == MF_UNSET ? PFS_POOL_DEFAULT : MAX(limit, 1UL);
@@ -223,6 +239,7 @@ static int first_open(struct enc_node *n, const struct mount *m, const char *hos
                       bool replace)
 {
     n->key_name = m->key_name;
+    n->copies = !n->readonly && copies(n->host_fd);
     int err = take_key(m, n->key);
     if (!err)
         err = enc_begin_open(n, host ? host : "?");

@@ -23,6 +23,7 @@ struct enc_node {
     const char *key_name; /* of the mount that opened it */
     uint8_t key[PFS_KEY_SIZE];
     bool readonly;    /* the host does not let us write */
+    bool copies;      /* the host's file system copies within a file, and no more than that */
     bool new_name;    /* given by us, and its directory not synced since */
     bool writable;    /* the context may write: opened for writing, made or renamed */
     struct lock lock; /* over every use of what follows; above enc_nodes_lock */

@@ -102,7 +102,8 @@ static bool may_be_silent(long nr, long error)
         return true;
     return nr == __NR_close || nr == __NR_fstat || nr == __NR_newfstatat || nr == __NR_munmap ||
            nr == __NR_statx || nr == __NR_clock_gettime || nr == __NR_getdents64 ||
-           nr == __NR_utimensat || error == EINTR;
+           nr == __NR_utimensat || nr == __NR_fstatfs || nr == __NR_copy_file_range ||
+           error == EINTR;
 }
 
 static void sweep(const char *dir)

@@ -102,7 +102,7 @@ void create_file(int name)
 {
     int inode = inodes++;
     struct file *f = &files[inode];
-    f->object = (struct object){.record = &record, .inode = inode};
+    f->object = (struct object){.record = &record, .inode = inode, .copies = inode % 2};
     f->flushed = f->synced = -1;
     names[name] = inode;
     record_add(&record, (struct event){EV_LINK, name, .to = inode});

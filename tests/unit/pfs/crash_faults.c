@@ -90,6 +90,7 @@ void faults(void)
             for (unsigned long at = 1;; at++, runs++) {
                 struct object how = {.fail_at = at,
                                      .fail_onwards = mode & 1,
+                                     .copies = e % 2,
                                      .error = errors[e],
                                      .short_writes = !errors[e]};
                 if (!fault_run(how, mode & 2))

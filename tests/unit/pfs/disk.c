@@ -146,10 +146,25 @@ static int object_sync(void *ctx)
     return 0;
 }
 
+static int64_t object_copy(void *ctx, uint64_t from, uint64_t to, size_t n)
+{
+    struct object *o = ctx;
+    if (!o->copies)
+        return -ENOSYS;
+    if (from >= o->image.size)
+        return 0;
+    n = n < o->image.size - from ? n : o->image.size - from;
+    uint8_t *bytes = malloc(n);
+    memcpy(bytes, o->image.bytes + from, n);
+    int64_t rc = object_write(ctx, bytes, n, to);
+    free(bytes);
+    return rc;
+}
+
 struct pfs_backend object_backend(struct object *o)
 {
     return (struct pfs_backend){o,           object_read, object_write, object_truncate,
-                                object_size, object_sync};
+                                object_size, object_sync, object_copy};
 }
 
 static void apply(struct image *i, const struct event *e)

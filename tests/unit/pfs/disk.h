@@ -52,7 +52,8 @@ struct object {
     bool fail_onwards;            /* and all later ones */
     int error;
     bool short_writes;
-    bool full; /* -ENOSPC for more than `room` nodes that are not there yet */
+    bool copies; /* it can copy by itself */
+    bool full;   /* -ENOSPC for more than `room` nodes that are not there yet */
     size_t room;
     bool there[DISK_NODES];
 };
