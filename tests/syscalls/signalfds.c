@@ -94,6 +94,21 @@ int main(int argc, char **argv)
     VALUE("not in the mask", ready(0));
     CHECK("back again", signalfd(fd, &set, 0) == fd);
     VALUE("pending all the while", ready(0));
+    signalfd(fd, &set, 0);
+    child = fork();
+    if (child == 0) {
+        VALUE("nothing pending in a child", ready(0));
+        raise(SIGUSR1);
+        VALUE("its own", ready(0));
+        show("in the child");
+        VALUE("no more", ready(0));
+        _exit(0);
+    }
+    NEED(waitpid(child, NULL, 0) == child);
+    VALUE("still pending in the parent", ready(0));
+    signalfd(fd, &more, 0);
+    VALUE("not in the mask again", ready(0));
+    signalfd(fd, &set, 0);
     struct timespec none = {0, 0};
     TRY("taken another way", sigtimedwait(&set, NULL, &none));
     VALUE("gone", ready(0));

@@ -12,6 +12,7 @@
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
+#include "libos/sync/signalfd.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/sched.h>
@@ -108,6 +109,7 @@ void clone_become_child(struct process *p, const struct clone_request *c)
     work_clear(t, WORK_STOP);
     signal_queue_flush(&p->pending);
     signal_queue_flush(&t->pending);
+    signalfd_in_child();
     t->robust_list = NULL;
     t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : NULL;
     if (c->flags & CLONE_SETTLS)

@@ -64,6 +64,20 @@ void signalfd_taken(sigmask pending)
     unlock(&signalfds_lock);
 }
 
+void signalfd_in_child(void)
+{
+    lock(&signalfds_lock);
+    list_for_each (it, &signalfds) {
+        struct signalfd *s = list_entry(it, struct signalfd, link);
+        long own = host_pass(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0);
+        if (IS_ERR(own))
+            continue; /* shared, then: woken in vain at times */
+        host_pass(__NR_dup3, own, s->counter, O_CLOEXEC, 0, 0, 0);
+        host_close((int)own);
+    }
+    unlock(&signalfds_lock);
+}
+
 static struct signalfd_siginfo describe(const siginfo_t *i)
 {
     struct signalfd_siginfo o = {.ssi_signo = (uint32_t)i->si_signo,

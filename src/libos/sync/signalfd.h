@@ -7,3 +7,6 @@ void signalfd_notify(int sig);
 /* A signal was taken from the queues and `pending` ones are left: descriptors that want none of
  * those are no longer readable. Under process.sig_lock. */
 void signalfd_taken(sigmask pending);
+/* In a child of a fork, where nothing is pending: its descriptors tell of its own queues from now
+ * on. An epoll of the parent's that the child inherited still tells of the parent's. */
+void signalfd_in_child(void);
