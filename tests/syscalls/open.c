@@ -210,6 +210,26 @@ static void unnamed(void)
     OK("O_TMPFILE nowhere", open("none", O_TMPFILE | O_RDWR, 0600));
 }
 
+/* Structures of other sizes than the kernel's, and bits that nobody knows. */
+static void sized(void)
+{
+    struct {
+        uint64_t flags, mode, resolve, later;
+    } how = {.flags = O_RDONLY};
+    SYS("openat2 too small", SYS_openat2, AT_FDCWD, "a", &how, 23);
+    SYS_OK("openat2", SYS_openat2, AT_FDCWD, "a", &how, 24);
+    SYS_OK("openat2 larger, zero", SYS_openat2, AT_FDCWD, "a", &how, 32);
+    how.later = 1;
+    SYS_OK("openat2 larger, not zero", SYS_openat2, AT_FDCWD, "a", &how, 32);
+    SYS("openat2 over a page", SYS_openat2, AT_FDCWD, "a", &how, 4097);
+    how.resolve = 0x1000;
+    SYS("openat2 unknown resolve", SYS_openat2, AT_FDCWD, "a", &how, 24);
+    how.resolve = 0, how.flags = 1UL << 40;
+    SYS("openat2 unknown flags", SYS_openat2, AT_FDCWD, "a", &how, 24);
+    how.flags = 0, how.mode = 0600;
+    SYS("openat2 mode without O_CREAT", SYS_openat2, AT_FDCWD, "a", &how, 24);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -219,5 +239,6 @@ int main(int argc, char **argv)
     path_descriptors();
     at_calls();
     unnamed();
+    sized();
     return 0;
 }

@@ -145,6 +145,13 @@ static void times(void)
     TRY("link itself", utimensat(AT_FDCWD, "l", set, AT_SYMLINK_NOFOLLOW));
     times_of("link times", "l");
     TRY("futimens", futimens(fd, set));
+    set[1].tv_sec = 11;
+    TRY("by empty name", utimensat(fd, "", set, AT_EMPTY_PATH));
+    times_of("by empty name", "f");
+    struct timespec neither[2] = {{-1, UTIME_OMIT}, {-1, UTIME_OMIT}};
+    TRY("omit both", utimensat(AT_FDCWD, "f", neither, 0));
+    TRY("omit both, of nothing", utimensat(AT_FDCWD, "none", neither, 0));
+    TRY("omit both, bad flags", utimensat(AT_FDCWD, "none", neither, 1));
     times_of("by descriptor", "f");
     struct timespec before = {time(NULL) - 1, 0};
     TRY("now", utimensat(AT_FDCWD, "f", NULL, 0));

@@ -368,6 +368,9 @@ static int utimens_at(int dirfd, const char *upath, const struct __kernel_timesp
         return -EINVAL;
     if (!upath)
         return flags ? -EINVAL : utimens_fd(dirfd, ts);
+    char c;
+    if (flags & AT_EMPTY_PATH && dirfd != AT_FDCWD && !get_user(c, upath) && !c)
+        return utimens_fd(dirfd, ts);
     bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
     int err = path_resolve(dirfd, upath, follow, &p);
     if (err)
@@ -381,6 +384,8 @@ SYSCALL4(utimensat, int, dirfd, const char *, path, const struct __kernel_timesp
     struct __kernel_timespec ts[2];
     if (uts && copy_from_user(ts, uts, sizeof(ts)))
         return -EFAULT;
+    if (uts && ts[0].tv_nsec == UTIME_OMIT_K && ts[1].tv_nsec == UTIME_OMIT_K)
+        return 0; /* whatever the rest is */
     return utimens_at(dirfd, path, uts ? ts : NULL, flags);
 }
 

@@ -62,6 +62,10 @@ SYSCALL2(creat, const char *, path, uint32_t, mode)
     return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
+#define RESOLVE_KNOWN                                                                  \
+    (RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | \
+     RESOLVE_IN_ROOT | RESOLVE_CACHED)
+
 SYSCALL4(openat2, int, dirfd, const char *, path, const struct open_how *, uhow, size_t, size)
 {
     struct open_how how = {0};
@@ -71,8 +75,16 @@ SYSCALL4(openat2, int, dirfd, const char *, path, const struct open_how *, uhow,
         return -E2BIG;
     if (copy_from_user(&how, uhow, sizeof(how)))
         return -EFAULT;
+    for (size_t i = sizeof(how); i < size; i++) {
+        char extra; /* fields of a later Linux must be zero */
+        if (copy_from_user(&extra, (const char *)uhow + i, 1))
+            return -EFAULT;
+        if (extra)
+            return -E2BIG;
+    }
     if (how.flags & ~(uint64_t)O_KNOWN || how.mode & ~07777UL ||
-        (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))))
+        (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))) ||
+        how.resolve & ~(uint64_t)RESOLVE_KNOWN)
         return -EINVAL;
     if (how.resolve) /* RESOLVE_*: the walk gives no such guarantees */
         return -EOPNOTSUPP;
