@@ -203,3 +203,29 @@ def test_generated_resolv_conf(run_inside, tmp_path):
     assert on.out.splitlines()[-1] == os.uname().nodename, str(on)
     assert all(line.split()[0] in ('nameserver', 'search', 'options') for line in on.out.splitlines()[:-1]), str(on)
     assert on.status != 0 and (tmp_path / 'etc' / 'resolv.conf').read_text() == 'mounted'
+
+
+def test_mount_points(run_inside, tmp_path):
+    """Directories that exist only as the way to a mount have no attributes, which is no error for
+    ls; what is mounted on is busy, a file too."""
+    (tmp_path / 'dir').mkdir()
+    for name in ('dir/file', 'other'):
+        (tmp_path / name).write_text(name)
+    mounts = [{'type': 'tmpfs', 'path': '/way/to/it'},
+              {'type': 'chroot', 'path': '/x', 'uri': f'file:{tmp_path}/dir'},
+              {'type': 'chroot', 'path': '/x/file', 'uri': f'file:{tmp_path}/other'}]
+    listed = run_inside(['/bin/ls', '-la', '/way', '/way/to'], extras={'fs.mounts': mounts})
+    assert listed.status == 0 and not listed.err and ' it\n' in listed.out, str(listed)
+    text = '''
+import errno, os
+def refused(call, *arguments):
+    try:
+        return call(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+print(refused(os.unlink, '/x/file'), refused(os.unlink, '/x'), refused(os.rmdir, '/x'),
+      refused(os.rename, '/x/file', '/x/new'), refused(os.rename, '/way', '/x/new'),
+      refused(os.listxattr, '/way/to'), open('/x/file').read())
+'''
+    busy = run_inside([PYTHON, '-c', text], extras={'fs.mounts': mounts})
+    assert busy.out == 'EBUSY EISDIR EBUSY EBUSY EBUSY ENOTSUP other\n', str(busy)

@@ -125,6 +125,26 @@ static void scripts(void)
     RUN("own interpreter", "./loop", "zero");
     SCRIPT("dir", "#!./\n");
     RUN("directory as interpreter", "./dir", "zero");
+    char line[300] = "#!./link -show ";
+    memset(line + strlen(line), 'a', sizeof(line) - 1 - strlen(line));
+    SCRIPT("long", line);
+    RUN("argument of a long line is cut", "./long", "zero");
+    memset(line + 2, 'a', sizeof(line) - 3);
+    SCRIPT("long", line);
+    RUN("interpreter of a long line is not", "./long", "zero");
+    line[254] = '\n';
+    SCRIPT("long", line);
+    RUN("interpreter with a long path", "./long", "zero");
+    SCRIPT("nothing", "#!");
+    RUN("nothing behind the marks", "./nothing", "zero");
+    SCRIPT("blank", "#! \t ");
+    RUN("blanks without line end", "./blank", "zero");
+    SCRIPT("tail", "#!./link -show  ");
+    RUN("blanks at the end without line end", "./tail", "zero");
+    write_file("zero", "#!./link -show\0 x\n", 18, 0755);
+    RUN("zero byte in the line", "./zero", "zero");
+    write_file("zero", "#!./link \0x\n", 12, 0755);
+    RUN("zero byte as the argument", "./zero", "zero");
     SCRIPT("sh", "#!/bin/sh\necho from sh \"$@\"; exit 5\n");
     RUN("/bin/sh", "./sh", "zero", "a b", "c");
 }

@@ -97,6 +97,8 @@ static long xattr_path(const char *upath, bool follow, char host[PATH_LIMIT])
         err = vfs_stat(&p, follow, &st);
     if (!err && p.mount->ops != &fs_chroot)
         err = -EOPNOTSUPP;
+    if (!err && *p.rel && mounts_imply(p.abs) && fs_chroot.stat(p.mount, p.rel, follow, &st))
+        err = -EOPNOTSUPP; /* a directory that is there for a mount point only */
     return err ? err : mount_host_path(p.mount, p.rel, host);
 }
 

@@ -99,8 +99,11 @@ static long unlink_at(int dirfd, const char *upath, bool dir)
         return err;
     if (!dir && p.must_be_dir)
         return -EISDIR;
-    if (!*p.rel || mounts_imply(p.abs))
-        return dir ? -EBUSY : -EISDIR;
+    if (!*p.rel || mounts_imply(p.abs)) {
+        kstat st;
+        bool is_dir = vfs_stat(&p, false, &st) || (st.st_mode & 0170000) == 0040000;
+        return dir || !is_dir ? -EBUSY : -EISDIR;
+    }
     if (!p.mount->ops->unlink)
         return -EPERM;
     return p.mount->ops->unlink(p.mount, p.rel, dir);
@@ -144,10 +147,10 @@ static long rename_at(int from_fd, const char *ufrom, int to_fd, const char *uto
         if (!err && (st.st_mode & 0170000) != 0040000)
             err = -ENOTDIR;
     }
-    if (!err && p[0].mount != p[1].mount)
-        err = -EXDEV;
     if (!err && (!*p[0].rel || !*p[1].rel || mounts_imply(p[0].abs) || mounts_imply(p[1].abs)))
         err = -EBUSY;
+    if (!err && p[0].mount != p[1].mount)
+        err = -EXDEV;
     if (!err)
         err = p[0].mount->ops->rename
                   ? p[0].mount->ops->rename(p[0].mount, p[0].rel, p[1].rel, flags)

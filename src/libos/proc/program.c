@@ -28,27 +28,62 @@ static int open_executable(const char *path, struct file **out)
     return err;
 }
 
-/* "#! interpreter [one argument]" (execve(2)): rewrites argv and path. */
-static int take_script(struct program *g, const char *line, struct strings *argv)
+#define SCRIPT_LINE 256 /* what Linux looks at of a script */
+
+static bool is_blank(char c)
 {
-    char interp[256], arg[256] = "";
-    const char *p = line + 2, *end = line + strlen(line);
-    while (*p == ' ' || *p == '\t')
+    return c == ' ' || c == '\t';
+}
+
+static char *skip_blanks(char *p, const char *last)
+{
+    while (p <= last && is_blank(*p))
         p++;
-    const char *e = p;
-    while (e < end && *e != ' ' && *e != '\t')
-        e++;
-    if (e == p)
-        return -ENOEXEC;
-    fmt(interp, sizeof(interp), "%.*s", (int)(e - p), p);
-    while (*e == ' ' || *e == '\t')
-        e++;
-    while (end > e && (end[-1] == ' ' || end[-1] == '\t'))
+    return p;
+}
+
+static char *skip_word(char *p, const char *last)
+{
+    while (p <= last && *p && !is_blank(*p))
+        p++;
+    return p;
+}
+
+/*
+ * "#! interpreter [one argument]" (execve(2)): ends both in `line` and finds them. What is longer
+ * is cut off, in the argument but not in the interpreter's path. `arg` is NULL without one.
+ */
+static int parse_script(char line[SCRIPT_LINE + 1], char **interp, char **arg)
+{
+    char *last = line + SCRIPT_LINE - 1, *end = strchr(line, '\n');
+    if (!end || end > last) {
+        if (skip_word(skip_blanks(line + 2, last), last) > last)
+            return -ENOEXEC;
+        end = last;
+    }
+    while (is_blank(end[-1]))
         end--;
-    fmt(arg, sizeof(arg), "%.*s", (int)(end - e), e);
+    *interp = skip_blanks(line + 2, end);
+    if (*interp >= end)
+        return -ENOEXEC;
+    char *gap = skip_word(*interp, end), *rest = gap <= end && *gap ? skip_blanks(gap, end) : NULL;
+    *arg = rest && rest <= end ? rest : NULL;
+    *end = 0;
+    if (*arg)
+        *gap = 0;
+    return **interp ? 0 : -EACCES; /* an empty path is the working directory */
+}
+
+/* Rewrites argv and path for the interpreter that `line` names. */
+static int take_script(struct program *g, char line[SCRIPT_LINE + 1], struct strings *argv)
+{
+    char *interp, *arg;
+    int err = parse_script(line, &interp, &arg);
+    if (err)
+        return err;
     struct strings n = {0};
-    int err = strings_add(&n, interp);
-    if (!err && arg[0])
+    err = strings_add(&n, interp);
+    if (!err && arg)
         err = strings_add(&n, arg);
     if (!err)
         err = strings_add(&n, g->name);
@@ -87,18 +122,13 @@ static int open_binary(struct program *g, struct strings *argv)
         int err = open_executable(g->path, &g->file);
         if (err)
             return err;
-        char line[257];
+        char line[SCRIPT_LINE + 1];
         ssize n = file_read_kernel(g->file, line, sizeof(line) - 1, 0);
         if (n < 0)
             return (int)n;
         line[n] = 0;
         if (n < 2 || line[0] != '#' || line[1] != '!')
             break;
-        char *nl = strchr(line, '\n');
-        if (!nl && n == (ssize)sizeof(line) - 1)
-            return -ENOEXEC;
-        if (nl)
-            *nl = 0;
         file_put(g->file);
         g->file = NULL;
         err = take_script(g, line, argv);
