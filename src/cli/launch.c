@@ -165,7 +165,8 @@ static int execute(int manifest, int trees, const char *app, char **args, int co
     char runtime[PATH_MAX], first[16], second[16];
     char **argv = calloc((size_t)count + 16, sizeof(*argv));
     if (!argv || private_path(runtime, sizeof(runtime), "adyton-direct")) {
-        fprintf(stderr, "error: cannot find the library OS\n");
+        fprintf(stderr, "error: cannot find the library OS in ../lib/adyton beside the program: is "
+                        "/proc mounted?\n");
         return 1;
     }
     if (access(runtime, X_OK)) {

@@ -68,7 +68,10 @@ static int tools(const char *shown, const char *command, int argc, char **argv)
     char path[PATH_MAX];
     char **args = calloc((size_t)argc + 2, sizeof(*args));
     if (!args || private_path(path, sizeof(path), "adyton-tools")) {
-        fprintf(stderr, "error: %s: cannot find adyton-tools\n", shown);
+        fprintf(stderr,
+                "error: %s: cannot find ../lib/adyton/adyton-tools beside the program: is /proc "
+                "mounted?\n",
+                shown);
         return 1;
     }
     args[0] = (char *)shown;

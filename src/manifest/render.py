@@ -208,12 +208,21 @@ def failing_line(error):
     return line
 
 
+def remedy(message):
+    """What to do about something undefined; Jinja2 tells apart variables, keys and attributes."""
+    if "os._Environ" in message:
+        return "export it, or use env.get(NAME, DEFAULT)"
+    if "has no attribute" in message:
+        return "see docs/manifest.md for what templates can use"
+    return "define it with -D KEY=VALUE or give it a default"
+
+
 def explain(error):
     """Cause and remedy in one line."""
     if isinstance(error, Problem):
         text = str(error)
     elif isinstance(error, jinja2.UndefinedError):
-        text = f"{error.message}; define it with -D KEY=VALUE or give it a default"
+        text = f"{error.message}; {remedy(error.message)}"
     elif isinstance(error, jinja2.TemplateSyntaxError):
         text = f"template syntax error: {error.message}"
     elif isinstance(error, (jinja2.TemplateNotFound, TypeError)) and "loader" in str(error):

@@ -336,6 +336,22 @@ def test_no_space(start, tmp_path):
     refused(start(manifest, wrapper=wrapper), 'No space left on device')
 
 
+def test_mount_without_execution(start, tmp_path):
+    """What Linux does not execute there is not executed inside either: programs, scripts and loaders."""
+    folder = tmp_path / 'data'
+    wrapper = ['/usr/bin/unshare', '--mount', '--map-root-user', '/bin/sh', '-c',
+               f'mount -t tmpfs -o noexec none {folder} && cp /bin/true {folder}/program && '
+               f'printf "#!/bin/sh\n" > {folder}/script && chmod +x {folder}/script && exec "$@"', 'sh']
+    folder.mkdir()
+    if subprocess.run([*wrapper, 'true'], check=False, capture_output=True).returncode != 0:
+        pytest.skip('no mount name space may be made here')
+    manifest = BASE.format(program='/usr/bin/env') + f'sgx.allowed_files = ["file:{folder}/"]\n'
+    for name in ('program', 'script'):
+        refused(start(manifest, f'{folder}/{name}', wrapper=wrapper), f"'{folder}/{name}': Permission denied")
+    manifest = BASE.format(program=f'{folder}/program') + f'sgx.allowed_files = ["file:{folder}/"]\n'
+    refused(start(manifest, wrapper=wrapper), 'not executable')
+
+
 def test_input_output_error(start):
     """Address 0 of a process is not mapped: reading it through /proc gives EIO."""
     manifest = BASE.format(program='/bin/cat').replace(

@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 SIZE = {'small': 30_000, 'large': 3_000_001}
-WARNING = 'is not what the manifest says'
+MESSAGE = 'is not what the manifest says'
 
 PRELUDE = '''
 import ctypes, errno, mmap, os, sys, time
@@ -114,7 +114,7 @@ def test_unchanged(inside, name, options):
     assert inside.trees.exists() == (not options)
     result = inside.run('import _sha256\nprint(_sha256.sha256(content(data + "/" + sys.argv[1])).hexdigest())', name)
     said(result, __import__('hashlib').sha256(pattern(SIZE[name])).hexdigest())
-    assert WARNING not in result.err
+    assert MESSAGE not in result.err
 
 
 def first_byte(b): b[0] ^= 1
@@ -139,7 +139,18 @@ def test_changed(inside, name, options, change):
     inside.path(name).write_bytes(content)
     result = inside.run(READ * 3, name)
     said(result, *['EPERM'] * 3)
-    assert result.err.count(WARNING) == 1 and str(inside.path(name)) in result.err, str(result)
+    assert result.err.count(MESSAGE) == 1 and str(inside.path(name)) in result.err, str(result)
+
+
+def test_changed_is_an_error(inside):
+    """What a user sees who edited a script and asked for no log."""
+    inside.prepare()
+    manifest = inside.folder / 'app.manifest'
+    manifest.write_text(manifest.read_text().replace('log_level = "warning"', 'log_level = "error"'))
+    inside.path('small').write_text('print("edited")')
+    result = inside.run(READ, 'small')
+    said(result, 'EPERM')
+    assert 'error: trusted file' in result.err and 'gramine-manifest again' in result.err, str(result)
 
 
 def test_other_blocks_stay_readable(inside):
@@ -206,7 +217,7 @@ def test_damaged_sidecar(inside, damage, tampered):
                         'print(attempt(lambda: len(content(data + "/second"))))\n')
     said(result, *(['EPERM'] * 2 if tampered else [SIZE['large'], 2_900_000]))
     if tampered:
-        assert result.err.count(WARNING) == 2, str(result)
+        assert result.err.count(MESSAGE) == 2, str(result)
 
 
 def test_damage_is_named(inside):
@@ -242,7 +253,7 @@ print(attempt(os.pread, fd, 4096, 0), attempt(os.open, {str(path)!r}, os.O_RDONL
             f.write(b'changed')
         out, err = child.communicate('\n', timeout=60)
     assert out.split()[0] == 'EPERM' and out.split()[1] in ('True', 'EPERM'), (out, err)
-    assert err.count(WARNING) == 1, err
+    assert err.count(MESSAGE) == 1, err
 
 
 def test_replaced_by_the_same(inside):
@@ -297,7 +308,7 @@ def test_tampered_library(inside):
     copy.write_bytes(content)
     result = inside.run('print("before")\n' + lines)
     assert result.out == 'before\n' and result.status == 1, str(result)
-    assert 'cannot' in result.err and WARNING in result.err, str(result)
+    assert 'cannot' in result.err and MESSAGE in result.err, str(result)
 
 
 def test_tampered_program(inside):

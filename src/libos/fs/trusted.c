@@ -187,9 +187,9 @@ static const char *path_of(const struct content *c)
 static int refuse(struct content *c, const char *why)
 {
     if (!c->warned)
-        log_warning("trusted file '%s' is not what the manifest says (%s): restore it, or run "
-                    "gramine-manifest again",
-                    path_of(c), why);
+        log_error("trusted file '%s' is not what the manifest says (%s): restore it, or run "
+                  "gramine-manifest again",
+                  path_of(c), why);
     c->warned = true;
     return -EPERM;
 }
@@ -430,7 +430,7 @@ static int trusted_attach(struct file *f, const char *host, const struct mf_trus
     if (f->kind == FILE_DIR)
         return 0;
     if (f->kind != FILE_REGULAR) {
-        log_warning("trusted file '%s' is no regular file any more", host);
+        log_error("trusted file '%s' is no regular file any more", host);
         return -EPERM;
     }
     struct trusted_file *t = heap_zalloc(sizeof(*t));

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "libos/proc/program.h"
 #include "libos/log.h"
+#include "host/host.h"
+
+#include <asm/statfs.h>
+#include <asm/unistd.h>
 
 #define MOST_SCRIPT_DEPTH 5
 
 static ssize read_file(void *ctx, void *buf, size_t n, int64_t off)
 {
     return file_read_kernel(ctx, buf, n, off);
+}
+
+/* On a host mount without leave to execute. */
+static bool is_noexec(const struct file *f)
+{
+    enum { ST_NOEXEC = 8, ST_VALID = 32 };
+    struct statfs s;
+    return f->host_fd >= 0 && !host_syscall(__NR_fstatfs, f->host_fd, (long)&s, 0, 0, 0, 0) &&
+           (s.f_flags & (ST_NOEXEC | ST_VALID)) == (ST_NOEXEC | ST_VALID);
 }
 
 static int open_executable(const char *path, struct file **out)
@@ -25,6 +38,11 @@ static int open_executable(const char *path, struct file **out)
     if (!err)
         err = vfs_open(p, O_RDONLY, 0, out);
     heap_free(p);
+    if (!err && is_noexec(*out)) {
+        file_put(*out);
+        *out = NULL;
+        err = -EACCES;
+    }
     return err;
 }
 
