@@ -34,8 +34,17 @@ struct parent_watch {
     uint64_t word; /* atomic: count of losses << 32 | parent, 0 while unknown */
 };
 
+/* Its entry in the table of the run: proc/members.c. */
+struct membership {
+    int own;       /* our entry; -1: none, or not looked for yet */
+    int childs;    /* the entry that was made for the last child, or -1, */
+    uint64_t mark; /* and what marks it until its parent comes back */
+    bool settled;
+};
+
 struct process {
     int pid;
+    struct membership member; /* here, where a fork writes anyway, in parent and child */
 
     struct lock lock; /* threads, exit state, limits, comm */
     struct list threads;

@@ -30,12 +30,13 @@ struct table {
     struct member member[MEMBERS];
 };
 
-static struct table *table;  /* NULL: no memory for it */
-static int own = -1;         /* our entry; -1: none, or not looked for yet: settle() */
-static int childs = -1;      /* the entry that was made for the last child, */
-static uint64_t childs_mark; /* and what marks it until its parent comes back */
-static bool settled;
+static struct table *table;         /* NULL: no memory for it */
 static struct lock publishing_lock; /* over changes of it, and settle(); a leaf */
+
+static struct membership *mine(void)
+{
+    return &current_process()->member;
+}
 
 #define LOAD(x)     __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
 #define STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_SEQ_CST)
@@ -111,8 +112,8 @@ static bool take_from(int at, uint64_t mark)
  * from piling up. */
 static int take_dead(uint64_t mark)
 {
-    if (childs >= 0 && take_from(childs, mark))
-        return childs;
+    if (mine()->childs >= 0 && take_from(mine()->childs, mark))
+        return mine()->childs;
     uint32_t used = LOAD(table->used);
     int at = used ? (int)(__atomic_fetch_add(&table->hand, 1, __ATOMIC_SEQ_CST) % used) : -1;
     return at >= 0 && take_from(at, mark) ? at : -1;
@@ -164,14 +165,14 @@ static void put_program(struct member *m, const char *cmdline, size_t len);
 static void enter(void)
 {
     uint64_t mark = RESERVED | own_name();
-    own = take(mark);
-    if (own < 0)
+    mine()->own = take(mark);
+    if (mine()->own < 0)
         return;
-    struct member *m = &table->member[own];
+    struct member *m = &table->member[mine()->own];
     m->seq = 0;
     put_program(m, "", 0);
     m->vm_size = current_process()->mm.total;
-    swap(&table->owner[own], mark, own_name());
+    swap(&table->owner[mine()->own], mark, own_name());
 }
 
 /*
@@ -180,28 +181,29 @@ static void enter(void)
  */
 static bool settle(void)
 {
-    if (likely(settled) || !table)
-        return own >= 0;
-    if (childs >= 0 && (swap(&table->owner[childs], childs_mark, own_name()) ||
-                        pid_of(LOAD(table->owner[childs])) == current_process()->pid))
-        own = childs;
+    if (likely(mine()->settled) || !table)
+        return table && mine()->own >= 0;
+    if (mine()->childs >= 0 &&
+        (swap(&table->owner[mine()->childs], mine()->mark, own_name()) ||
+         pid_of(LOAD(table->owner[mine()->childs])) == current_process()->pid))
+        mine()->own = mine()->childs;
     else
         enter(); /* there was none, or our parent was killed and it is another's by now */
-    childs = -1;
-    __atomic_store_n(&settled, true, __ATOMIC_RELEASE);
-    return own >= 0;
+    mine()->childs = -1;
+    __atomic_store_n(&mine()->settled, true, __ATOMIC_RELEASE);
+    return mine()->own >= 0;
 }
 
 void member_before_fork(void)
 {
     if (!settle())
         return;
-    childs_mark = RESERVED | own_name();
-    childs = take(childs_mark);
-    if (childs < 0)
+    mine()->mark = RESERVED | own_name();
+    mine()->childs = take(mine()->mark);
+    if (mine()->childs < 0)
         return;
-    const struct member *from = &table->member[own];
-    struct member *to = &table->member[childs];
+    const struct member *from = &table->member[mine()->own];
+    struct member *to = &table->member[mine()->childs];
     memcpy(to, from, offsetof(struct member, text) + MIN(from->end, sizeof(from->text)));
     to->seq = 0;
     to->has_execed = 0;
@@ -211,10 +213,10 @@ void member_before_fork(void)
 void member_after_fork(long pid)
 {
     if (!pid) {
-        own = -1;
-        settled = false;
-    } else if (childs >= 0) {
-        swap(&table->owner[childs], childs_mark,
+        mine()->own = -1;
+        mine()->settled = false;
+    } else if (mine()->childs >= 0) {
+        swap(&table->owner[mine()->childs], mine()->mark,
              pid > 0 ? name_of((int)pid, host_clock_ns(CLOCK_BOOTTIME)) : 0);
     }
 }
@@ -230,7 +232,7 @@ static struct member *begin_change(void)
         unlock(&publishing_lock);
         return NULL;
     }
-    struct member *m = &table->member[own];
+    struct member *m = &table->member[mine()->own];
     __atomic_fetch_add(&m->seq, 1, __ATOMIC_SEQ_CST);
     return m;
 }
@@ -322,17 +324,20 @@ void member_exec(const char *cmdline, size_t len)
 
 void member_set_size(uint64_t bytes)
 {
-    if (unlikely(!__atomic_load_n(&settled, __ATOMIC_ACQUIRE))) {
+    if (!table)
+        return;
+    if (unlikely(!__atomic_load_n(&mine()->settled, __ATOMIC_ACQUIRE))) {
         lock(&publishing_lock);
         settle();
         unlock(&publishing_lock);
     }
-    if (own >= 0)
-        __atomic_store_n(&table->member[own].vm_size, bytes, __ATOMIC_RELAXED);
+    if (mine()->own >= 0)
+        __atomic_store_n(&table->member[mine()->own].vm_size, bytes, __ATOMIC_RELAXED);
 }
 
 void members_setup(void)
 {
+    *mine() = (struct membership){.own = -1, .childs = -1};
     table = platform_shared_pages(PAGE_UP(sizeof(struct table)));
     if (table)
         settle();
