@@ -10,6 +10,10 @@
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
+/* As they were at the start; the hosted tests have one thread. */
+static struct rlimit64 limits[RLIM_NLIMITS];
+static struct credentials cred;
+
 static void start(void *arg)
 {
     (void)arg;
@@ -38,6 +42,8 @@ void world_start(void)
     enum mock_end end = mock_enter(start, NULL, &value);
     if (end != MOCK_RESUMED)
         mock_violation("the library OS did not start (MOCK_LOG=1 shows why)", (long)end);
+    memcpy(limits, first_process->limits, sizeof(limits));
+    cred = first_process->cred;
 }
 
 void world_finish(void)
@@ -95,6 +101,8 @@ void world_reset(void)
     signal_queue_flush(&t->pending);
     memset(&p->sighand, 0, sizeof(p->sighand));
     futex_forget_all();
+    memcpy(p->limits, limits, sizeof(limits));
+    p->cred = cred;
     p->exiting = false;
     t->work = 0;
     t->blocked = 0;
