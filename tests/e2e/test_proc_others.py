@@ -143,7 +143,7 @@ if os.getuid() == 0:
                 said.append('read')
             except PermissionError:
                 said.append('EACCES')
-        for name in 'exe', 'cwd', 'root', 'fd':
+        for name in 'exe', 'cwd', 'root', 'fd/0', 'fd':
             try:
                 os.readlink(f'/proc/{child.pid}/{name}') if name != 'fd' else os.listdir(f'/proc/{child.pid}/fd')
                 said.append('read')
@@ -166,4 +166,4 @@ def test_only_the_run_and_rights(run_inside, tmp_path):
     lines = result.out.splitlines()
     assert lines[:2] == ['True', '[]'], str(result)
     if os.getuid() == 0:
-        assert lines[2] == 'EACCES ' * 8 + '/bin/sleep', str(result)
+        assert lines[2] == 'EACCES ' * 9 + '/bin/sleep', str(result)

@@ -127,6 +127,9 @@ static int find(const struct pseudo_node *root, struct mount *m, const char *rel
         size_t len = end ? (size_t)(end - at) : strlen(at);
         if (!r->node->children)
             return -ENOTDIR;
+        int err = r->node->check ? r->node->check(r) : 0;
+        if (err)
+            return err;
         const struct pseudo_node *c = r->node->children;
         r->rel_len = at > rel ? (size_t)(at - rel) - 1 : 0;
         while (c->name && !matches(c, at, len, r))

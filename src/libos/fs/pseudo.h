@@ -46,7 +46,7 @@ struct pseudo_node {
     ssize (*link)(const struct pseudo_ref *r, char *buf, size_t size);
     /* One write(2) of at most a page, already in our memory. Returns n or errno. */
     ssize (*write)(const struct pseudo_ref *r, const char *buf, size_t n);
-    /* 0, or why it cannot be opened. */
+    /* 0, or why it, or what is below it, cannot be opened. */
     int (*check)(const struct pseudo_ref *r);
     /* Opens an object instead of a text; for links: what the link leads to. */
     int (*open)(const struct pseudo_ref *r, uint32_t flags, struct file **out);
