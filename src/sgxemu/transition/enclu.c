@@ -73,12 +73,18 @@ static struct sgx_fault run_leaf(struct thread *t, struct enclave *e, struct sgx
 {
     const uint32_t leaf = (uint32_t)r->rax;
     const uint64_t page = r->rcx;
+    const bool was_inside = t->cpu.in_enclave;
+    /* Another leaf faults outside. The thread's slot and its view of memory belong to the enclave
+     * that it entered last, which fast entries use: they change together, for an entry alone. */
+    if (!was_inside && leaf != SGX_EENTER && leaf != SGX_ERESUME)
+        return (struct sgx_fault){.vector = SGX_GP};
     for (;;) {
         driver_lock(e);
-        t->cpu.mem = driver_memory(e);
-        t->cpu.platform = platform();
-        bool was_inside = t->cpu.in_enclave;
-        bool room = was_inside || leaf == SGX_EEXIT || driver_enter(e, t);
+        bool room = was_inside || driver_enter(e, t);
+        if (room) {
+            t->cpu.mem = driver_memory(e);
+            t->cpu.platform = platform();
+        }
         struct sgx_fault fault =
             room ? sgx_enclu(&t->cpu, r) : (struct sgx_fault){.vector = SGX_GP};
         if (!fault.vector && was_inside) {

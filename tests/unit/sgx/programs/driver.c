@@ -364,6 +364,20 @@ static void faults_inside(struct loaded *e)
     handle_with(on_signal);
 }
 
+/* A leaf that faults outside names another enclave than the one that is entered again and again. */
+static void two_enclaves(struct loaded *e)
+{
+    static struct loaded other;
+    load_enclave(&other, "hello.layout", "hello.sig");
+    for (int i = 0; i < 4; i++)
+        check("two enclaves", (long)enter(e->base + THREAD0_TCS, CMD_NOTHING, NULL), 0);
+    enter_raw("EEXIT outside, at an enclave", SGX_EEXIT, other.base, 0, SIGSEGV, SI_KERNEL);
+    probe_inside(e, "AEX after it", 0x1234, SIGSEGV, SEGV_MAPERR);
+    enter_raw("EREPORT outside, at an enclave", SGX_EREPORT, other.base, 0, SIGSEGV, SI_KERNEL);
+    unload_enclave(&other);
+    probe_inside(e, "AEX after that one has gone", 0x1234, SIGSEGV, SEGV_MAPERR);
+}
+
 static void device_nodes(void)
 {
     struct stat st;
@@ -433,6 +447,7 @@ int main(void)
     mapping(&e);
     entering(&e);
     faults_inside(&e);
+    two_enclaves(&e);
     edmm(&e);
     closed_descriptors();
     printf("%u passed, %u failed\n", passed, failed);

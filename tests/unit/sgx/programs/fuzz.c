@@ -30,6 +30,46 @@ static uint64_t base;   /* where enclaves are tried */
 static int fds[4];
 static struct loaded real; /* an initialised enclave */
 
+/* The stack pointer with which this thread's ENCLU under way was executed; 0: none. */
+__thread uint64_t entered;
+
+/*
+ * ENCLU as a function: an enclave gives no register back but its result in RSI, and it leaves on
+ * the stack of whoever entered it. A frame that is resumed much later, by another thread or by a
+ * child, leaves on a stack that is no longer: that must not run this program's code, and is a fault
+ * (UD2) here.
+ *   enter_known(tcs, command, argument)
+ *   enclu_wild(leaf, rbx, rcx, rdx, rdi, rsi)
+ */
+uint64_t enter_known(uint64_t tcs, uint64_t command, void *argument);
+uint64_t enclu_wild(uint64_t leaf, uint64_t b, uint64_t c, uint64_t d, uint64_t di, uint64_t si);
+__asm__(".macro save\n"
+        "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
+        "mov %rsp, %fs:entered@tpoff\n"
+        ".endm\n"
+        ".macro leave_checked\n"
+        "cmp %rsp, %fs:entered@tpoff\n"
+        "jne 9f\n"
+        "movq $0, %fs:entered@tpoff\n"
+        "mov %rsi, %rax\n"
+        "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
+        "ret\n"
+        "9: ud2\n"
+        ".endm\n"
+        "enter_known:\n"
+        "save\n"
+        "mov %rdi, %rbx\n mov %rsi, %rdi\n mov %rdx, %rsi\n"
+        "lea host_aep(%rip), %rcx\n"
+        "mov $2, %eax\n"
+        ".byte 0x0f, 0x01, 0xd7\n"
+        "leave_checked\n"
+        "enclu_wild:\n"
+        "save\n"
+        "mov %rdi, %rax\n mov %rsi, %rbx\n xchg %rdx, %rcx\n"
+        "mov %r8, %rdi\n mov %r9, %rsi\n"
+        ".byte 0x0f, 0x01, 0xd7\n"
+        "leave_checked\n");
+
 static uint64_t rnd(void)
 {
     state ^= state << 13;
@@ -40,6 +80,7 @@ static uint64_t rnd(void)
 
 static void on_signal(int sig)
 {
+    entered = 0;
     siglongjmp(recover, sig);
 }
 
@@ -167,11 +208,9 @@ static void one_mapping(int fd)
 
 static void one_enclu(void)
 {
-    uint64_t a = rnd() % 12, b = address(), c = address(), d = address();
-    __asm__ volatile(".byte 0x0f, 0x01, 0xd7"
-                     : "+a"(a), "+b"(b), "+c"(c), "+d"(d)
-                     :
-                     : "memory", "cc");
+    static const uint8_t commands[] = {CMD_HELLO, CMD_PROBE, CMD_SYSCALL, CMD_NOTHING};
+    const uint64_t leaf = rnd() % 12, b = address(), c = address(), d = address();
+    enclu_wild(leaf, b, c, d, commands[rnd() % sizeof(commands)], address());
 }
 
 /* The same from inside the enclave, as far as it still can be entered. */
@@ -181,15 +220,15 @@ static void one_inside(void)
     const uint64_t tcs = real.base + (rnd() % 2 ? THREAD0_TCS : THREAD1_TCS);
     switch (rnd() % 3) {
     case 0:
-        enter(tcs, CMD_ENCLU, r);
+        enter_known(tcs, CMD_ENCLU, r);
         break;
     case 1:
         r[0] = rnd() % 2 ? real.base + HEAP + (rnd() % 128) * 4096 : address();
-        enter(tcs, CMD_PROBE, r);
+        enter_known(tcs, CMD_PROBE, r);
         break;
     default:
         r[0] = 1 + rnd() % 20;
-        enter(tcs, CMD_GROW, r);
+        enter_known(tcs, CMD_GROW, r);
         break;
     }
 }
