@@ -97,7 +97,7 @@ def test_hello(device, example, mode):
 @MODES
 def test_driver_rules(device, example, mode):
     r = device("./driver", cwd=example, options=options(mode))
-    assert r.stdout == "201 passed, 0 failed\n" and r.returncode == 0
+    assert r.stdout == "211 passed, 0 failed\n" and r.returncode == 0
 
 
 @MODES

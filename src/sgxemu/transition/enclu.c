@@ -195,7 +195,9 @@ void transition_aex(struct thread *t, struct ucontext *uc, const struct sgx_even
         driver_leave(t->enclave, t);
     driver_unlock(t->enclave);
     if (!ok)
-        die("the SSA frame of a running enclave thread has disappeared", NULL);
+        die("the TCS of a running enclave thread is damaged: the program has written to the "
+            "device's own memory or to an enclave's descriptor",
+            NULL);
     regs_to_uc(uc, &r);
 }
 

@@ -8,6 +8,7 @@
 #include <asm/sgx.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -179,7 +180,7 @@ static long try_map(int fd, uint64_t at, uint64_t len, int prot, int flags)
     return p == MAP_FAILED ? -errno : 0;
 }
 
-static sigjmp_buf env;
+static __thread sigjmp_buf env;
 static volatile int seen_signal, seen_code;
 static volatile uint64_t seen_address, seen_rip;
 
@@ -378,6 +379,79 @@ static void two_enclaves(struct loaded *e)
     probe_inside(e, "AEX after that one has gone", 0x1234, SIGSEGV, SEGV_MAPERR);
 }
 
+static volatile uint32_t stop_spinning;
+
+static void on_interrupt(int s)
+{
+    (void)s;
+}
+
+static void *spin(void *tcs)
+{
+    if (!sigsetjmp(env, 1)) {
+        for (int i = 0; i < 3; i++) /* so that the one that matters is fast */
+            enter((uint64_t)tcs, CMD_NOTHING, NULL);
+        enter((uint64_t)tcs, CMD_SPIN, (void *)&stop_spinning);
+    }
+    return NULL;
+}
+
+/* The frame of a thread inside goes away: its AEX must not mind, only the ERESUME after it. */
+static void frame_vanishes(const char *what, void (*vanish)(const struct loaded *, uint64_t))
+{
+    struct loaded e = {0};
+    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    pthread_t t;
+    sigaction(SIGUSR1, &sa, NULL);
+    load_enclave(&e, "hello.layout", "hello.sig");
+    seen_signal = 0;
+    pthread_create(&t, NULL, spin, (void *)(e.base + THREAD0_TCS));
+    usleep(30000); /* a thread that is not inside by then meets the fault when it enters */
+    vanish(&e, THREAD0_TCS + 0x1000);
+    pthread_kill(t, SIGUSR1);
+    pthread_join(t, NULL);
+    check(what, seen_signal, SIGSEGV);
+    unload_enclave(&e);
+}
+
+static void unmap_frame(const struct loaded *e, uint64_t offset)
+{
+    check("munmap", err(munmap((void *)(e->base + offset), 4096)), 0);
+}
+
+static void protect_frame(const struct loaded *e, uint64_t offset)
+{
+    check("mprotect", err(mprotect((void *)(e->base + offset), 4096, PROT_NONE)), 0);
+}
+
+static void replace_frame(const struct loaded *e, uint64_t offset)
+{
+    void *at = (void *)(e->base + offset);
+    check("mmap over it", mmap(at, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at,
+          1);
+}
+
+static void trim_frame(const struct loaded *e, uint64_t offset)
+{
+    struct sgx_enclave_modify_types m = {offset, 4096, SGX_PT_TRIM, 0, 0};
+    check("MODIFY", err(ioctl(e->fd, SGX_IOC_ENCLAVE_MODIFY_TYPES, &m)), 0);
+}
+
+static void restrict_frame(const struct loaded *e, uint64_t offset)
+{
+    struct sgx_enclave_restrict_permissions r = {offset, 4096, SGX_SECINFO_R, 0, 0};
+    check("RESTRICT", err(ioctl(e->fd, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS, &r)), 0);
+}
+
+static void vanishing_frames(void)
+{
+    frame_vanishes("a frame unmapped", unmap_frame);
+    frame_vanishes("a frame without access", protect_frame);
+    frame_vanishes("a frame replaced", replace_frame);
+    frame_vanishes("a frame trimmed", trim_frame);
+    frame_vanishes("a frame made read-only", restrict_frame);
+}
+
 static void device_nodes(void)
 {
     struct stat st;
@@ -448,6 +522,7 @@ int main(void)
     entering(&e);
     faults_inside(&e);
     two_enclaves(&e);
+    vanishing_frames();
     edmm(&e);
     closed_descriptors();
     printf("%u passed, %u failed\n", passed, failed);
