@@ -119,6 +119,8 @@ static void on_terminal(int fd, int master)
     CHECK("session of the terminal", tcgetsid(fd) == getpid());
     OK("/dev/tty", open("/dev/tty", O_RDWR | O_CLOEXEC));
     TRY("group of another session", tcsetpgrp(fd, getppid()));
+    int did[2], go[2];
+    NEED(pipe(did) == 0 && pipe(go) == 0);
     /* A background child reads, writes attributes, with every disposition of the two signals. */
     pid_t child = fork();
     if (child == 0) {
@@ -145,6 +147,7 @@ static void on_terminal(int fd, int master)
         signal(SIGTTOU, SIG_DFL);
         TRY("tcsetattr, stopped and continued", tcsetattr(fd, TCSANOW, &t));
         signal(SIGTTIN, SIG_DFL);
+        NEED(write(did[1], "d", 1) == 1 && read(go[0], &c, 1) == 1);
         TRY("read, stopped and continued", read(fd, &c, 1));
         say("read", "%c", c);
         _exit(0);
@@ -157,11 +160,11 @@ static void on_terminal(int fd, int master)
         if (i == 1)
             NEED(write(master, "r\n", 2) == 2);
         kill(-child, SIGCONT);
-        if (i == 0) { /* back, so that it reads in the background */
+        if (i == 0) { /* between its calls: back, so that it reads in the background */
             signal(SIGTTOU, SIG_IGN);
-            while (waitpid(child, &status, WCONTINUED | WNOHANG) == 0)
-                sleep_ms(1);
-            TRY("terminal back", tcsetpgrp(fd, getpgrp()));
+            CHECK("continued", waitpid(child, &status, WCONTINUED) == child);
+            NEED(read(did[0], &c, 1) == 1 && tcsetpgrp(fd, getpgrp()) == 0);
+            NEED(write(go[1], "g", 1) == 1);
         }
     }
     waitpid(child, &status, 0);
