@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The typed host calls; see host.h. */
 #include "host/host.h"
+#include <asm/fcntl.h>
 #include <asm/unistd.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
@@ -174,6 +175,17 @@ int host_access(const char *path, int mode, int flags)
 ssize host_getdents(int fd, void *buf, size_t size)
 {
     return host_length(CALL3(__NR_getdents64, fd, buf, size), size);
+}
+
+ssize host_read_text(const char *path, char *text, size_t size)
+{
+    int fd = host_open(path, O_RDONLY, 0);
+    if (fd < 0)
+        return fd;
+    ssize n = host_pread(fd, text, size - 1, 0);
+    host_close(fd);
+    text[n < 0 ? 0 : n] = 0;
+    return n;
 }
 
 struct host_dirent { /* struct linux_dirent64 */

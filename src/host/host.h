@@ -61,6 +61,8 @@ int host_fchown(int fd, uint32_t uid, uint32_t gid);
 int host_utimens(int fd, const char *path, const struct __kernel_timespec ts[2], int flags);
 int host_access(const char *path, int mode, int flags);
 ssize host_getdents(int fd, void *buf, size_t size);
+/* The start of a text, as much as fits with a NUL; returns its length. */
+ssize host_read_text(const char *path, char *text, size_t size);
 /* The next name in what host_getdents wrote, from *at on, that is a decimal number; -1: no more. */
 long host_listed_number(const char *list, ssize n, ssize *at);
 int host_statfs(const char *path, void *statfs_buf);

@@ -93,6 +93,9 @@ bool libos_range(const void *addr, size_t len);
 /* lib/uaccess.c: the only way to touch application memory. 0, or -EFAULT. */
 int copy_from_user(void *dst, const void *usrc, size_t n);
 int copy_to_user(void *udst, const void *src, size_t n);
+/* A structure of `size` bytes that may have grown since, or before, it had the `known` ones of
+ * *dst, which is zeroed: fields of a later Linux must be zero (-E2BIG), missing ones are. */
+int copy_struct_from_user(void *dst, size_t known, const void *usrc, size_t size);
 int clear_user(void *udst, size_t n);
 /* For file_ops.read and write, whose buffer is application memory with a checked range, or memory
  * of ours: copies without checking the range again. */

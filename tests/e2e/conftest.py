@@ -16,6 +16,13 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# Begins a Python program of a test that prints what calls did: attempt(call, ...).
+OUTCOMES = f'''
+import os, sys
+sys.path.insert(0, {str(ROOT / 'tests' / 'programs')!r})
+from outcomes import attempt
+'''
+
 # What every program sees, natively and inside, whatever shell the tests were started from.
 ENVIRONMENT = {
     'PATH': '/usr/local/bin:/usr/bin:/bin',

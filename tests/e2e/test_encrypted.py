@@ -10,15 +10,12 @@ import tempfile
 
 import pytest
 
+from conftest import OUTCOMES
+
 PYTHON = '/usr/bin/python3'
 PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / 'programs'
 KEY = '00112233445566778899aabbccddeeff'
-START = f'''
-import os, sys
-sys.path.insert(0, {str(PROGRAMS)!r})
-from outcomes import attempt
-os.chdir(sys.argv[1])
-'''
+START = OUTCOMES + 'os.chdir(sys.argv[1])\n'
 
 
 class Place:

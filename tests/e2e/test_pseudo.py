@@ -10,6 +10,8 @@ import tempfile
 
 import pytest
 
+from conftest import OUTCOMES
+
 PYTHON = '/usr/bin/python3'
 PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / 'programs'
 TMPFS = {'fs.mounts': [{'type': 'tmpfs', 'path': '/mnt/t'}]}
@@ -216,16 +218,10 @@ def test_mount_points(run_inside, tmp_path):
               {'type': 'chroot', 'path': '/x/file', 'uri': f'file:{tmp_path}/other'}]
     listed = run_inside(['/bin/ls', '-la', '/way', '/way/to'], extras={'fs.mounts': mounts})
     assert listed.status == 0 and not listed.err and ' it\n' in listed.out, str(listed)
-    text = '''
-import errno, os
-def refused(call, *arguments):
-    try:
-        return call(*arguments)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-print(refused(os.unlink, '/x/file'), refused(os.unlink, '/x'), refused(os.rmdir, '/x'),
-      refused(os.rename, '/x/file', '/x/new'), refused(os.rename, '/way', '/x/new'),
-      refused(os.listxattr, '/way/to'), open('/x/file').read())
+    text = OUTCOMES + '''
+print(attempt(os.unlink, '/x/file'), attempt(os.unlink, '/x'), attempt(os.rmdir, '/x'),
+      attempt(os.rename, '/x/file', '/x/new'), attempt(os.rename, '/way', '/x/new'),
+      attempt(os.listxattr, '/way/to'), open('/x/file').read())
 '''
     busy = run_inside([PYTHON, '-c', text], extras={'fs.mounts': mounts})
     assert busy.out == 'EBUSY EISDIR EBUSY EBUSY EBUSY ENOTSUP other\n', str(busy)

@@ -71,17 +71,9 @@ SYSCALL4(openat2, int, dirfd, const char *, path, const struct open_how *, uhow,
     struct open_how how = {0};
     if (size < sizeof(how))
         return -EINVAL;
-    if (size > PAGE_SIZE)
-        return -E2BIG;
-    if (copy_from_user(&how, uhow, sizeof(how)))
-        return -EFAULT;
-    for (size_t i = sizeof(how); i < size; i++) {
-        char extra; /* fields of a later Linux must be zero */
-        if (copy_from_user(&extra, (const char *)uhow + i, 1))
-            return -EFAULT;
-        if (extra)
-            return -E2BIG;
-    }
+    int err = copy_struct_from_user(&how, sizeof(how), uhow, size);
+    if (err)
+        return err;
     if (how.flags & ~(uint64_t)O_KNOWN || how.mode & ~07777UL ||
         (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))) ||
         how.resolve & ~(uint64_t)RESOLVE_KNOWN)

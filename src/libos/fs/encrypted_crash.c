@@ -14,13 +14,9 @@ static int digit(char c)
 
 static bool read_boot_id(uint8_t id[PFS_BOOT_SIZE])
 {
-    char text[36];
+    char text[37];
     unsigned digits = 0;
-    int fd = host_open(BOOT_ID, O_RDONLY, 0);
-    if (fd < 0)
-        return false;
-    ssize n = host_pread(fd, text, sizeof(text), 0);
-    host_close(fd);
+    ssize n = host_read_text(BOOT_ID, text, sizeof(text));
     for (ssize i = 0; i < n && digits < 2 * PFS_BOOT_SIZE; i++) {
         int d = digit(text[i]);
         if (d >= 0) {
@@ -33,14 +29,14 @@ static bool read_boot_id(uint8_t id[PFS_BOOT_SIZE])
 
 const uint8_t *enc_boot_id(void)
 {
-    static struct lock once; /* a leaf */
+    static struct lock boot_id_lock; /* over what follows; a leaf */
     static uint8_t id[PFS_BOOT_SIZE];
     static bool tried, known;
-    lock(&once);
+    lock(&boot_id_lock);
     if (!tried)
         known = read_boot_id(id);
     tried = true;
-    unlock(&once);
+    unlock(&boot_id_lock);
     return known ? id : NULL;
 }
 

@@ -14,6 +14,22 @@ int copy_from_user(void *dst, const void *usrc, size_t n)
     return uaccess_copy(dst, usrc, n);
 }
 
+int copy_struct_from_user(void *dst, size_t known, const void *usrc, size_t size)
+{
+    char later;
+    if (size > PAGE_SIZE)
+        return -E2BIG;
+    if (copy_from_user(dst, usrc, MIN(size, known)))
+        return -EFAULT;
+    for (size_t i = known; i < size; i++) {
+        if (copy_from_user(&later, (const char *)usrc + i, 1))
+            return -EFAULT;
+        if (later)
+            return -E2BIG;
+    }
+    return 0;
+}
+
 int copy_to_user(void *udst, const void *src, size_t n)
 {
     if (unlikely(!user_range_ok(udst, n)))

@@ -252,17 +252,9 @@ SYSCALL2(clone3, const struct clone_args *, uargs, size_t, size)
     struct clone_args a = {0};
     if (size < CLONE_ARGS_SIZE_VER0)
         return -EINVAL;
-    if (size > PAGE_SIZE)
-        return -E2BIG;
-    if (copy_from_user(&a, uargs, MIN(size, sizeof(a))))
-        return -EFAULT;
-    for (size_t i = sizeof(a); i < size; i++) {
-        char extra; /* fields of a later Linux must be zero */
-        if (copy_from_user(&extra, (const char *)uargs + i, 1))
-            return -EFAULT;
-        if (extra)
-            return -E2BIG;
-    }
+    int err = copy_struct_from_user(&a, sizeof(a), uargs, size);
+    if (err)
+        return err;
     if (a.flags & (CSIGNAL | CLONE_DETACHED) || a.exit_signal > NSIG_MAX ||
         (a.flags & (CLONE_THREAD | CLONE_PARENT) && a.exit_signal) ||
         (!a.stack) != (!a.stack_size) || a.set_tid_size || a.flags & CLONE_INTO_CGROUP)

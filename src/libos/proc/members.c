@@ -69,14 +69,9 @@ static long stat_field(int pid, int field)
 {
     char path[32], text[512];
     fmt(path, sizeof(path), "/proc/%d/stat", pid);
-    int fd = host_open(path, O_RDONLY, 0);
-    if (fd < 0)
-        return fd;
-    ssize n = host_pread(fd, text, sizeof(text) - 1, 0);
-    host_close(fd);
+    ssize n = host_read_text(path, text, sizeof(text));
     if (n < 0)
         return n == -ESRCH ? -ENOENT : n;
-    text[n] = 0;
     const char *at = strrchr(text, ')');
     for (int i = 2; at && i < field; i++)
         at = strchr(at + 1, ' ');
@@ -284,22 +279,23 @@ static void put_directories(struct member *m)
     m->cwd_at = put_path(m, fs->cwd);
 }
 
-void member_changed(void)
+static void publish(void (*put)(struct member *m))
 {
     struct member *m = begin_change();
     if (!m)
         return;
-    put_facts(m);
+    put(m);
     end_change(m);
+}
+
+void member_changed(void)
+{
+    publish(put_facts);
 }
 
 void member_changed_paths(void)
 {
-    struct member *m = begin_change();
-    if (!m)
-        return;
-    put_directories(m);
-    end_change(m);
+    publish(put_directories);
 }
 
 static void put_program(struct member *m, const char *cmdline, size_t len)

@@ -3,7 +3,9 @@
  * The processes of the run, and what each says of itself to the others, for /proc/PID. The table
  * lies in memory that all of them share. A process enters it by being forked and never leaves it
  * by itself: whether it still lives, the host knows, by its number and the time of its start. So it
- * does not matter how it ends. It is for showing only: nothing is decided by it.
+ * does not matter how it ends. It is for showing; the one thing decided by it is that setpgid(2)
+ * leaves a child alone that has exec'ed. Any process of the run can write it: nothing that protects
+ * anything may depend on it.
  */
 #pragma once
 #include "libos/process.h"

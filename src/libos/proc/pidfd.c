@@ -84,12 +84,9 @@ static int pid_behind(int host)
 {
     char path[40], text[512];
     fmt(path, sizeof(path), "/proc/self/fdinfo/%d", host);
-    int fd = host_open(path, O_RDONLY, 0);
-    if (fd < 0)
-        return fd;
-    ssize n = host_pread(fd, text, sizeof(text) - 1, 0);
-    host_close(fd);
-    text[MAX(n, 0L)] = 0;
+    ssize n = host_read_text(path, text, sizeof(text));
+    if (n < 0)
+        return (int)n;
     for (const char *at = text; at; at = strchr(at, '\n')) {
         at += *at == '\n';
         if (strncmp(at, "Pid:\t", 5) != 0)

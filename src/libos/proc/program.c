@@ -4,7 +4,6 @@
 #include "host/host.h"
 
 #include <asm/statfs.h>
-#include <asm/unistd.h>
 
 #define MOST_SCRIPT_DEPTH 5
 
@@ -18,7 +17,7 @@ static bool is_noexec(const struct file *f)
 {
     enum { ST_NOEXEC = 8, ST_VALID = 32 };
     struct statfs s;
-    return f->host_fd >= 0 && !host_syscall(__NR_fstatfs, f->host_fd, (long)&s, 0, 0, 0, 0) &&
+    return f->host_fd >= 0 && !host_fstatfs(f->host_fd, &s) &&
            (s.f_flags & (ST_NOEXEC | ST_VALID)) == (ST_NOEXEC | ST_VALID);
 }
 
