@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE = ROOT / 'bench'
 PYTHON = os.path.realpath('/usr/bin/python3')
 LIBDIR = '/usr/lib/x86_64-linux-gnu'
+LOCAL_PYTHON = f'/usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor}/'
 ENVIRONMENT = {'PATH': '/usr/bin:/bin', 'HOME': '/root', 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC'}
 TRUSTED_FILES = 26000
 KEY = '00112233445566778899aabbccddeeff'
@@ -114,7 +115,7 @@ class Bench:
     def trusted_list(self):
         """The first 26,000 files of the system's libraries, Python's packages and more."""
         files = []
-        for folder in ('/usr/lib/python3.11', '/usr/lib/python3', LIBDIR, '/usr/include', '/usr/share', '/usr/lib'):
+        for folder in (os.path.dirname(os.__file__), '/usr/lib/python3', LIBDIR, '/usr/include', '/usr/share', '/usr/lib'):
             for path, folders, names in os.walk(folder):
                 folders.sort()
                 files += [f'{path}/{n}' for n in sorted(names) if os.path.isfile(f'{path}/{n}')]
@@ -200,7 +201,7 @@ def hello(bench):
 
 def python_many(bench):
     prefix = bench.manifest('python-many', PYTHON, trusted=bench.trusted_list(),
-                            allowed=['/etc/', '/usr/local/lib/python3.11/'])
+                            allowed=['/etc/', LOCAL_PYTHON])
     return bench.pair([PYTHON, '-c', 'print(1)'], prefix, bench.measure)
 
 

@@ -34,7 +34,7 @@ def alexnet_from_hub():
     if not hashlib.sha256(data).hexdigest().startswith(expected):
         raise ValueError("what the server sent is not the file that torchvision expects")
     net = models.alexnet(weights=None)
-    net.load_state_dict(torch.load(io.BytesIO(data), map_location="cpu"))
+    net.load_state_dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
     return net.eval()
 
 

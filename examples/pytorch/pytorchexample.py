@@ -11,8 +11,8 @@ prepare = transforms.Compose([
     transforms.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
 ])
 
-# A whole pickled model, not only weights: load such a file only from a source you trust.
-model = torch.load("alexnet-pretrained.pt", map_location="cpu")
+# A whole pickled model, not only weights (PyTorch 2.6 and later must be told): load one only from a source you trust.
+model = torch.load("alexnet-pretrained.pt", map_location="cpu", weights_only=False)
 model.eval()
 
 with open("classes.txt", encoding="utf-8") as names:

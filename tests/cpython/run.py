@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-3.0-or-later
-"""Runs CPython's own tests (Debian: libpython3.11-testsuite) natively and inside the library OS.
+"""Runs CPython's own tests (Debian: libpython3.N-testsuite) natively and inside the library OS.
 
 usage: run.py [--build build] [--results FOLDER] [--jobs 2] [--timeout SECONDS]
               [--native | --inside | --quick] [--again] [--document] [MODULE...]
@@ -238,7 +238,7 @@ def write_document(native, inside):
                  for record in (side.known[m] for m in good)) for side in (native, inside)]
     text = f"""
 `tests/cpython/run.py` runs each module of the tests of CPython that Debian ships
-(`libpython3.11-testsuite`) natively and inside, in a temporary folder, everything allowed. `make check` runs
+(`libpython3.N-testsuite`) natively and inside, in a temporary folder, everything allowed. `make check` runs
 the modules that say most about the system, `make check-full` all of them. The last full run:
 
 {len(native.known)} modules: {len(good)} pass natively, {len(same)} of these inside ({100 * len(same) / len(good):.1f} %);
@@ -280,7 +280,7 @@ def main():
     options.build = options.build.resolve()
     options.results = (options.results or options.build / 'cpython').resolve()
     if not suite_is_there():
-        sys.exit('run.py: the tests of CPython are not installed (Debian: libpython3.11-testsuite)')
+        sys.exit('run.py: the tests of CPython are not installed (Debian: libpython3.N-testsuite)')
     modules = options.modules or all_modules()
     native, inside = Results(options.results, 'native'), Results(options.results, 'inside')
     if options.quick:

@@ -35,7 +35,7 @@ def runner():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not module.suite_is_there():
-        pytest.skip("the tests of CPython are not installed (Debian: libpython3.11-testsuite)")
+        pytest.skip("the tests of CPython are not installed (Debian: libpython3.N-testsuite)")
     return module
 
 

@@ -164,7 +164,7 @@ def test_interactive_shell(terminal):
 
 def test_inherited_descriptors(prepare_inside, libos, tmp_path):
     """What the launcher is started with, the program has: a file, a pipe, a socket."""
-    prepare_inside('/usr/bin/python3.11')
+    prepare_inside(os.path.realpath('/usr/bin/python3'))
     program = """if True:
         import os, socket, sys
         file, pipe, sock, closed = map(int, sys.argv[1:])
