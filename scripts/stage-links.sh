@@ -6,7 +6,8 @@ set -e
 bin=${1:-$MESON_INSTALL_DESTDIR_PREFIX/bin}
 mkdir -p "$bin"
 for name in gramine-direct gramine-manifest gramine-manifest-check gramine-argv-serializer \
-    gramine-sgx-pf-crypt gramine-sgx-gen-private-key gramine-sgx-sigstruct-view is-sgx-available; do
+    gramine-sgx-pf-crypt gramine-sgx-gen-private-key gramine-sgx-sigstruct-view \
+    gramine-sgx-quote-view gramine-sgx-quote-dump is-sgx-available; do
     ln -sfn adyton "$bin/$name"
 done
 [ -z "${2:-}" ] || : >"$2"

@@ -25,6 +25,8 @@ static const struct {
     {"gramine-sgx-pf-crypt", "pf-crypt"},
     {"gramine-sgx-gen-private-key", "sgx-gen-private-key"},
     {"gramine-sgx-sigstruct-view", "sgx-sigstruct-view"},
+    {"gramine-sgx-quote-view", "quote-view"},
+    {"gramine-sgx-quote-dump", "quote-view"},
     {"is-sgx-available", "is-sgx-available"},
 };
 
@@ -41,6 +43,7 @@ static int usage(FILE *out, int status)
           "  keygen                  make a key for encrypted files, or (--signing) for enclaves\n"
           "  pf-crypt                the three above in one (gramine-sgx-pf-crypt)\n"
           "  sign-layout             measure and sign an enclave described by a layout file\n"
+          "  quote show              what stands in a quote (gramine-sgx-quote-view)\n"
           "  sgxemu PROGRAM          run a program on the software SGX device\n"
           "\n"
           "  --version               print the version\n"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/attest_commands.h"
 #include "cli/crypt.h"
 #include "cli/sgx_commands.h"
 #include "cli/tools.h"
@@ -33,6 +34,8 @@ static const struct {
     {"is-sgx-available", cmd_is_sgx_available},
     {"sign-layout", cmd_sgx_sign_layout},
     {"sgxemu", cmd_sgxemu},
+    {"quote", cmd_quote},
+    {"quote-view", cmd_quote_view},
 };
 
 int main(int argc, char **argv)
