@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 
 #include "cli/paths.h"
 #include "crypto/crypto.h"
+#include "libos/vdso/mark.h"
 #include "manifest/cache.h"
 
 #define TEXT_MAX   (256ll << 20)
@@ -123,10 +125,12 @@ static int accepted_arguments(const struct mf_image *image, const char *path, in
     case MF_ARGV_NONE:
         if (!count)
             return 0;
-        fprintf(stderr,
-                "error: '%s' does not say what to do with command-line arguments; set one of "
-                "loader.argv, loader.argv_src_file and loader.insecure__use_cmdline_argv\n",
-                path);
+        fprintf(
+            stderr,
+            "error: argv handling wasn't configured in the manifest, but cmdline arguments were "
+            "specified: in '%s' set one of loader.argv, loader.argv_src_file and "
+            "loader.insecure__use_cmdline_argv\n",
+            path);
         return -1;
     default:
         if (count && image->log_level >= MF_LOG_ERROR)
@@ -197,6 +201,10 @@ int launch(int argc, char **argv)
     if (argc < 2 || !*argv[1]) {
         printf("Usage: %s [--version] APP [ARGUMENT...]\n", argv[0]);
         return 2;
+    }
+    if (vdso_is_ours((const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR))) {
+        fprintf(stderr, "error: " INSIDE_ALREADY "\n");
+        return 1;
     }
     const char *app = argv[1];
     char path[PATH_MAX];

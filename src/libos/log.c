@@ -27,7 +27,7 @@ static int prefix(char *buf, size_t size, const char *file, int line, const char
     if (p && p->pid)
         n += fmt(buf + n, size - (size_t)n, "[P%d:T%d:%s] ", p->pid, current()->tid, p->comm);
     else
-        n += fmt(buf + n, size - (size_t)n, "[::] ");
+        n += fmt(buf + n, size - (size_t)n, "[::%s] ", p ? p->comm : "");
     return n;
 }
 

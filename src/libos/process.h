@@ -44,6 +44,7 @@ struct membership {
 
 struct process {
     int pid;
+    bool is_first;            /* of the run */
     struct membership member; /* here, where a fork writes anyway, in parent and child */
 
     struct lock lock; /* threads, exit state, limits, comm */
@@ -107,8 +108,12 @@ extern struct process *first_process;
  * returns. */
 __attribute__((noreturn)) void libos_start(void);
 
-/* Ends the process with a wait status ((code << 8) or signal number). */
+/* Ends the process with a wait status ((code << 8) or signal number). The first process of the run,
+ * whose status is the launcher's, ends with 128 + the signal's number. */
 __attribute__((noreturn)) void process_exit(int wait_status);
+/* Ends the process by the signal, for whoever waits for it: one that came from outside the run
+ * (^C, a service manager) ends the first process as such. */
+__attribute__((noreturn)) void process_killed(int sig, const siginfo_t *info);
 
 /* Stop the world: on return every other thread of the process is parked without holding a lock.
  * The caller holds none. */

@@ -90,6 +90,12 @@ static uint64_t mask(const struct dom *root, const char *key, unsigned digits, u
     return otherwise;
 }
 
+static void put_argument(struct compiler *c, const char *text)
+{
+    struct mf_str s = put_string(c, text);
+    buffer_add(&c->argv, &s, sizeof(s));
+}
+
 static void compile_loader(struct compiler *c)
 {
     struct mf_image *im = &c->image;
@@ -102,10 +108,8 @@ static void compile_loader(struct compiler *c)
     }
     if ((n = dom_get(root, "loader.argv"))) {
         im->argv_mode = MF_ARGV_LIST;
-        for (const struct dom *e = n->first; e; e = e->next) {
-            struct mf_str s = put_string(c, e->text);
-            buffer_add(&c->argv, &s, sizeof(s));
-        }
+        for (const struct dom *e = n->first; e; e = e->next)
+            put_argument(c, e->text);
     }
     im->env_mode = dom_is_true(root, "loader.insecure__use_host_env") ? MF_ENV_HOST : MF_ENV_NONE;
     if ((n = dom_get(root, "loader.env_src_file"))) {
@@ -132,10 +136,13 @@ static void compile_libos(struct compiler *c)
 {
     struct mf_image *im = &c->image;
     const struct dom *root = c->root, *n = dom_get(root, "libos.entrypoint");
-    if (n)
-        im->entrypoint = put_path(c, n, n->text, true);
-    else if ((n = dom_get(root, "loader.entrypoint.uri")))
-        im->entrypoint = put_path(c, n, uri_file(n->text), true);
+    const char *entry = n ? n->text : NULL;
+    if (!n && (n = dom_get(root, "loader.entrypoint.uri")))
+        entry = uri_file(n->text);
+    if (entry)
+        im->entrypoint = put_path(c, n, entry, true);
+    if (entry && (im->argv_mode == MF_ARGV_NONE || im->argv_mode == MF_ARGV_CMDLINE))
+        put_argument(c, entry);
     im->check_invalid_pointers = boolean(root, "libos.check_invalid_pointers", true);
     im->sync_enable = boolean(root, "libos.sync.enable", false);
     im->stack_size = size(root, "sys.stack.size");

@@ -92,7 +92,7 @@ static bool argv_ok(const struct mf *m)
         return im->argv.count == 0 && path_ok(m, im->argv_src, false);
     case MF_ARGV_NONE:
     case MF_ARGV_CMDLINE:
-        return im->argv.count == 0 && absent(im->argv_src);
+        return im->argv.count == 1 && absent(im->argv_src);
     default:
         return false;
     }

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define MF_MAGIC    "ADYTONMF"
-#define MF_VERSION  2u
+#define MF_VERSION  3u
 #define MF_MAX_SIZE (1u << 30) /* bytes; larger blocks are refused */
 #define MF_PATH_MAX 4096       /* bytes of a path with its NUL */
 
@@ -37,10 +37,10 @@ struct mf_list {
 };
 
 enum mf_argv_mode {
-    MF_ARGV_NONE,     /* argv = [entrypoint]; arguments on the command line are an error */
+    MF_ARGV_NONE,     /* argv = `argv`; arguments on the command line are an error */
     MF_ARGV_LIST,     /* loader.argv: `argv`, at least one string */
     MF_ARGV_SRC_FILE, /* loader.argv_src_file: `argv_src` */
-    MF_ARGV_CMDLINE,  /* loader.insecure__use_cmdline_argv: [entrypoint, command line...] */
+    MF_ARGV_CMDLINE,  /* loader.insecure__use_cmdline_argv: `argv`, command line */
 };
 
 enum mf_env_mode {
@@ -221,7 +221,8 @@ struct mf_image {
     struct mf_str log_file;   /* host path, may be absent */
     struct mf_str start_dir;  /* absolute path inside; "/" when not given */
 
-    struct mf_list argv;          /* struct mf_str */
+    struct mf_list argv;          /* struct mf_str; for MF_ARGV_NONE and MF_ARGV_CMDLINE one, the
+                                   * entry point as the manifest writes it */
     struct mf_list env;           /* struct mf_env */
     struct mf_list mounts;        /* struct mf_mount, in the order of the manifest */
     struct mf_list keys;          /* struct mf_key */

@@ -127,6 +127,17 @@ static void check_mocks(struct check *c, const struct dom *n)
     }
 }
 
+static void check_fds_limit(struct check *c, const struct dom *n)
+{
+    static const struct rule limit = {.kind = K_INTEGER, .min = 0, .max = 65536};
+    if (n->type == DOM_INTEGER && !n->integer)
+        bad_value(c, n,
+                  "with 0 no descriptor can be opened, not even for the program itself; leave the "
+                  "key out for 900, or write a number up to 65536");
+    else
+        check_value(c, &limit, n);
+}
+
 static void check_enclave_size(struct check *c, const struct dom *n)
 {
     static const struct rule size = SIZE("");
@@ -168,7 +179,7 @@ const struct rule manifest_rules[] = {
     HEX("fs.insecure__keys.*", 16),
     SIZE("sys.stack.size"),
     SIZE("sys.brk.max_size"),
-    INTEGER("sys.fds.limit", 0, 65536),
+    CUSTOM("sys.fds.limit", check_fds_limit),
     BOOLEAN("sys.enable_sigterm_injection"),
     BOOLEAN("sys.enable_extra_runtime_domain_names_conf"),
     BOOLEAN("sys.disallow_subprocesses"),

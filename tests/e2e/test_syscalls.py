@@ -65,7 +65,8 @@ def test_same_as_native(name, program, scratch, run_native, run_inside):
     assert again.out == native.out, 'the program itself does not always print the same'
     directory = scratch()
     inside = run_inside([path, directory], allowed=[f'{directory}/'],
-                        extras={'sys.experimental__enable_flock': True, 'sgx.trusted_files': [f'file:{path}']})
+                        extras={'sys.experimental__enable_flock': True, 'sys.insecure__allow_eventfd': True,
+                                'sys.fds.limit': 4096, 'sgx.trusted_files': [f'file:{path}']})
     if inside.out != native.out or inside.status != native.status:
         diff = '\n'.join(difflib.unified_diff(native.out.splitlines(), inside.out.splitlines(),
                                               'native', 'inside', lineterm='', n=1))

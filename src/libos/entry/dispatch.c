@@ -55,6 +55,7 @@ static NOINLINE long mocked(unsigned long nr, bool *hit)
     for (uint32_t i = 0; i < run.manifest.image->mocks.count; i++) {
         if (strcmp(mf_string(&run.manifest, mock[i].name), syscall_name(nr)) == 0) {
             *hit = true;
+            log_warning("---- %s(...) = %ld (mock)", syscall_name(nr), mock[i].ret);
             return mock[i].ret;
         }
     }

@@ -82,20 +82,23 @@ static int explain(int err, const char *host, const struct mount *m)
         why = "its creation was interrupted before anything was synced (remove it)";
         break;
     case -EPROTONOSUPPORT:
-        why = "its format version is unknown";
+        why = "its format version is unknown (encrypt it anew with `adyton encrypt`)";
         break;
     case -EKEYREJECTED:
-        why = "wrong key, or the file was altered";
+        why = "wrong key, or the file was altered (`adyton inspect` with the key's file tells; use "
+              "the "
+              "key that it was encrypted with, or restore the file)";
         break;
     case -EXDEV:
-        why = "it was encrypted for another path (compare the uri of the mount with the output "
-              "path given at encryption)";
+        why = "it was encrypted for another path (`adyton inspect` shows for which; the uri of the "
+              "mount must lead to just that path, or encrypt it anew for this one)";
         break;
     case -EUCLEAN:
-        why = "a write was interrupted, and its recovery log is missing or does not fit";
+        why = "a write was interrupted, and its recovery log is missing or does not fit (restore "
+              "both files from a copy)";
         break;
     case -EBADMSG:
-        why = "its content was altered or is incomplete";
+        why = "its content was altered or is incomplete (restore it from a copy)";
         break;
     default:
         return err;
@@ -110,6 +113,13 @@ static int take_key(const struct mount *m, uint8_t key[FS_KEY_SIZE])
     int err = k ? key_get(k, key) : -ENOKEY;
     if (!err)
         return 0;
+    if (key_is_sealing(m->key_name)) {
+        log_error(
+            "the encrypted mount '%s': the key '%s' is a sealing key of an SGX enclave, and this "
+            "is a run without one: name another key in key_name",
+            m->path, m->key_name);
+        return -EACCES;
+    }
     log_error("the key '%s' of the encrypted mount '%s' is not set: provision it, write 16 bytes "
               "to /dev/attestation/keys/%s, or (insecure) set fs.insecure__keys.%s",
               m->key_name, m->path, m->key_name, m->key_name);

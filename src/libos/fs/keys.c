@@ -16,6 +16,11 @@ static struct fs_key *first_key, **last_key = &first_key;
 /* Guards set and value of every key. A leaf: nothing else is locked while it is held. */
 static struct lock keys_lock;
 
+bool key_is_sealing(const char *name)
+{
+    return strcmp(name, "_sgx_mrenclave") == 0 || strcmp(name, "_sgx_mrsigner") == 0;
+}
+
 static struct fs_key *add(const char *name)
 {
     struct fs_key *k = key_find(name);
@@ -36,7 +41,9 @@ int keys_setup(void)
     const struct mf_mount *mounts_of = mf_mounts(m);
     for (uint32_t i = 0; i <= m->image->mounts.count; i++) {
         const struct mf_mount *mm = i < m->image->mounts.count ? &mounts_of[i] : &m->image->root;
-        if (mm->type == MF_MOUNT_ENCRYPTED && !add(mf_string(m, mm->key_name)))
+        if (mm->type != MF_MOUNT_ENCRYPTED || key_is_sealing(mf_string(m, mm->key_name)))
+            continue;
+        if (!add(mf_string(m, mm->key_name)))
             return -ENOMEM;
     }
     for (uint32_t i = 0; i < m->image->keys.count; i++) {

@@ -15,6 +15,9 @@ struct fs_key;
 /* Makes the objects from the manifest; once, by mounts_setup(). 0 or -ENOMEM. */
 int keys_setup(void);
 
+/* Is it the name of a sealing key? These come from the CPU: there are none outside an enclave. */
+bool key_is_sealing(const char *name);
+
 /* NULL: no mount and no entry of the manifest mentions the name. */
 struct fs_key *key_find(const char *name);
 /* The objects in a fixed order, for listings; NULL behind the last. */

@@ -50,8 +50,8 @@ void policy_log_unknown(const char *host)
 {
     if (log_level_now < LOG_WARNING || !first_time(host, SAID_UNKNOWN))
         return;
-    log_warning("Allowing access to unknown file '%s' (sgx.file_check_policy is "
-                "allow_all_but_log)",
+    log_warning("Allowing access to unknown file %s due to file_check_policy settings "
+                "(sgx.file_check_policy is allow_all_but_log)",
                 host);
 }
 

@@ -91,6 +91,7 @@ void clone_become_child(struct process *p, const struct clone_request *c)
     if (c->flags & CLONE_PIDFD)
         fd_close(c->pidfd_number); /* the parent's */
     p->pid = t->tid = t->host_tid;
+    p->is_first = false;
     list_for_each_safe (it, &p->threads) {
         struct thread *other = list_entry(it, struct thread, siblings);
         if (other == t)

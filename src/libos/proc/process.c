@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The end of a process. */
 #include "libos/fs/encrypted.h"
+#include "libos/proc/members.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "host/host.h"
@@ -24,6 +25,25 @@ static void claim_exit(struct process *p)
     }
 }
 
+/* The terminal, or a process that is not of the run. */
+static bool is_from_outside(int sig, const siginfo_t *info)
+{
+    if (info->si_code == SI_KERNEL)
+        return sig == SIGINT || sig == SIGQUIT || sig == SIGHUP;
+    if (info->si_code != SI_USER && info->si_code != SI_TKILL && info->si_code != SI_QUEUE)
+        return false;
+    return info->si_pid != current_process()->pid && !member_alive(info->si_pid);
+}
+
+void process_killed(int sig, const siginfo_t *info)
+{
+    vfork_commit();
+    struct process *p = current_process();
+    if (is_from_outside(sig, info))
+        p->is_first = false; /* it dies as any other */
+    process_exit(sig);
+}
+
 void process_exit(int wait_status)
 {
     if (!(wait_status & 0x7f))
@@ -38,8 +58,12 @@ void process_exit(int wait_status)
         fd_close_all(p);
         encrypted_flush_all(false); /* whose handle an ended thread had in use */
     }
-    log_debug("process exits with wait status 0x%x", (unsigned)wait_status);
-    if (wait_status & 0x7f)
-        platform_die_of_signal(wait_status & 0x7f);
-    host_exit_group(wait_status >> 8);
+    int sig = wait_status & 0x7f;
+    if (sig)
+        log_debug("---- exit_group (killed by signal %d)", sig);
+    else
+        log_debug("---- exit_group (returning %d)", wait_status >> 8);
+    if (sig && !p->is_first)
+        platform_die_of_signal(sig);
+    host_exit_group(sig ? 128 + sig : wait_status >> 8);
 }

@@ -159,6 +159,14 @@ static int open_binary(struct program *g, struct strings *argv)
 /* Only the first program has nobody else to report to. */
 void program_explain(const struct program *g, const char *path, int err)
 {
+    if (g->culprit == g->image.interp && (err == -ENOENT || err == -ENOTDIR)) {
+        log_error("libos.entrypoint: cannot start '%s': its dynamic loader '%s' is neither there "
+                  "inside nor in a directory of LD_LIBRARY_PATH: mount the C library, for example "
+                  "{ path = \"/lib\", uri = \"file:{{ gramine.runtimedir() }}\" }, and set "
+                  "loader.env.LD_LIBRARY_PATH = \"/lib\", or mount the host's /lib64",
+                  path, g->culprit);
+        return;
+    }
     log_error("libos.entrypoint: cannot start '%s': %s: error %d (%s)", path, g->culprit, -err,
               err == -ENOENT    ? "no such file inside: is it mounted?"
               : err == -EACCES  ? "not executable, or neither trusted nor allowed"
@@ -170,29 +178,47 @@ void program_explain(const struct program *g, const char *path, int err)
 
 /* A manifest mounts the C library's directory where it likes, usually as /lib, and names it in
  * LD_LIBRARY_PATH: the dynamic loader is looked for there when it is not where the program says. */
+static int interp_in_directories(struct program *g, const char *list)
+{
+    const char *slash = strrchr(g->image.interp, '/');
+    const char *base = slash ? slash + 1 : g->image.interp;
+    char path[PATH_LIMIT];
+    for (const char *dir = list; *dir;) {
+        const char *colon = strchr(dir, ':');
+        size_t n = colon ? (size_t)(colon - dir) : strlen(dir);
+        if (n && dir[0] == '/' && n + 1 + strlen(base) < sizeof(path)) {
+            fmt(path, sizeof(path), "%.*s/%s", (int)n, dir, base);
+            int err = open_executable(path, &g->interp_file);
+            if (err != -ENOENT && err != -ENOTDIR)
+                return err;
+        }
+        dir += n + (colon != NULL);
+    }
+    return -ENOENT;
+}
+
+/* The list that the run began with, or NULL; set once at start. */
+static const char *first_library_path;
+
+/* The program's own list, then that of the start: what a program leaves out of its child's
+ * environment does not move the dynamic loader. */
 static int interp_in_library_path(struct program *g, const struct strings *envp)
 {
     static const char name[] = "LD_LIBRARY_PATH=";
-    const char *slash = strrchr(g->image.interp, '/');
-    const char *base = slash ? slash + 1 : g->image.interp;
     const char *s = envp->data;
-    char path[PATH_LIMIT];
-    for (size_t i = 0; i < envp->count; i++, s += strlen(s) + 1) {
-        if (strncmp(s, name, sizeof(name) - 1) != 0)
-            continue;
-        for (const char *dir = s + sizeof(name) - 1; *dir;) {
-            const char *colon = strchr(dir, ':');
-            size_t n = colon ? (size_t)(colon - dir) : strlen(dir);
-            if (n && dir[0] == '/' && n + 1 + strlen(base) < sizeof(path)) {
-                fmt(path, sizeof(path), "%.*s/%s", (int)n, dir, base);
-                int err = open_executable(path, &g->interp_file);
-                if (err != -ENOENT && err != -ENOTDIR)
-                    return err;
-            }
-            dir += n + (colon != NULL);
-        }
-    }
-    return -ENOENT;
+    int err = -ENOENT;
+    for (size_t i = 0; i < envp->count && err == -ENOENT; i++, s += strlen(s) + 1)
+        if (strncmp(s, name, sizeof(name) - 1) == 0)
+            err = interp_in_directories(g, s + sizeof(name) - 1);
+    if (err == -ENOENT && first_library_path)
+        err = interp_in_directories(g, first_library_path);
+    return err;
+}
+
+int program_keep_library_path(const char *value)
+{
+    first_library_path = heap_strdup(value);
+    return first_library_path ? 0 : -ENOMEM;
 }
 
 static int open_interp(struct program *g, const struct strings *envp)

@@ -19,5 +19,8 @@ struct program {
  */
 int program_open(struct program *g, struct strings *argv, const struct strings *envp);
 void program_close(struct program *g);
+/* At start: where dynamic loaders are looked for in any case, a value of LD_LIBRARY_PATH. It is
+ * copied. 0 or -ENOMEM. */
+int program_keep_library_path(const char *value);
 /* One line for the user about the failed start of the first program, `path`. */
 void program_explain(const struct program *g, const char *path, int err);

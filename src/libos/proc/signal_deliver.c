@@ -149,7 +149,7 @@ static bool stops_by_default(int sig)
     return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
 
-static void default_action(struct thread *t, int sig)
+static void default_action(struct thread *t, int sig, const siginfo_t *info)
 {
     if (sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT)
         return;
@@ -160,7 +160,7 @@ static void default_action(struct thread *t, int sig)
     const struct regs *r = thread_regs(t);
     log_debug("signal %d ends the process: rip 0x%lx, rsp 0x%lx, last fault at 0x%lx", sig, r->rip,
               r->rsp, t->fault.address);
-    process_exit(sig);
+    process_killed(sig, info);
 }
 
 /* Takes a copy of the disposition and applies SA_RESETHAND. */
@@ -201,7 +201,7 @@ void signal_deliver(struct thread *t, struct regs *r)
         if (a.handler == 1)
             continue;
         if (a.handler == 0) {
-            default_action(t, sig);
+            default_action(t, sig, &info);
             continue;
         }
         run_handler(t, r, &a, &info);

@@ -5,10 +5,13 @@
 #include "libos/net/net.h"
 #include "libos/proc/exec.h"
 #include "libos/proc/members.h"
+#include "libos/proc/program.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 
+/* What Gramine begins with, and lets a program raise it to. */
 #define FIRST_NOFILE 900
+#define MOST_NOFILE  65536
 
 __attribute__((noreturn)) static void fail(void)
 {
@@ -22,11 +25,9 @@ static void set_limits(struct process *p)
         p->limits[i] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
     host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&p->limits[RLIMIT_NOFILE], 0, 0);
     struct rlimit64 host_files = p->limits[RLIMIT_NOFILE];
-    p->limits[RLIMIT_NOFILE].rlim_cur = im->fds_limit == MF_UNSET
-                                            ? MAX(host_files.rlim_cur, (uint64_t)FIRST_NOFILE)
-                                            : im->fds_limit;
-    p->limits[RLIMIT_NOFILE].rlim_max =
-        MAX(p->limits[RLIMIT_NOFILE].rlim_cur, (uint64_t)host_files.rlim_max);
+    uint64_t files = im->fds_limit == MF_UNSET ? FIRST_NOFILE : im->fds_limit;
+    uint64_t most = MAX(files, MIN((uint64_t)host_files.rlim_max, (uint64_t)MOST_NOFILE));
+    p->limits[RLIMIT_NOFILE] = (struct rlimit64){files, most};
     /* The host's own limit must not be in the way: we hold descriptors of our own too. */
     host_files.rlim_cur = host_files.rlim_max;
     host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, (long)&host_files, 0, 0, 0);
@@ -45,6 +46,7 @@ static int set_identity(struct process *p)
     c->uid = c->euid = c->suid = c->fsuid = im->uid;
     c->gid = c->egid = c->sgid = c->fsgid = im->gid;
     p->pid = (int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0);
+    p->is_first = true;
     p->dumpable = 1;
     p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
     p->fs.cwd = heap_strdup(mf_string(&run.manifest, im->start_dir));
@@ -73,9 +75,12 @@ static void inherit_listed(const char *list, ssize n)
         inherit((int)fd);
 }
 
-/* The program starts with the descriptors of whoever started the launcher, numbers and all. */
-static int take_descriptors(void)
+/* The program starts with the descriptors of whoever started the launcher, numbers and all: a limit
+ * is for those to come. */
+static int take_descriptors(struct process *p)
 {
+    uint64_t limit = p->limits[RLIMIT_NOFILE].rlim_cur;
+    p->limits[RLIMIT_NOFILE].rlim_cur = RLIM64_INFINITY;
     int dir = host_open("/proc/self/fd", O_RDONLY | O_DIRECTORY, 0);
     char *list = heap_alloc(PAGE_SIZE);
     ssize n = list ? 0 : -ENOMEM;
@@ -86,6 +91,7 @@ static int take_descriptors(void)
     if (dir >= 0)
         host_close(dir);
     heap_free(list);
+    p->limits[RLIMIT_NOFILE].rlim_cur = limit;
     return (int)n;
 }
 
@@ -135,6 +141,15 @@ static int read_source_file(const char *host, const char *key, struct strings *o
     return err;
 }
 
+static int add_listed(struct strings *argv)
+{
+    const struct mf *m = &run.manifest;
+    int err = 0;
+    for (uint32_t i = 0; !err && i < m->image->argv.count; i++)
+        err = strings_add(argv, mf_string(m, mf_argv(m)[i]));
+    return err;
+}
+
 static int build_argv(struct strings *argv)
 {
     const struct mf *m = &run.manifest;
@@ -146,11 +161,9 @@ static int build_argv(struct strings *argv)
     case MF_ARGV_LIST:
         if (run.host_argc)
             log_error("command-line arguments are dropped: loader.argv is set in the manifest");
-        for (uint32_t i = 0; !err && i < im->argv.count; i++)
-            err = strings_add(argv, mf_string(m, mf_argv(m)[i]));
-        return err;
+        return add_listed(argv);
     case MF_ARGV_CMDLINE:
-        err = strings_add(argv, mf_string(m, im->entrypoint));
+        err = add_listed(argv);
         for (int i = 0; !err && i < run.host_argc; i++)
             err = strings_add(argv, run.host_argv[i]);
         return err;
@@ -160,7 +173,7 @@ static int build_argv(struct strings *argv)
                   "loader.argv, loader.argv_src_file or loader.insecure__use_cmdline_argv");
         return -EINVAL;
     }
-    return strings_add(argv, mf_string(m, im->entrypoint));
+    return add_listed(argv);
 }
 
 static const char *host_env(const char *name)
@@ -221,6 +234,15 @@ static int build_envp(struct strings *envp)
     return err;
 }
 
+static int keep_library_path(const struct strings *envp)
+{
+    static const char name[] = "LD_LIBRARY_PATH=";
+    for (size_t at = 0; at < envp->len; at += strlen(envp->data + at) + 1)
+        if (strncmp(envp->data + at, name, sizeof(name) - 1) == 0)
+            return program_keep_library_path(envp->data + at + sizeof(name) - 1);
+    return 0;
+}
+
 static void set_log(void)
 {
     const struct mf_image *im = run.manifest.image;
@@ -241,7 +263,11 @@ void libos_start(void)
     struct process *p = first_process;
     struct thread *t = current();
     struct strings argv = {0}, envp = {0};
+    const char *entry = mf_string(&run.manifest, run.manifest.image->entrypoint);
+    const char *slash = strrchr(entry, '/');
+    fmt(p->comm, sizeof(p->comm), "%s", slash ? slash + 1 : entry);
     set_log();
+    log_debug("Host: Linux");
     list_init(&p->threads);
     list_add_tail(&p->threads, &t->siblings);
     p->nthreads = 1;
@@ -252,10 +278,10 @@ void libos_start(void)
     t->tid = p->pid;
     members_setup();
     address_setup();
-    if (mounts_setup() || check_start_dir(p) || take_descriptors() < 0 || build_argv(&argv) ||
-        build_envp(&envp))
+    if (mounts_setup() || check_start_dir(p) || take_descriptors(p) < 0 || build_argv(&argv) ||
+        build_envp(&envp) || keep_library_path(&envp))
         fail();
-    const char *entry = mf_string(&run.manifest, run.manifest.image->entrypoint);
+    log_debug("LibOS initialized");
     exec_program(entry, entry, &argv, &envp, NULL); /* says why it came back */
     fail();
 }

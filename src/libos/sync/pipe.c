@@ -2,11 +2,41 @@
 /* pipe(2) and eventfd(2): the host's, behind files of ours, so that fork shares them. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/log.h"
 #include "libos/net/host_object.h"
+#include "libos/process.h"
 #include <asm/unistd.h>
 
 static const struct file_ops pipe_ops = {.name = "pipe"};
 static const struct file_ops eventfd_ops = {.name = "anon_inode:[eventfd]"};
+
+/* Without sys.insecure__allow_eventfd a counter is its process's own, as where the host is not
+ * trusted with it: children cannot use it. `priv` is that process. */
+static bool is_own(const struct file *f)
+{
+    static bool told; /* atomic; once in each process */
+    if ((intptr_t)f->priv == current_process()->pid)
+        return true;
+    if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+        log_warning("an eventfd of the parent process is refused in its child: set "
+                    "sys.insecure__allow_eventfd if processes are to share it");
+    return false;
+}
+
+static ssize own_read(struct file *f, void *ubuf, size_t n, int64_t pos)
+{
+    (void)pos;
+    return is_own(f) ? file_stream_read(f, ubuf, n) : -EIO;
+}
+
+static ssize own_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
+{
+    (void)pos;
+    return is_own(f) ? file_stream_write(f, ubuf, n) : -EIO;
+}
+
+static const struct file_ops own_eventfd_ops = {
+    .name = "anon_inode:[eventfd]", .read = own_read, .write = own_write};
 
 #define EFD_SEMAPHORE 1
 #define EFD_CLOEXEC   O_CLOEXEC
@@ -55,8 +85,14 @@ static long make_eventfd(uint32_t count, int flags)
     if (flags & ~(EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK))
         return -EINVAL;
     long r = host_pass(__NR_eventfd2, count, flags | EFD_CLOEXEC, 0, 0, 0, 0);
-    return host_object_install(r, &eventfd_ops, FILE_EVENTFD, O_RDWR | (flags & EFD_NONBLOCK),
-                               flags & EFD_CLOEXEC);
+    struct file *f;
+    bool shared = run.manifest.image->allow_eventfd;
+    int err = host_object_file(r, shared ? &eventfd_ops : &own_eventfd_ops, FILE_EVENTFD,
+                               O_RDWR | (uint32_t)(flags & EFD_NONBLOCK), &f);
+    if (err)
+        return err;
+    f->priv = (void *)(intptr_t)current_process()->pid;
+    return fd_install(f, 0, flags & EFD_CLOEXEC);
 }
 
 SYSCALL1(eventfd, uint32_t, count)

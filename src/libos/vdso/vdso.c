@@ -4,9 +4,17 @@
  * without a system call is left to it, the rest is a system call like any other.
  */
 #include "libos/vdso/data.h"
+#include "libos/vdso/mark.h"
 #include <asm/unistd.h>
 
 extern const struct vdso_data vdso_data __attribute__((visibility("hidden")));
+
+__asm__(".pushsection .note.adyton, \"a\", @note\n\t"
+        ".p2align 2\n\t"
+        ".long 7, 0, 1\n\t"
+        ".asciz \"" VDSO_NOTE_NAME "\"\n\t"
+        ".p2align 2\n\t"
+        ".popsection");
 
 /* The number directly before the instruction, so that the site can be rewritten into a jump. */
 #define SYSCALL(nr, a, b, c)                                                       \

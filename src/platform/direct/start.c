@@ -8,6 +8,7 @@
 #include "host/host.h"
 #include "libos/lib/region.h"
 #include "libos/log.h"
+#include "libos/vdso/mark.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/mman.h>
@@ -70,6 +71,14 @@ static void take_manifest(int fd)
     host_close(fd);
 }
 
+static bool is_inside(void)
+{
+    const uint64_t *a = run.host_auxv;
+    while (a[0] != AT_NULL && a[0] != AT_SYSINFO_EHDR)
+        a += 2;
+    return a[0] != AT_NULL && vdso_is_ours((const Elf64_Ehdr *)a[1]);
+}
+
 __attribute__((noreturn, used)) void direct_start(uint64_t *stack, const Elf64_Dyn *dynamic,
                                                   uintptr_t base)
 {
@@ -82,6 +91,8 @@ __attribute__((noreturn, used)) void direct_start(uint64_t *stack, const Elf64_D
         p++;
     run.host_auxv = (const uint64_t *)(p + 1);
 
+    if (is_inside())
+        fail(INSIDE_ALREADY);
     region_init();
     crypto_init(0);
     if (argc < ARG_FIRST_USER || strcmp(argv[ARG_MODE], "run") != 0)
