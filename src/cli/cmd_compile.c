@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/sha.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ int cmd_compile_manifest(int argc, char **argv)
     struct diag d = {.file = argv[1]};
     struct buffer text = {0}, block = {0};
     uint8_t digest[32];
-    int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+    signal(SIGXFSZ, SIG_IGN); /* EFBIG says it */
+    int fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int rc = fd < 0 ? -errno : read_all(fd, &text, TOML_TEXT_MAX);
     if (rc) {
         fprintf(stderr, "error: cannot read the manifest '%s': %s\n", argv[1], strerror(-rc));
@@ -36,7 +38,8 @@ int cmd_compile_manifest(int argc, char **argv)
     }
     rc = write_all(atoi(argv[2]), block.data, block.len);
     if (rc) {
-        fprintf(stderr, "error: cannot hand over the compiled manifest: %s\n", strerror(-rc));
+        fprintf(stderr, "error: cannot hand over the compiled manifest: %s%s\n", strerror(-rc),
+                rc == -EFBIG ? "; raise the limit of file sizes (ulimit -f)" : "");
         return 1;
     }
     cache_store(block.data, block.len);

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,14 +23,78 @@
 #define TEXT_MAX   (256ll << 20)
 #define HASH_CHUNK (64 * 1024)
 
-static int missing_manifest(const char *app, const char *path)
+static int usage(const char *name, int status)
 {
+    printf("Usage: %s [--version | --help] APP [ARGUMENT...]\n", name);
+    if (!status)
+        fputs("\nRuns the application of APP.manifest as an ordinary process, without isolation.\n"
+              "Whether the arguments reach it is for the manifest to say (loader.argv,\n"
+              "loader.argv_src_file, loader.insecure__use_cmdline_argv).\n\n"
+              "  GDB=1           in the environment: run under gdb\n"
+              "  GDB_SCRIPT=FILE with it: run the commands in FILE, then end\n"
+              "  PERF=1          run under 'perf stat'\n\n"
+              "The exit status is the application's.\n",
+              stdout);
+    return status;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), len = strlen(end);
+    return n > len && !strcmp(s + n - len, end);
+}
+
+static int missing_manifest(const char *name, const char *app, const char *path)
+{
+    if (app[0] == '-') {
+        fprintf(stderr, "error: unknown option '%s'; '%s --help' lists the options\n", app, name);
+        return 2;
+    }
     fprintf(stderr,
             "error: invalid application path '%s' (no readable file '%s')\n"
-            "The path must be the common prefix of the application's configuration files:\n"
-            "for 'NAME.manifest', made by gramine-manifest, write NAME.\n",
+            "The path must be the common prefix of the application's configuration files:\n",
             app, path);
+    const char *dot = ends_with(app, ".template") ? ".manifest.template" : ".manifest";
+    if (ends_with(app, dot))
+        fprintf(stderr, "write '%.*s', without '%s'.\n", (int)(strlen(app) - strlen(dot)), app,
+                dot);
+    else
+        fputs("for 'NAME.manifest', made by gramine-manifest, write NAME.\n", stderr);
     return 2;
+}
+
+/*
+ * What the library OS cannot start without. A limit that is lower is raised, if it may be; what the
+ * application sees of limits is the library OS's decision.
+ */
+static int raise_limits(void)
+{
+    static const struct {
+        int which;
+        rlim_t least, unit;
+        const char *what;
+    } limits[] = {
+        {RLIMIT_NOFILE, 16, 1, "open files (ulimit -n)"},
+        {RLIMIT_STACK, 16 << 10, 1 << 10, "the stack in KiB (ulimit -s)"},
+        {RLIMIT_DATA, 16 << 20, 1 << 10, "data in KiB (ulimit -d)"},
+        {RLIMIT_AS, 320 << 20, 1 << 10, "the address space in KiB (ulimit -v)"},
+    };
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        struct rlimit now;
+        rlim_t least = limits[i].least, unit = limits[i].unit;
+        if (getrlimit(limits[i].which, &now) || now.rlim_cur >= least)
+            continue;
+        rlim_t had = now.rlim_cur;
+        now.rlim_cur = least;
+        if (now.rlim_max >= least && !setrlimit(limits[i].which, &now))
+            continue;
+        fprintf(stderr,
+                "error: the limit of %s is %llu, the library OS needs at least %llu; raise it\n",
+                limits[i].what, (unsigned long long)(had / unit),
+                (unsigned long long)(least / unit));
+        return -1;
+    }
+    return 0;
 }
 
 /* Hashes the text through a small buffer, so that a manifest of megabytes costs no page faults. */
@@ -56,7 +122,8 @@ static int hash_text(int fd, uint8_t digest[32])
 /* Has the tools compile the text (and fill the cache): a sealed memfd, or -1 after a message. */
 static int compile(const char *path, const uint8_t digest[32], struct mf_image *image)
 {
-    char tools[PATH_MAX], number[16];
+    static char tools[PATH_MAX];
+    char number[16];
     int fd = memfd_create("adyton-manifest", MFD_ALLOW_SEALING), status;
     if (fd < 0 || private_path(tools, sizeof(tools), "adyton-tools")) {
         fprintf(stderr, "error: cannot prepare the manifest: %s\n", strerror(errno));
@@ -72,7 +139,10 @@ static int compile(const char *path, const uint8_t digest[32], struct mf_image *
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     if (child < 0 || !WIFEXITED(status)) {
-        fprintf(stderr, "error: '%s' did not finish; cannot read the manifest '%s'\n", tools, path);
+        fprintf(stderr,
+                "error: cannot read the manifest '%s': '%s' %s%s; are limits too low (ulimit)?\n",
+                path, tools, child < 0 ? "could not be started: " : "was ended by the signal ",
+                child < 0 ? strerror(errno) : strsignal(WTERMSIG(status)));
         return -1;
     }
     if (WEXITSTATUS(status)) /* it has said why */
@@ -90,13 +160,18 @@ static int compile(const char *path, const uint8_t digest[32], struct mf_image *
 
 /* The compiled form of the manifest at `path`: a descriptor without close-on-exec, or the negative
  * of an exit status after a message. */
-static int open_manifest(const char *app, const char *path, struct mf_image *image)
+static int open_manifest(const char *name, const char *app, const char *path,
+                         struct mf_image *image)
 {
     struct stat st;
     uint8_t digest[32];
     int text = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (text < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+        fprintf(stderr, "error: cannot open the manifest '%s': %s\n", path, strerror(errno));
+        return -1;
+    }
     if (text < 0 || fstat(text, &st) || !S_ISREG(st.st_mode))
-        return -missing_manifest(app, path);
+        return -missing_manifest(name, app, path);
     if (st.st_size > HASH_CHUNK) /* for less, asking the CPU takes longer than it saves */
         crypto_init(0);
     int rc = hash_text(text, digest);
@@ -166,7 +241,8 @@ static int wrapper(char **argv)
 
 static int execute(int manifest, int trees, const char *app, char **args, int count)
 {
-    char runtime[PATH_MAX], first[16], second[16];
+    static char runtime[PATH_MAX];
+    char first[16], second[16];
     char **argv = calloc((size_t)count + 16, sizeof(*argv));
     if (!argv || private_path(runtime, sizeof(runtime), "adyton-direct")) {
         fprintf(stderr, "error: cannot find the library OS in ../lib/adyton beside the program: is "
@@ -198,20 +274,22 @@ static int execute(int manifest, int trees, const char *app, char **args, int co
 
 int launch(int argc, char **argv)
 {
-    if (argc < 2 || !*argv[1]) {
-        printf("Usage: %s [--version] APP [ARGUMENT...]\n", argv[0]);
-        return 2;
-    }
+    if (argc < 2 || !*argv[1])
+        return usage(argv[0], 2);
+    const char *app = argv[1];
+    if (!strcmp(app, "--help") || !strcmp(app, "-h"))
+        return usage(argv[0], 0);
     if (vdso_is_ours((const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR))) {
         fprintf(stderr, "error: " INSIDE_ALREADY "\n");
         return 1;
     }
-    const char *app = argv[1];
-    char path[PATH_MAX];
+    static char path[PATH_MAX];
     struct mf_image image;
     if ((size_t)snprintf(path, sizeof(path), "%s.manifest", app) >= sizeof(path) - 8)
-        return missing_manifest(app, path);
-    int manifest = open_manifest(app, path, &image);
+        return missing_manifest(argv[0], app, path);
+    if (raise_limits())
+        return 1;
+    int manifest = open_manifest(argv[0], app, path, &image);
     if (manifest < 0)
         return -manifest;
     int count = accepted_arguments(&image, path, argc - 2);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,8 @@ static int usage(FILE *out, int status)
           "  sgxemu PROGRAM          run a program on the software SGX device\n"
           "\n"
           "  --version               print the version\n"
-          "  COMMAND --help          options of a command\n",
+          "  COMMAND --help          options of a command\n"
+          "  COMMAND --version       print the version\n",
           out);
     return status;
 }
@@ -68,7 +70,7 @@ static int serialize(int argc, char **argv)
 /* adyton-tools gets the name to show as argv[0] and the command as argv[1]. */
 static int tools(const char *shown, const char *command, int argc, char **argv)
 {
-    char path[PATH_MAX];
+    static char path[PATH_MAX]; /* the stack may be small */
     char **args = calloc((size_t)argc + 2, sizeof(*args));
     if (!args || private_path(path, sizeof(path), "adyton-tools")) {
         fprintf(stderr,
@@ -85,23 +87,34 @@ static int tools(const char *shown, const char *command, int argc, char **argv)
     return 1;
 }
 
+static int version(void)
+{
+    puts("Gramine " COMPATIBLE_VERSION " (Adyton " ADYTON_VERSION " " ADYTON_COMMIT ")");
+    return 0;
+}
+
 static int dispatch(const char *shown, const char *command, int argc, char **argv)
 {
     argv[0] = (char *)shown;
-    if (!strcmp(command, "run")) {
-        if (argc >= 2 && !strcmp(argv[1], "--version")) {
-            puts("Gramine " COMPATIBLE_VERSION " (Adyton " ADYTON_VERSION " " ADYTON_COMMIT ")");
-            return 0;
-        }
+    /* All arguments of gramine-argv-serializer are data; "adyton argv-serializer" is our own. */
+    bool data = !strcmp(shown, "gramine-argv-serializer");
+    if (argc >= 2 && !data && !strcmp(argv[1], "--version"))
+        return version();
+    if (!strcmp(command, "run"))
         return launch(argc, argv);
-    }
-    if (!strcmp(command, "argv-serializer"))
+    if (strcmp(command, "argv-serializer") != 0)
+        return tools(shown, command, argc, argv);
+    if (argc != 2 || data || strcmp(argv[1], "--help") != 0)
         return serialize(argc, argv);
-    return tools(shown, command, argc, argv);
+    printf("Usage: %s ARGUMENT... > FILE\n\n"
+           "Writes each argument and a NUL: the format of loader.argv_src_file.\n",
+           shown);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     if (argc < 1)
         return usage(stdout, 2);
     const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];

@@ -12,3 +12,10 @@
  * there.
  */
 int private_path(char *out, size_t cap, const char *name);
+
+/*
+ * Occupies those of the descriptors 0, 1 and 2 that are closed, until the next exec, so that no
+ * file opened later gets a message written into it. Reading and writing them still fails with
+ * EBADF.
+ */
+void hold_standard_descriptors(void);

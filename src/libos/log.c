@@ -2,6 +2,7 @@
 #include "libos/log.h"
 #include "host/host.h"
 #include "libos/process.h"
+#include <asm/unistd.h>
 
 enum log_level log_level_now = LOG_ERROR;
 static int log_fd = 2; /* set once at start */
@@ -10,6 +11,15 @@ void log_init(enum log_level level, int host_fd)
 {
     log_level_now = level;
     log_fd = host_fd;
+}
+
+void log_hold_stderr(void)
+{
+    int fd = host_open("/", O_PATH | O_DIRECTORY, 0);
+    if (fd != 2 && fd >= 0)
+        host_syscall(__NR_dup3, fd, 2, O_CLOEXEC, 0, 0, 0);
+    if (fd != 2)
+        host_close(fd < 0 ? 2 : fd);
 }
 
 static const char *const level_word[] = {"none", "error", "warning", "debug", "trace", "all"};

@@ -9,6 +9,9 @@ extern enum log_level log_level_now; /* set once at start */
 
 /* Lines go to `host_fd` (stderr until called). */
 void log_init(enum log_level level, int host_fd);
+/* Closes the host's stderr but keeps its number, so that no file of the program's gets it and then
+ * the messages. */
+void log_hold_stderr(void);
 /* `always`: regardless of the level. */
 __attribute__((format(printf, 5, 6))) void
 log_line(enum log_level level, const char *file, int line, const char *func, const char *fmt, ...);

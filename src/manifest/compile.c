@@ -350,6 +350,8 @@ static void assemble(struct compiler *c, struct buffer *out)
     im->ioctl_fields = place(c, out, &c->ioctl_fields, sizeof(struct mf_ioctl_field));
     im->total_size = out->len;
     memcpy(out->data, im, sizeof(*im));
+    im->checksum = mf_checksum(out->data, out->len);
+    memcpy(out->data, im, sizeof(*im));
 }
 
 static void release(struct compiler *c)

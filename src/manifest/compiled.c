@@ -273,6 +273,23 @@ int mf_open(struct mf *m, const void *base, size_t len)
     return 0;
 }
 
+static uint64_t mix(uint64_t h, const char *p, size_t len)
+{
+    for (; len >= 8; p += 8, len -= 8) {
+        h = (h ^ load64(p)) * 0x9e3779b97f4a7c15;
+        h ^= h >> 32;
+    }
+    for (; len; p++, len--)
+        h = (h ^ (uint8_t)*p) * 0x9e3779b97f4a7c15;
+    return h;
+}
+
+uint64_t mf_checksum(const void *block, size_t len)
+{
+    size_t at = offsetof(struct mf_image, checksum), after = at + sizeof(uint64_t);
+    return mix(mix(len, block, at), (const char *)block + after, len - after);
+}
+
 bool mf_trusted_find(const struct mf *m, const char *path, size_t len,
                      const struct mf_trusted **entry)
 {

@@ -214,6 +214,7 @@ struct mf_image {
     uint64_t total_size; /* of the block, in bytes */
     uint64_t text_size;  /* of the TOML text, in bytes */
     uint8_t text_sha256[32];
+    uint64_t checksum; /* mf_checksum(); mf_open() does not look at it */
 
     struct mf_str entrypoint; /* libos.entrypoint: absolute path inside; never absent */
     struct mf_str argv_src;   /* host path without scheme; present for MF_ARGV_SRC_FILE */
@@ -261,7 +262,7 @@ struct mf_image {
 _Static_assert(sizeof(struct mf_env) == 24 && sizeof(struct mf_mount) == 40, "format");
 _Static_assert(sizeof(struct mf_key) == 24 && sizeof(struct mf_trusted) == 88, "format");
 _Static_assert(sizeof(struct mf_ioctl_field) == 112 && sizeof(struct mf_sgx) == 72, "format");
-_Static_assert(sizeof(struct mf_image) == 360, "format");
+_Static_assert(sizeof(struct mf_image) == 368, "format");
 
 /* An accepted block. */
 struct mf {
@@ -277,6 +278,10 @@ struct mf {
  *   -EBADMSG  damaged: truncated, an offset, length or value out of range, a list not sorted
  */
 int mf_open(struct mf *m, const void *base, size_t len);
+
+/* A checksum of all of the block but its own field, against damage in storage. `len` is at least
+ * sizeof(struct mf_image). */
+uint64_t mf_checksum(const void *block, size_t len);
 
 /* The string, NUL-terminated; NULL when absent. It lives as long as the block. */
 static inline const char *mf_string(const struct mf *m, struct mf_str s)

@@ -2,6 +2,7 @@
 /* Open file descriptions: life time, transfer at an offset, defaults for host-backed objects. */
 #include "host/host.h"
 #include "libos/fs/vfs.h"
+#include "libos/log.h"
 #include "libos/sync/epoll.h"
 #include "libos/process.h"
 
@@ -81,7 +82,9 @@ void file_put(struct file *f)
         epoll_forget_file(f);
     if (f->ops->release)
         f->ops->release(f);
-    if (f->host_fd >= 0)
+    if (unlikely(f->host_fd == 2))
+        log_hold_stderr();
+    else if (f->host_fd >= 0)
         host_close(f->host_fd);
     if (f->path != f->short_path)
         heap_free(f->path);

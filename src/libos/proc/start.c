@@ -110,32 +110,63 @@ static int check_start_dir(const struct process *p)
     return err;
 }
 
-/* A file that the manifest names by host path, subject to the file policy. */
-static int read_source_file(const char *host, const char *key, struct strings *out)
+#define SOURCE_MAX (8u << 20) /* bytes of a source file */
+
+/* Opens without waiting for what may be at the other end of a FIFO or device. */
+static int open_source_file(const char *host, const char *key, struct file **out, size_t *size)
 {
     struct mount m = {
         .ops = &fs_chroot, .path = "/", .path_len = 1, .uri = host[0] == '/' ? "/" : "."};
-    struct file *f;
     kstat st;
-    int err = fs_chroot.open(&m, host[0] == '/' ? host + 1 : host, O_RDONLY, 0, &f);
+    int err = fs_chroot.open(&m, host[0] == '/' ? host + 1 : host, O_RDONLY | O_NONBLOCK, 0, out);
     if (err) {
-        log_error("%s: cannot open 'file:%s': error %d (it must exist and be trusted or allowed)",
+        log_error("%s: cannot open 'file:%s': error %d (it must be a regular file, and trusted or "
+                  "allowed)",
                   key, host, -err);
         return err;
     }
-    err = file_stat(f, &st);
-    size_t size = err || st.st_size > (8 << 20) ? 0 : (size_t)st.st_size;
+    err = file_stat(*out, &st);
+    if (!err && (st.st_mode & 0170000) != 0100000) {
+        log_error("%s: 'file:%s' is not a regular file", key, host);
+        err = -EINVAL;
+    }
+    /* Files of /proc have no size. */
+    *size = err ? 0 : st.st_size ? (size_t)MIN(st.st_size, SOURCE_MAX) : 64 * PAGE_SIZE;
+    if (err)
+        file_put(*out);
+    return err;
+}
+
+/* All of the file; -EFBIG when it is longer than `size`. */
+static ssize read_whole(struct file *f, char *text, size_t size)
+{
+    size_t done = 0;
+    ssize n = 1;
+    while (n > 0 && done <= size) {
+        n = file_read_kernel(f, text + done, size + 1 - done, (int64_t)done);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return n < 0 ? n : done > size ? -EFBIG : (ssize)done;
+}
+
+/* A file that the manifest names by host path, subject to the file policy. */
+static int read_source_file(const char *host, const char *key, struct strings *out)
+{
+    struct file *f;
+    size_t size;
+    int err = open_source_file(host, key, &f, &size);
+    if (err)
+        return err;
     char *text = heap_alloc(size + 1);
-    ssize n = text ? file_read_kernel(f, text, size, 0) : -ENOMEM;
+    ssize n = text ? read_whole(f, text, size) : -ENOMEM;
     file_put(f);
-    if (n < 0 || (size_t)n != size || (size && text[size - 1])) {
+    if (n < 0 || (n && text[n - 1])) {
         log_error("%s: 'file:%s' must be at most 8 MiB of strings that each end in a NUL byte "
                   "(gramine-argv-serializer makes such files)",
                   key, host);
-        heap_free(text);
-        return -EINVAL;
+        err = -EINVAL;
     }
-    for (size_t at = 0; !err && at < size; at += strlen(text + at) + 1)
+    for (size_t at = 0; !err && at < (size_t)n; at += strlen(text + at) + 1)
         err = strings_add(out, text + at);
     heap_free(text);
     return err;
@@ -150,6 +181,19 @@ static int add_listed(struct strings *argv)
     return err;
 }
 
+/* The first string of an argument file is the program's argv[0]. */
+static int read_argv_file(const char *host, struct strings *argv)
+{
+    int err = read_source_file(host, "loader.argv_src_file", argv);
+    if (!err && !argv->count) {
+        log_error("loader.argv_src_file: 'file:%s' is empty; its first string is the program's "
+                  "argv[0]",
+                  host);
+        err = -EINVAL;
+    }
+    return err;
+}
+
 static int build_argv(struct strings *argv)
 {
     const struct mf *m = &run.manifest;
@@ -157,7 +201,7 @@ static int build_argv(struct strings *argv)
     int err = 0;
     switch (im->argv_mode) {
     case MF_ARGV_SRC_FILE:
-        return read_source_file(mf_string(m, im->argv_src), "loader.argv_src_file", argv);
+        return read_argv_file(mf_string(m, im->argv_src), argv);
     case MF_ARGV_LIST:
         if (run.host_argc)
             log_error("command-line arguments are dropped: loader.argv is set in the manifest");
@@ -248,12 +292,16 @@ static void set_log(void)
     const struct mf_image *im = run.manifest.image;
     const char *file = mf_string(&run.manifest, im->log_file);
     int fd = 2;
+    if (host_fcntl(fd, F_GETFD, 0) < 0)
+        log_hold_stderr();
     if (file) {
-        fd = host_open(file, O_WRONLY | O_APPEND | O_CREAT, 0600);
+        /* A FIFO that nobody reads is an error (ENXIO), not a reason to wait. */
+        fd = host_open(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
         if (fd < 0) {
             log_error("loader.log_file: cannot open '%s': error %d", file, -fd);
             fail();
         }
+        host_fcntl(fd, F_SETFL, O_APPEND);
     }
     log_init((enum log_level)im->log_level, fd);
 }
