@@ -46,6 +46,12 @@ struct altstack {
     uint64_t size;
 };
 
+/* What emu_pass pops. Not in the handler stack: a signal must not take it for that one. */
+struct passed {
+    uint64_t back; /* behind the program's SYSCALL */
+    uint64_t sp;   /* the program's */
+};
+
 struct enclave;
 #define FAST_FRAMES 2 /* SSA frames on which an entry can be fast */
 
@@ -86,8 +92,9 @@ struct thread {
     uint64_t pending;           /* reserved signals that wait because the program blocks them */
     siginfo_t pending_info[32];
     struct altstack altstack;
-    int32_t timer;       /* of AEX injection; -1: none */
-    struct thread *next; /* all regions ever made */
+    struct passed passed; /* while a system call of the program is made from emu_pass */
+    int32_t timer;        /* of AEX injection; -1: none */
+    struct thread *next;  /* all regions ever made */
 };
 
 struct thread *thread_self(void); /* by the stack pointer: valid in handlers only */
@@ -126,7 +133,8 @@ void trap_install_filter(void);
 void trap_install_mapping_filter(void); /* once device mappings exist */
 void trap_install_fstat_filter(void);   /* once device descriptors exist */
 void trap_system_call(struct thread *t, struct ucontext *uc);
-void trap_pass(struct ucontext *uc); /* let the program's system call happen as it is */
+/* Lets the program's system call happen as it is; reads and writes nothing at its RSP. */
+void trap_pass(struct thread *t, struct ucontext *uc);
 void trap_report_stats(void);
 bool trap_at_enclu(uint64_t rip);
 

@@ -68,6 +68,10 @@ def options(mode, *more):
     return ("--quiet", *(("--no-rewrite",) if mode == "trapping" else ()), *more)
 
 
+CONFIGURATIONS = {"plain": (), "trapping": ("--no-rewrite",), "interrupted": ("--inject-aex", "200"),
+                  "trapping, interrupted": ("--no-rewrite", "--inject-aex", "200")}
+
+
 @MODES
 def test_hello(device, example, mode):
     (example / "sealed").unlink(missing_ok=True)
@@ -92,6 +96,34 @@ def test_hello(device, example, mode):
     assert "unsealed: sealed secret" in again.stdout
     other = device("./hello", "sealed", cwd=example, fuses=example / "other-fuses")
     assert "unsealed: refused" in other.stdout
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """A host program without a C library, with its own loader, and an enclave of another kind."""
+    where = tmp_path_factory.mktemp("foreign")
+    bare = ["cc", "-O2", "-w", "-ffreestanding", "-fno-stack-protector", "-mgeneral-regs-only", "-nostdlib"]
+    subprocess.run([*bare, "-fPIE", "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden",
+                    "-static-pie", f"-Wl,-T,{PROGRAMS}/foreign.lds", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
+                    "-Wl,--no-dynamic-linker", "-o", "foreign.elf", PROGRAMS / "foreign-enclave.S",
+                    PROGRAMS / "foreign-enclave.c"], cwd=where, check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", "foreign.elf", "foreign.bin"], cwd=where, check=True)
+    subprocess.run([*bare, "-fno-pie", "-static", "-o", "foreign-host", PROGRAMS / "foreign-host.S",
+                    PROGRAMS / "foreign-host.c"], cwd=where, check=True)
+    shutil.copy(PROGRAMS / "foreign.layout", where)
+    subprocess.run([BUILD / "bin/gramine-sgx-gen-private-key", "-q", "key.pem"], cwd=where, check=True)
+    subprocess.run([ADYTON, "sign-layout", "-q", "-k", "key.pem", "-o", "foreign.sig", "foreign.layout"], cwd=where,
+                   check=True)
+    return where
+
+
+@pytest.mark.parametrize("how", CONFIGURATIONS)
+@pytest.mark.parametrize("base", ["600000", "7ffe00000000", "0"])
+@pytest.mark.parametrize("pages", ["bulk", "single"])
+def test_foreign_program(device, foreign, base, pages, how):
+    r = device("./foreign-host", base, pages, cwd=foreign, options=("--quiet", *CONFIGURATIONS[how]))
+    lines = r.stdout.splitlines()
+    assert r.returncode == 0 and [x for x in lines if not x.endswith(": fine")] == [] and len(lines) == 38, r.stdout
 
 
 @MODES
@@ -245,8 +277,6 @@ else:
 }
 
 
-CONFIGURATIONS = {"plain": (), "trapping": ("--no-rewrite",), "interrupted": ("--inject-aex", "200"),
-                  "trapping, interrupted": ("--no-rewrite", "--inject-aex", "200")}
 # All four for those that live long enough to notice; `make check-full` takes all four for all.
 ALL_FOUR = {"pipeline", "traps", "python subprocess", "python signals", "python multiprocessing", "node", "vfork chain"}
 SAME = [(name, how) for name in HOST_PROGRAMS for how in CONFIGURATIONS

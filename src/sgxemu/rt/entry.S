@@ -50,12 +50,15 @@ emu_resume:
     movl    $15, %eax
     syscall
 
-/* A system call of the program, made for it from the device's own (exempt) text: the return
- * address lies below the program's red zone. Signals may interrupt and restart it here. */
+/* A system call of the program, made for it from the device's own (exempt) text. The program's stack
+ * may be anywhere or gone, so RSP is at the thread's struct passed meanwhile; RCX ends as SYSCALL
+ * leaves it. A signal in here finds the program's own state there (trap/handler.c). */
     .globl  emu_pass, emu_pass_end
 emu_pass:
     syscall
-    ret     $128
+    popq    %rcx
+    popq    %rsp
+    jmp     *%rcx
 emu_pass_end:
 
 /* long emu_clone(nr, a, b, c, d, e, child): clone or clone3 whose child has a stack of its own, on

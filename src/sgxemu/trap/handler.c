@@ -7,6 +7,7 @@
 
 #define SYS_SECCOMP_CODE  1
 #define SYS_DISPATCH_CODE 2
+#define SYSCALL_LEN       2
 #define TRAP_PF           14
 #define TRAP_GP           13
 
@@ -16,9 +17,20 @@ volatile uint32_t handlers_running;
 
 static bool in_device(uint64_t rip)
 {
-    if (rip >= (uint64_t)emu_pass && rip < (uint64_t)emu_pass_end)
-        return false; /* on the program's behalf, on its stack */
     return rip - EMU_BASE < EMU_SIZE;
+}
+
+/* A signal in emu_pass: the state becomes what it were if the program had made the call itself,
+ * where the kernel has set RIP back to the SYSCALL for a restart, too. */
+static bool leave_pass(struct thread *t, struct sigcontext *m)
+{
+    if (m->rip < (uint64_t)emu_pass || m->rip >= (uint64_t)emu_pass_end)
+        return false;
+    const bool before = m->rip == (uint64_t)emu_pass;
+    m->rip = t->passed.back - (before ? SYSCALL_LEN : 0);
+    m->rcx = t->passed.back;
+    m->rsp = t->passed.sp;
+    return true;
 }
 
 /* A signal that hit the device itself: only SIGSEGV and SIGBUS are open there. */
@@ -278,8 +290,20 @@ static void dispatch_kept(struct thread *t, struct ucontext *uc)
     set_uc_mask(uc, t->mask);
 }
 
+/* The program's own filter refuses a call that the device's let through. */
+static void refused_by_program(struct thread *t, struct ucontext *uc, siginfo_t *info)
+{
+    info->si_call_addr = (void *)uc->uc_mcontext.rip;
+    signal_deliver(t, uc, info);
+    set_uc_mask(uc, t->mask);
+}
+
 static void handle(struct thread *t, struct ucontext *uc, int sig, siginfo_t *info)
 {
+    if (leave_pass(t, &uc->uc_mcontext) && sig == SIGSYS && info->si_code == SYS_SECCOMP_CODE) {
+        refused_by_program(t, uc, info);
+        return;
+    }
     switch (fast_interrupted(t, uc, sig, info)) {
     case FAST_DEFER:
         set_uc_mask(uc, ~0ULL);

@@ -12,17 +12,11 @@ struct call {
     uint64_t a[6];
 };
 
-void trap_pass(struct ucontext *uc)
+void trap_pass(struct thread *t, struct ucontext *uc)
 {
     struct sigcontext *m = &uc->uc_mcontext;
-    uint64_t back = m->rip, slot = m->rsp - 136;
-    if (!user_write(slot, &back, 8)) {
-        /* No stack below the red zone: the call is made from here, uninterruptibly. */
-        m->rax = (uint64_t)sys6((long)m->rax, (long)m->rdi, (long)m->rsi, (long)m->rdx,
-                                (long)m->r10, (long)m->r8, (long)m->r9);
-        return;
-    }
-    m->rsp = slot;
+    t->passed = (struct passed){.back = m->rip, .sp = m->rsp};
+    m->rsp = (uint64_t)&t->passed;
     m->rip = (uint64_t)emu_pass;
 }
 
@@ -211,7 +205,7 @@ void trap_system_call(struct thread *t, struct ucontext *uc)
         return;
     }
     if (!answer(&c, &result)) {
-        trap_pass(uc);
+        trap_pass(t, uc);
         return;
     }
     m->rax = (uint64_t)result;
