@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * adyton sgxemu [--stats] [--fuses FILE] PROGRAM [ARGS...]: finds the program, makes sure of the
+ * adyton sgxemu [OPTIONS] PROGRAM [ARGS...]: finds the program, makes sure of the
  * fuse file and starts the resident device in this process.
  */
 #include "cli/sgx_commands.h"
@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <linux/limits.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,13 +39,18 @@ static void usage(FILE *to, const char *name)
         name);
 }
 
+/* By the XDG rules; without HOME, below the home directory of the user database. */
 static int default_fuses(char *path, size_t len)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int n;
-    if (state && *state)
+    if (!home || home[0] != '/') {
+        const struct passwd *user = getpwuid(geteuid());
+        home = user && user->pw_dir && user->pw_dir[0] == '/' ? user->pw_dir : NULL;
+    }
+    if (state && state[0] == '/')
         n = snprintf(path, len, "%s/adyton/sgx-fuses", state);
-    else if (home && *home)
+    else if (home)
         n = snprintf(path, len, "%s/.local/state/adyton/sgx-fuses", home);
     else
         return -ENOENT;
@@ -62,14 +68,34 @@ static void make_parents(const char *path)
     }
 }
 
+/* What is wrong with an existing fuse file; NULL: nothing. */
+static const char *check_fuses(const char *path, const struct stat *st)
+{
+    static char text[64];
+    unsigned char secret[FUSES_SIZE], any = 0;
+    if (!S_ISREG(st->st_mode))
+        return "it is not a regular file";
+    if (st->st_size != FUSES_SIZE) {
+        snprintf(text, sizeof(text), "it has %lld bytes, not %d", (long long)st->st_size,
+                 FUSES_SIZE);
+        return text;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return strerror(errno);
+    const bool whole = read(fd, secret, sizeof(secret)) == sizeof(secret);
+    close(fd);
+    for (size_t i = 0; i < sizeof(secret); i++)
+        any |= secret[i];
+    explicit_bzero(secret, sizeof(secret));
+    return !whole ? "it cannot be read" : !any ? "it holds zeros only" : NULL;
+}
+
 /* Creates the file once; two starters at the same moment agree on one. */
-static int ensure_fuses(const char *path)
+static int create_fuses(const char *path)
 {
     char temporary[PATH_MAX + 32];
     unsigned char secret[FUSES_SIZE];
-    struct stat st;
-    if (stat(path, &st) == 0)
-        return st.st_size == FUSES_SIZE ? 0 : -EINVAL;
     make_parents(path);
     snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());
     if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
@@ -77,13 +103,37 @@ static int ensure_fuses(const char *path)
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    int r = write(fd, secret, sizeof(secret)) == sizeof(secret) ? 0 : -EIO;
+    int r = write(fd, secret, sizeof(secret)) == sizeof(secret) && fsync(fd) == 0 ? 0 : -EIO;
     close(fd);
     if (r == 0 && link(temporary, path) < 0 && errno != EEXIST)
         r = -errno;
     unlink(temporary);
     explicit_bzero(secret, sizeof(secret));
     return r;
+}
+
+/* False after one line that names cause and remedy. */
+static bool ensure_fuses(const char *name, const char *path)
+{
+    struct stat st;
+    int r = 0;
+    if (stat(path, &st) == 0) {
+        const char *wrong = check_fuses(path, &st);
+        if (wrong)
+            fprintf(stderr,
+                    "%s: the fuse file %s is unusable: %s; remove it to get a new platform (what "
+                    "was sealed on the old one is then lost), or name another with --fuses\n",
+                    name, path, wrong);
+        return !wrong;
+    }
+    if (errno != ENOENT)
+        r = -errno;
+    else
+        r = create_fuses(path);
+    if (r < 0)
+        fprintf(stderr, "%s: cannot make the fuse file %s: %s; name another with --fuses\n", name,
+                path, strerror(-r));
+    return r == 0;
 }
 
 /* As execvp() looks for it. */
@@ -221,16 +271,16 @@ int cmd_sgxemu(int argc, char **argv)
     }
     if (!fuses) {
         if (default_fuses(path, sizeof(path)) < 0) {
-            fprintf(stderr, "%s: no place for the fuse file without HOME; use --fuses\n", argv[0]);
+            fprintf(stderr,
+                    "%s: no place for the fuse file: neither XDG_STATE_HOME nor HOME is set, and "
+                    "this user has no home directory; name a file with --fuses\n",
+                    argv[0]);
             return 1;
         }
         fuses = path;
     }
-    int r = ensure_fuses(fuses);
-    if (r < 0) {
-        fprintf(stderr, "%s: the fuse file %s is unusable: %s\n", argv[0], fuses, strerror(-r));
+    if (!ensure_fuses(argv[0], fuses))
         return 1;
-    }
     if (!quiet)
         fprintf(stderr, "adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for "
                         "development and tests only\n");

@@ -126,6 +126,12 @@ def test_foreign_program(device, foreign, base, pages, how):
     assert r.returncode == 0 and [x for x in lines if not x.endswith(": fine")] == [] and len(lines) == 38, r.stdout
 
 
+def test_every_way_to_load_a_leaf_is_fast(device, foreign):
+    """Nineteen places with 2,000 entries; the one before a store by RIP stays slow."""
+    r = device("./foreign-host", "600000", "bulk", cwd=foreign, options=("--quiet", "--stats"))
+    assert int(r.stderr.splitlines()[-1].split(" and ")[1].split(" fast")[0]) >= 18 * 1990
+
+
 @MODES
 def test_driver_rules(device, example, mode):
     r = device("./driver", cwd=example, options=options(mode))
@@ -385,3 +391,51 @@ def test_works_without(device, example, fuses, what):
 def test_usage(args, status):
     r = native(ADYTON, "sgxemu", "--quiet", *args)
     assert r.returncode == status and r.stderr
+
+
+SPOILED = {"short": b"x" * 63, "long": b"x" * 65, "empty": b"", "zeros": bytes(64), "directory": None}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_spoiled_fuse_file(device, tmp_path, how):
+    path = tmp_path / "fuses"
+    if how == "directory":
+        path.mkdir()
+    else:
+        path.write_bytes(SPOILED[how])
+    r = device("/bin/true", fuses=path)
+    assert r.returncode == 1 and len(r.stderr.splitlines()) == 1
+    assert f"the fuse file {path} is unusable: it " in r.stderr and "--fuses" in r.stderr and "remove it" in r.stderr
+
+
+def test_fuse_file_below_a_file(device, tmp_path):
+    (tmp_path / "file").write_text("")
+    r = device("/bin/true", fuses=tmp_path / "file" / "fuses")
+    assert r.returncode == 1 and len(r.stderr.splitlines()) == 1 and "name another with --fuses" in r.stderr
+
+
+def test_fuse_file_spoiled_while_running(device, tmp_path):
+    """The program opens the device after its fuses have been cut short."""
+    path = tmp_path / "fuses"
+    script = f"truncate -s 10 {path}; exec 3<>/dev/sgx_enclave; echo not reached"
+    r = device("bash", "-c", script, fuses=path)
+    assert r.returncode == 127 and r.stdout == "" and len(r.stderr.splitlines()) == 1 and "64 bytes" in r.stderr
+
+
+@pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "nowhere", "XDG_STATE_HOME": "relative"}])
+def test_start_without_home(tmp_path, home):
+    """The user database's home directory serves; a user without one gets one clear line."""
+    if os.getuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("needs root to give the user another home directory")
+    (tmp_path / "passwd").write_text(f"root:x:0:0::{tmp_path}/home:/bin/sh\n")
+    start = f"{ADYTON} sgxemu --quiet /bin/echo started"
+    script = f"mount --bind {tmp_path}/passwd /etc/passwd || exit 99; env -i {' '.join(f'{k}={v}' for k, v in home.items())} "
+    r = native("unshare", "-m", "sh", "-c", script + start, cwd=tmp_path)
+    if r.returncode == 99:
+        pytest.skip("mount is not permitted here")
+    assert r.stdout == "started\n" and (tmp_path / "home/.local/state/adyton/sgx-fuses").stat().st_size == 64
+    nobody = script + "setpriv --reuid=54321 --clear-groups " + start
+    r = native("unshare", "-m", "sh", "-c", nobody, cwd="/")
+    if "Permission denied" in r.stderr and "fuse file" not in r.stderr:
+        pytest.skip("the build tree is not readable for other users")
+    assert r.returncode == 1 and len(r.stderr.splitlines()) == 1 and "--fuses" in r.stderr, r.stderr

@@ -43,7 +43,7 @@ static void read_xsave_layout(struct sgx_xsave_layout *x)
     }
 }
 
-/* Fuses: at least 48 bytes; the launcher has created the file. */
+/* Fuses: 64 bytes; the launcher has created the file. */
 static void read_fuses(struct sgx_platform *p)
 {
     uint8_t fuses[64], boot[64];
@@ -51,7 +51,10 @@ static void read_fuses(struct sgx_platform *p)
     long n = sys_failed(fd) ? fd : sys(__NR_read, fd, fuses, sizeof(fuses));
     if (n != sizeof(fuses))
         die("cannot read the fuse file ", settings.fuses,
-            "; remove it to get a new platform (sealed data of the old one is then lost)", NULL);
+            sys_failed(n) ? ": it is gone, or not this user's" : ": it does not have 64 bytes",
+            "; remove it to get a new platform (sealed data of the old one is then lost), or start "
+            "with another --fuses FILE",
+            NULL);
     sys(__NR_close, fd);
     memcpy(p->seal_fuses, fuses, 16);
     memcpy(p->owner_epoch, fuses + 16, 16);

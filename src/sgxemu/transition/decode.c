@@ -130,11 +130,34 @@ unsigned decode_movable(const uint8_t *code, bool *last)
     bool wide = false, word = false;
     *last = false;
     while (i < 4 && (code[i] == 0x66 || code[i] == 0xf2 || code[i] == 0xf3 || code[i] == 0x64 ||
-                     code[i] == 0x65))
+                     code[i] == 0x65 || code[i] == 0x2e))
         word |= code[i++] == 0x66;
     if ((code[i] & 0xf0) == 0x40)
         wide = code[i++] & 8;
     unsigned n =
         code[i] == 0x0f ? two_byte(code, i + 1, last) : one_byte(code, i, wide, word, last);
     return n <= 15 ? n : 0;
+}
+
+GENERAL_REGS bool decode_branch(const uint8_t *code, struct branch_insn *out)
+{
+    int8_t near;
+    *out = (struct branch_insn){.kind = BRANCH_NONE};
+    if (code[0] == 0xeb || (code[0] & 0xf0) == 0x70) {
+        memcpy(&near, code + 1, 1);
+        out->kind = code[0] == 0xeb ? BRANCH_JUMP : BRANCH_IF;
+        out->condition = code[0] & 15;
+        out->displacement = near;
+        out->length = 2;
+    } else if (code[0] == 0xe9 || code[0] == 0xe8) {
+        out->kind = code[0] == 0xe9 ? BRANCH_JUMP : BRANCH_CALL;
+        memcpy(&out->displacement, code + 1, 4);
+        out->length = 5;
+    } else if (code[0] == 0x0f && (code[1] & 0xf0) == 0x80) {
+        out->kind = BRANCH_IF;
+        out->condition = code[1] & 15;
+        memcpy(&out->displacement, code + 2, 4);
+        out->length = 6;
+    }
+    return out->kind != BRANCH_NONE;
 }

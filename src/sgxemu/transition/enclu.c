@@ -143,12 +143,41 @@ bool transition_leaf(struct thread *t, struct sgx_regs *r)
     return !run_leaf(t, t->enclave, r).vector;
 }
 
+/* Bytes before the ENCLU of an AEP that only set RAX to what it is, ERESUME, or do nothing. */
+static unsigned resume_prefix(uint64_t rip)
+{
+    static const struct {
+        uint8_t length, code[10];
+    } known[] = {{1, {0x90}},
+                 {4, {0xf3, 0x0f, 0x1e, 0xfa}},
+                 {5, {0xb8, SGX_ERESUME}},
+                 {6, {0xc7, 0xc0, SGX_ERESUME}},
+                 {7, {0x48, 0xc7, 0xc0, SGX_ERESUME}},
+                 {10, {0x48, 0xb8, SGX_ERESUME}}};
+    unsigned n = 0;
+    uint8_t code[10];
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && n < 32; i++) {
+        if (user_read(code, rip + n, known[i].length) &&
+            memcmp(code, known[i].code, known[i].length) == 0) {
+            n += known[i].length;
+            i = (size_t)-1;
+        }
+    }
+    return n;
+}
+
 void transition_resume(struct thread *t, struct ucontext *uc)
 {
     const struct sigcontext *m = &uc->uc_mcontext;
-    if (settings.rewrite && !t->cpu.in_enclave && m->rax == SGX_ERESUME &&
-        !(m->eflags & RFLAGS_TF) && trap_at_enclu(m->rip))
+    uint64_t rip = m->rip;
+    if (!settings.rewrite || t->cpu.in_enclave || m->rax != SGX_ERESUME || m->eflags & RFLAGS_TF)
+        return;
+    rip += resume_prefix(rip);
+    const struct site *s = site_at(rip);
+    if (trap_at_enclu(rip) || (s && s->form == SITE_TAIL && is_patched(s))) {
+        uc->uc_mcontext.rip = rip;
         transition_enclu(t, uc);
+    }
 }
 
 void transition_enclu(struct thread *t, struct ucontext *uc)
@@ -156,6 +185,8 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
     struct sgx_regs r;
     regs_from_uc(&r, uc);
     const uint32_t leaf = (uint32_t)r.rax;
+    if (!t->cpu.in_enclave) /* not in the stub: a fault, and EENTER's RCX, are the program's */
+        r.rip = uc->uc_mcontext.rip = fast_original(r.rip);
     const uint64_t rip = r.rip;
     struct enclave *e = t->cpu.in_enclave ? t->enclave : driver_enclave_at(r.rbx);
     struct sgx_fault fault = {.vector = SGX_GP};
@@ -173,6 +204,8 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
             if (settings.inject && (leaf == SGX_EENTER || leaf == SGX_ERESUME))
                 transition_arm(t);
         }
+        if (leaf == SGX_EEXIT)
+            r.rip = fast_exit_target(r.rip);
         regs_to_uc(uc, &r);
         return;
     }

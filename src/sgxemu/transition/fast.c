@@ -6,10 +6,9 @@
 #include <linux/membarrier.h>
 #include <linux/mman.h>
 
-#define GENERAL_REGS __attribute__((target("general-regs-only")))
-#define USER_CS      0x33
-#define USER_SS      0x2b
-#define MAX_NUMBER   8192 /* of descriptors in an LDT */
+#define USER_CS    0x33
+#define USER_SS    0x2b
+#define MAX_NUMBER 8192 /* of descriptors in an LDT */
 
 _Static_assert(THREAD_REGION == 1ULL << FAST_SHIFT, "stubs find regions by their number");
 _Static_assert(offsetof(struct thread, fast) == 0, "the record is the region's first");
@@ -123,13 +122,21 @@ GENERAL_REGS static bool fast_eenter(struct thread *t, struct fast_record *r)
     r->how = FAST_EENTER;
     r->landing = f->landing[cssa];
     r->rax = cssa;
-    r->rcx = r->enclu + ENCL_INSN_LEN;
+    r->rcx = (sites_in_program ? fast_original(r->enclu) : r->enclu) + ENCL_INSN_LEN;
     r->rip = f->target;
     r->iret_rsp = r->rsp;
     __asm__ volatile("wrfsbase %0" : : "r"(f->fsbase));
     __asm__ volatile("wrgsbase %0" : : "r"(f->gsbase));
     t->fast_enters++;
     return true;
+}
+
+/* Where EEXIT to `target` goes: behind an ENCLU under a jump, to the copy of what was there. */
+GENERAL_REGS uint64_t fast_exit_target(uint64_t target)
+{
+    const struct site *s = site_at(target - ENCL_INSN_LEN);
+    uint64_t copy = s && is_patched(s) ? stub_copy(s, target) : 0;
+    return copy ? copy : target;
 }
 
 GENERAL_REGS static bool fast_eexit(struct thread *t, struct fast_record *r)
@@ -141,7 +148,7 @@ GENERAL_REGS static bool fast_eexit(struct thread *t, struct fast_record *r)
     r->how = FAST_EEXIT;
     r->rax = r->leaf;
     r->rcx = f->tcs->aep;
-    r->rip = r->rbx;
+    r->rip = sites_in_program ? fast_exit_target(r->rbx) : r->rbx;
     r->iret_rsp = r->rsp;
     t->selector = 0;
     t->cpu.in_enclave = false;
@@ -280,7 +287,7 @@ static void roll_back(struct thread *t, struct sigcontext *m)
         m->rcx = t->fast.rcx;
         m->rax = t->fast.leaf;
         m->rip = t->fast.enclu;
-        if ((s = site_at(m->rip - SITE_JUMP)) && s->form == SITE_MOV)
+        if ((s = site_before(m->rip)) || (s = site_of_stub(m->rip)))
             m->rip = s->address; /* on the fast way again */
     } else if ((s = site_of_stub(m->rip))) {
         struct fast_where w = stub_unwind(s, m->rip);
@@ -317,11 +324,13 @@ enum fast_outcome fast_interrupted(struct thread *t, struct ucontext *uc, int si
         keep(t, sig, info);
         return FAST_DEFER;
     }
-    roll_back(t, m);
+    const bool fault = info->si_code > 0 && (sig == SIGILL || sig == SIGSEGV || sig == SIGBUS);
+    if (!fault || !trap_at_enclu(rip)) /* the stub's own ENCLU has trapped */
+        roll_back(t, m);
     return FAST_NONE;
 }
 
-uint64_t fast_original(uint64_t rip)
+GENERAL_REGS uint64_t fast_original(uint64_t rip)
 {
     const struct site *s = site_of_stub(rip);
     return s ? stub_original(s, rip) : rip;

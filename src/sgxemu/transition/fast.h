@@ -2,12 +2,12 @@
 /*
  * Fast leaves: an ENCLU that has once trapped is rewritten into a jump to a stub. Two forms:
  *
- *   SITE_MOV   `mov $leaf,%eax; enclu`: the mov becomes the jump, the ENCLU stays and traps as
- *              ever. EENTER in the program, every leaf in an enclave.
- *   SITE_TAIL  an ENCLU whose leaf is not known, in an enclave: the jump covers the ENCLU and what
- *              follows it, which the stub executes in its place. Every instruction boundary under
- *              the jump is a byte that traps (the displacement is chosen so), and whoever comes
- *              there is sent on to the copy.
+ *   SITE_MOV   an immediate move of the leaf to RAX, of any encoding, right before the ENCLU: the
+ *              mov becomes the jump, the ENCLU stays and traps as ever.
+ *   SITE_TAIL  an ENCLU whose leaf comes from elsewhere: the jump covers the ENCLU and what follows
+ *              it, which the stub executes in its place. Every instruction boundary under the jump
+ *              is a byte that traps (the displacement is chosen so), and whoever comes there is
+ * sent on to the copy. EEXIT goes to the copy at once.
  *
  * A stub finds the thread's record without memory or segment bases (ES holds a selector of the
  * thread's own, whose number says it all) and jumps to the trampoline, which saves all registers in
@@ -22,6 +22,9 @@
  * code of stubs, decode.c the lengths of instructions.
  */
 #pragma once
+
+/* Code of the trampoline: vector registers are the program's there. */
+#define GENERAL_REGS __attribute__((target("general-regs-only")))
 
 #define FAST_EENTER 1
 #define FAST_EEXIT  2
@@ -92,7 +95,9 @@ struct site {
     uint64_t stub;
     uint32_t leaf; /* SITE_MOV */
     uint8_t form;
+    uint8_t mov_len;  /* SITE_MOV: from the address to the ENCLU */
     uint8_t tail_len; /* SITE_TAIL: whole instructions after the ENCLU that the jump touches */
+    uint8_t fixed;    /* of these, bytes copied as they are; a relative branch is the rest */
     uint8_t original[SITE_JUMP];
     uint8_t tail[TAIL_MAX];
 };
@@ -100,10 +105,19 @@ struct site {
 /* Length of the instruction at `code` when a copy elsewhere does the same; else 0. `last`: control
  * never goes on behind it. At least 16 bytes must be readable. */
 unsigned decode_movable(const uint8_t *code, bool *last);
+/* A relative jump, conditional jump or call; 0 when it is another instruction. */
+enum branch { BRANCH_NONE, BRANCH_JUMP, BRANCH_CALL, BRANCH_IF };
+struct branch_insn {
+    enum branch kind;
+    uint8_t condition; /* BRANCH_IF: as in the opcode */
+    int32_t displacement;
+    unsigned length;
+};
+bool decode_branch(const uint8_t *code, struct branch_insn *out);
 
 /* stub.c */
 #    define STUB_SLOT       128 /* a SITE_MOV stub fits one; SITE_TAIL stubs take STUB_TAIL_SLOTS */
-#    define STUB_TAIL_SLOTS 4
+#    define STUB_TAIL_SLOTS 5
 unsigned stub_slots(const struct site *s);
 void stub_build(const struct site *s); /* at s->stub */
 uint64_t stub_enclu(const struct site *s);
@@ -121,4 +135,8 @@ uint64_t stub_copy(const struct site *s, uint64_t rip); /* 0: not a moved instru
 /* sites.c */
 const struct site *site_at(uint64_t address);
 const struct site *site_of_stub(uint64_t rip);
+const struct site *site_before(uint64_t enclu); /* the SITE_MOV that ends at this ENCLU */
+bool is_patched(const struct site *s);          /* is the jump still there? */
+uint64_t fast_exit_target(uint64_t target);
+extern volatile bool sites_in_program; /* SITE_TAIL ones */
 #endif

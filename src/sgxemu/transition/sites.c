@@ -16,6 +16,7 @@ static struct site sites[MAX_SITES];
 static uint32_t site_count;
 static volatile uint16_t by_address[HASH_SIZE], by_slot[HASH_SIZE]; /* index + 1; 0: free */
 static emu_lock sites_lock;
+volatile bool sites_in_program;
 static volatile uint64_t patching; /* the site whose bytes are changing; under the lock */
 
 void sites_after_fork(void)
@@ -26,7 +27,7 @@ void sites_after_fork(void)
 
 /* ------------------------------------------------------------ the table */
 
-static uint32_t hash(uint64_t key)
+GENERAL_REGS static uint32_t hash(uint64_t key)
 {
     return (uint32_t)(key * 0x9e3779b97f4a7c15ULL >> (64 - HASH_BITS));
 }
@@ -39,7 +40,7 @@ static void put(volatile uint16_t *table, uint64_t key, uint32_t index)
     __atomic_store_n(&table[h], (uint16_t)(index + 1), __ATOMIC_RELEASE);
 }
 
-const struct site *site_at(uint64_t address)
+GENERAL_REGS const struct site *site_at(uint64_t address)
 {
     for (uint32_t h = hash(address); by_address[h]; h = (h + 1) % HASH_SIZE) {
         const struct site *s = &sites[by_address[h] - 1];
@@ -49,7 +50,20 @@ const struct site *site_at(uint64_t address)
     return NULL;
 }
 
-const struct site *site_of_stub(uint64_t rip)
+/* Lengths of the moves that a SITE_MOV may replace. */
+static const uint8_t mov_lengths[] = {5, 6, 7, 10};
+
+const struct site *site_before(uint64_t enclu)
+{
+    for (size_t i = 0; i < sizeof(mov_lengths); i++) {
+        const struct site *s = site_at(enclu - mov_lengths[i]);
+        if (s && s->form == SITE_MOV && s->mov_len == mov_lengths[i])
+            return s;
+    }
+    return NULL;
+}
+
+GENERAL_REGS const struct site *site_of_stub(uint64_t rip)
 {
     const uint64_t slot = rip / STUB_SLOT;
     for (uint32_t h = hash(slot); by_slot[h]; h = (h + 1) % HASH_SIZE) {
@@ -167,7 +181,7 @@ static bool poke(uint8_t *alias, long mem, const struct site *s, unsigned at, co
     return true;
 }
 
-static void jump_to(const struct site *s, uint8_t jump[SITE_JUMP])
+GENERAL_REGS static void jump_to(const struct site *s, uint8_t jump[SITE_JUMP])
 {
     int32_t rel = (int32_t)((int64_t)s->stub - (int64_t)(s->address + SITE_JUMP));
     jump[0] = 0xe9;
@@ -205,29 +219,63 @@ static void patch(const struct site *s, uint8_t *alias, bool on)
 }
 
 /* Is the jump that patch() wrote still there? */
-static bool is_patched(const struct site *s)
+GENERAL_REGS bool is_patched(const struct site *s)
 {
-    uint8_t now[SITE_JUMP], jump[SITE_JUMP];
+    uint8_t now[8] = {0}, jump[8] = {0};
+    uint64_t a, b;
     jump_to(s, jump);
-    return user_read(now, s->address, SITE_JUMP) && memcmp(now, jump, SITE_JUMP) == 0;
+    if (!user_read(now, s->address, SITE_JUMP))
+        return false;
+    memcpy(&a, now, 8);
+    memcpy(&b, jump, 8);
+    return a == b;
 }
 
 /* ------------------------------------------------------------ choosing sites */
 
-/* `mov $leaf,%eax` right before the ENCLU at rip, without a prefix. */
-static bool after_mov(uint64_t rip, uint32_t leaf)
+/* Length of an immediate move of the leaf to EAX or RAX that ends at rip; 0: none is there. What
+ * may be a prefix before the shorter ones makes them something else. */
+static unsigned mov_before(uint64_t rip, uint32_t leaf)
 {
-    uint8_t code[6];
-    if (!user_read(code, rip - 6, sizeof(code)))
-        return false;
-    return (code[0] & 0xf0) != 0x40 && code[0] != 0x66 && code[1] == 0xb8 && code[2] == leaf &&
-           !code[3] && !code[4] && !code[5];
+    static const struct {
+        uint8_t length, opcode_length, opcode[3];
+        bool whole; /* nothing before it could be a part of it */
+    } moves[] = {{10, 2, {0x48, 0xb8}, true},
+                 {7, 3, {0x48, 0xc7, 0xc0}, true},
+                 {6, 2, {0xc7, 0xc0}, false},
+                 {5, 1, {0xb8}, false}};
+    uint8_t code[11], want[10];
+    if (!user_read(code, rip - sizeof(code), sizeof(code)))
+        return 0;
+    for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+        const unsigned length = moves[i].length;
+        const uint8_t *at = code + sizeof(code) - length;
+        memset(want, 0, sizeof(want));
+        memcpy(want, moves[i].opcode, moves[i].opcode_length);
+        memcpy(want + moves[i].opcode_length, &leaf, sizeof(leaf));
+        if (memcmp(at, want, length) == 0 &&
+            (moves[i].whole || ((at[-1] & 0xf0) != 0x40 && at[-1] != 0x66)))
+            return length;
+    }
+    return 0;
 }
 
-static bool describe_mov(struct site *s, uint64_t rip, uint32_t leaf)
+static bool describe_mov(struct site *s, uint64_t rip, uint32_t leaf, unsigned length)
 {
-    *s = (struct site){.address = rip - SITE_JUMP, .leaf = leaf, .form = SITE_MOV};
+    *s = (struct site){
+        .address = rip - length, .leaf = leaf, .form = SITE_MOV, .mov_len = (uint8_t)length};
     return user_read(s->original, s->address, SITE_JUMP);
+}
+
+/* What fills the room between functions: NOPs, of several bytes too, and INT3. */
+static unsigned padding(const uint8_t *code)
+{
+    bool last;
+    if (code[0] == 0x90 || code[0] == 0xcc)
+        return 1;
+    if (code[0] == 0x66 || code[0] == 0x2e || (code[0] == 0x0f && code[1] == 0x1f))
+        return decode_movable(code, &last);
+    return 0;
 }
 
 /* What follows the ENCLU, as far as the jump reaches. `two`: the jump covers two boundaries. */
@@ -240,17 +288,21 @@ static bool describe_tail(struct site *s, uint64_t rip, bool *two)
         return false;
     *s = (struct site){.address = rip, .form = SITE_TAIL};
     unsigned n = 0, first = 0;
-    while (n < SITE_JUMP - ENCL_INSN_LEN && !last) {
-        unsigned len = decode_movable(code + ENCL_INSN_LEN + n, &last);
+    struct branch_insn b = {.kind = BRANCH_NONE};
+    while (n < SITE_JUMP - ENCL_INSN_LEN && b.kind == BRANCH_NONE) {
+        const uint8_t *at = code + ENCL_INSN_LEN + n;
+        const bool after_end = last; /* whatever else is behind a RET may be somebody's data */
+        unsigned len = after_end               ? padding(at)
+                       : decode_branch(at, &b) ? b.length
+                                               : decode_movable(at, &last);
         if (!len || n + len > TAIL_MAX)
             return false;
         first = first ? first : len;
         n += len;
     }
-    if (n < SITE_JUMP - ENCL_INSN_LEN)
-        return false; /* whatever is behind a RET may be somebody else's */
     *two = first == 1;
     s->tail_len = (uint8_t)n;
+    s->fixed = (uint8_t)(n - b.length);
     memcpy(s->original, code, SITE_JUMP);
     memcpy(s->tail, code + ENCL_INSN_LEN, n);
     return true;
@@ -278,13 +330,13 @@ static const struct site *make(uint64_t rip, uint32_t leaf)
     if (site_count == MAX_SITES || is_refused(rip))
         return NULL;
     refused[refused_next++ % (sizeof(refused) / sizeof(refused[0]))] = rip; /* until it succeeds */
-    if (after_mov(rip, leaf) && ((rip - SITE_JUMP) & 0xfff) <= 0x1000 - SITE_JUMP) {
-        if (!describe_mov(&s, rip, leaf))
+    const unsigned mov = mov_before(rip, leaf);
+    if (mov && ((rip - mov) & 0xfff) <= 0x1000 - SITE_JUMP) {
+        if (!describe_mov(&s, rip, leaf, mov))
             return NULL;
         room = leaf == SGX_EENTER ? room_in_program(s.address) : page_near(s.address);
     } else {
-        if (leaf == SGX_EENTER || (rip & 0xfff) > 0x1000 - SITE_JUMP ||
-            !describe_tail(&s, rip, &two))
+        if ((rip & 0xfff) > 0x1000 - SITE_JUMP || !describe_tail(&s, rip, &two))
             return NULL;
         room = page_for_tail(s.address, two);
     }
@@ -299,9 +351,9 @@ static const struct site *make(uint64_t rip, uint32_t leaf)
 /* The site of an ENCLU that has trapped, old (its text has come back as it was) or new. */
 static const struct site *site_for(uint64_t rip, uint32_t leaf)
 {
-    const struct site *mov = site_at(rip - SITE_JUMP), *tail = site_at(rip);
+    const struct site *mov = site_before(rip), *tail = site_at(rip);
     uint8_t now[SITE_JUMP];
-    if (mov && mov->form == SITE_MOV) {
+    if (mov) {
         if (mov->leaf == leaf && user_read(now, mov->address, SITE_JUMP) &&
             memcmp(now, mov->original, SITE_JUMP) == 0)
             return mov;
@@ -323,6 +375,7 @@ void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf)
     lock(&sites_lock);
     const struct site *s = site_for(rip, leaf);
     if (s && leaf == SGX_EENTER) {
+        sites_in_program |= s->form == SITE_TAIL; /* before anybody can come to one */
         patch(s, NULL, true);
     } else if (s) {
         uint8_t *alias = driver_alias(s->address);

@@ -5,8 +5,8 @@
  * itself.
  *
  *   SITE_MOV    body; constants
- *   SITE_TAIL   compare and branch for each leaf; ENCLU; the moved tail; jump back; a body for each
- *               leaf; constants
+ *   SITE_TAIL   compare and branch for each leaf; ENCLU; the moved tail, a relative branch at its
+ * end made absolute; jump back; a body for each leaf; constants
  */
 #include "sgxemu/emu.h"
 
@@ -16,16 +16,16 @@
 #define BODY_SLOW     57 /* a thread without a number: RAX is the leaf again, on to the ENCLU */
 
 #define COMPARE   10 /* cmp $leaf,%rax; je body */
-#define LEAVES    6
+#define LEAVES    7
 #define SLOW      (LEAVES * COMPARE)     /* the ENCLU of a SITE_TAIL stub */
 #define TAIL      (SLOW + ENCL_INSN_LEN) /* the moved instructions */
 #define BODIES    (TAIL + TAIL_MAX + 6)  /* behind the jump back */
 #define CONSTANTS (BODIES + LEAVES * BODY_SIZE)
-_Static_assert(CONSTANTS + 24 <= STUB_TAIL_SLOTS * STUB_SLOT, "a SITE_TAIL stub");
+_Static_assert(CONSTANTS + 32 <= STUB_TAIL_SLOTS * STUB_SLOT, "a SITE_TAIL stub");
 _Static_assert(BODY_SIZE + 16 <= STUB_SLOT, "a SITE_MOV stub");
 
-static const uint8_t leaves[LEAVES] = {SGX_EEXIT,   SGX_EREPORT, SGX_EGETKEY,
-                                       SGX_EACCEPT, SGX_EMODPE,  SGX_EACCEPTCOPY};
+static const uint8_t leaves[LEAVES] = {SGX_EEXIT,  SGX_EREPORT,     SGX_EGETKEY, SGX_EACCEPT,
+                                       SGX_EMODPE, SGX_EACCEPTCOPY, SGX_EENTER};
 
 extern char fast_trampoline[];
 
@@ -65,14 +65,46 @@ static void build_body(uint8_t *s, uint64_t enclu, uint32_t leaf, const uint8_t 
     put_rel(s + 63, (const uint8_t *)enclu);
 }
 
-unsigned stub_slots(const struct site *s)
+GENERAL_REGS unsigned stub_slots(const struct site *s)
 {
     return s->form == SITE_MOV ? 1 : STUB_TAIL_SLOTS;
 }
 
 uint64_t stub_enclu(const struct site *s)
 {
-    return s->form == SITE_MOV ? s->address + SITE_JUMP : s->stub + SLOW;
+    return s->form == SITE_MOV ? s->address + s->mov_len : s->stub + SLOW;
+}
+
+/* `op` with an operand at `constant`; returns what is behind it. */
+static uint8_t *put_indirect(uint8_t *p, uint8_t op, const uint8_t *constant)
+{
+    p[0] = 0xff;
+    p[1] = op;
+    put_rel(p + 2, constant);
+    return p + 6;
+}
+
+/* The moved tail and the jump back. Constants: [2] is the address behind the tail, [3] a branch's
+ * target. */
+static void build_tail(const struct site *s, uint8_t *p, uint8_t *constants)
+{
+    const uint64_t back = s->address + ENCL_INSN_LEN + s->tail_len;
+    struct branch_insn b = {.kind = BRANCH_NONE};
+    memcpy(p, s->tail, s->fixed);
+    p += s->fixed;
+    if (s->fixed < s->tail_len && decode_branch(s->tail + s->fixed, &b)) {
+        const uint64_t target = back + (uint64_t)(int64_t)b.displacement;
+        memcpy(constants + 24, &target, 8);
+        if (b.kind == BRANCH_CALL)
+            p = put_indirect(p, 0x35, constants + 16); /* push */
+        if (b.kind == BRANCH_IF) {                     /* around the jump */
+            *p++ = 0x70 | (b.condition ^ 1);
+            *p++ = 6;
+        }
+        p = put_indirect(p, 0x25, constants + 24);
+    }
+    memcpy(constants + 16, &back, 8);
+    put_indirect(p, 0x25, constants + 16);
 }
 
 void stub_build(const struct site *s)
@@ -93,12 +125,8 @@ void stub_build(const struct site *s)
         put_rel(at + 6, p + BODIES + i * BODY_SIZE);
         build_body(p + BODIES + i * BODY_SIZE, stub_enclu(s), leaves[i], constants);
     }
-    const uint64_t back = s->address + ENCL_INSN_LEN + s->tail_len;
     memcpy(p + SLOW, "\x0f\x01\xd7", ENCL_INSN_LEN);
-    memcpy(p + TAIL, s->tail, s->tail_len);
-    memcpy(p + TAIL + s->tail_len, "\xff\x25", 2);
-    put_rel(p + TAIL + s->tail_len + 2, constants + 16);
-    memcpy(constants + 16, &back, 8);
+    build_tail(s, p + TAIL, constants);
 }
 
 /* A body's registers at offset `at` in it. */
@@ -118,22 +146,32 @@ struct fast_where stub_unwind(const struct site *s, uint64_t rip)
         w.rip = s->address; /* the mov, which is the jump now, sets RAX again */
         return w;
     }
-    if (at < SLOW)
-        return (struct fast_where){.rip = s->address};
     if (at < BODIES)
-        return (struct fast_where){.rip = rip};
-    return unwind_body(s, (at - BODIES) % BODY_SIZE, leaves[(at - BODIES) / BODY_SIZE % LEAVES]);
+        return (struct fast_where){.rip = stub_original(s, rip)};
+    struct fast_where w =
+        unwind_body(s, (at - BODIES) % BODY_SIZE, leaves[(at - BODIES) / BODY_SIZE % LEAVES]);
+    w.rip = s->address;
+    return w;
 }
 
-uint64_t stub_original(const struct site *s, uint64_t rip)
+GENERAL_REGS uint64_t stub_original(const struct site *s, uint64_t rip)
 {
-    const uint64_t at = rip - s->stub;
-    if (s->form == SITE_TAIL && at >= TAIL && at <= (uint64_t)TAIL + s->tail_len)
-        return s->address + ENCL_INSN_LEN + (at - TAIL);
-    return s->address;
+    const uint64_t at = rip - s->stub, moved = at - TAIL;
+    if (s->form != SITE_TAIL || at < TAIL || at >= BODIES)
+        return s->address;
+    if (moved <= s->fixed)
+        return s->address + ENCL_INSN_LEN + moved;
+    /* The indirect jump of a conditional one or of a call, after which nothing is to be done. */
+    const uint64_t back = s->address + ENCL_INSN_LEN + s->tail_len;
+    struct branch_insn b = {.kind = BRANCH_NONE};
+    decode_branch(s->tail + s->fixed, &b);
+    if ((b.kind == BRANCH_IF && moved == s->fixed + 2U) ||
+        (b.kind == BRANCH_CALL && moved == s->fixed + 6U))
+        return back + (uint64_t)(int64_t)b.displacement;
+    return back;
 }
 
-uint64_t stub_copy(const struct site *s, uint64_t rip)
+GENERAL_REGS uint64_t stub_copy(const struct site *s, uint64_t rip)
 {
     const uint64_t at = rip - s->address;
     if (s->form != SITE_TAIL || at < ENCL_INSN_LEN || at >= SITE_JUMP)
