@@ -18,6 +18,7 @@ module stay.
 import argparse
 import concurrent.futures
 import ctypes
+import functools
 import json
 import os
 import pathlib
@@ -67,6 +68,13 @@ def suite_is_there():
     return pathlib.Path(sys_library(), 'test', 'test_os.py').is_file()
 
 
+def has_module(module):
+    """Whether this release of Python has tests of that name."""
+    name = pathlib.Path(sys_library(), 'test', module.removeprefix('test.').replace('.', '/'))
+    return name.is_dir() or name.with_suffix('.py').is_file()
+
+
+@functools.cache
 def sys_library():
     return subprocess.run([PYTHON, '-c', 'import os; print(os.path.dirname(os.__file__))'],
                           capture_output=True, text=True, check=True).stdout.strip()
@@ -208,7 +216,7 @@ SECTION = re.compile(r"(?<=^## CPython's own tests$\n)(.*?)(?=^## )", re.M | re.
 def documented():
     """module -> why it differs inside, as docs/compatibility.md has it."""
     section = SECTION.search(DOCUMENT.read_text())[1]
-    rows = re.findall(r'^\| `(\w+)` \|.*\| (.*?) \|$', section, re.M)
+    rows = re.findall(r'^\| `([\w.]+)` \|.*\| (.*?) \|$', section, re.M)
     return {module: reason for module, reason in rows if reason != '?'}
 
 
