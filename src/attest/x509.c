@@ -81,6 +81,15 @@ int x509_find_extension(const struct x509 *cert, const uint8_t *oid, size_t oid_
     return found;
 }
 
+/* Names get into messages; those of real certificates are plain. */
+static bool printable(der text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < 0x20 || text.data[i] > 0x7e)
+            return false;
+    return true;
+}
+
 bool x509_common_name(der name, char text[80])
 {
     static const uint8_t common_name[] = {0x55, 0x04, 0x03};
@@ -92,7 +101,7 @@ bool x509_common_name(der name, char text[80])
             if (!der_take(&pair, DER_OID, &oid) || !bytes_equal(oid, common_name, 3))
                 continue;
             if ((!der_take(&pair, DER_UTF8, &value) && !der_take(&pair, DER_PRINTABLE, &value)) ||
-                value.size >= 80 || memchr(value.data, 0, value.size))
+                value.size >= 80 || !printable(value))
                 return false;
             memcpy(text, value.data, value.size);
             text[value.size] = 0;

@@ -31,7 +31,7 @@ bool x509_extension(der *list, struct x509_extension *ext);
 int x509_find_extension(const struct x509 *cert, const uint8_t *oid, size_t oid_size, der *value);
 
 /* The first common name of a name, as NUL-terminated text; false when it has none, it is too long
- * or has a NUL inside. */
+ * or has other than printable ASCII in it. */
 bool x509_common_name(der name, char text[80]);
 bool x509_validity(const struct x509 *cert, int64_t *not_before, int64_t *not_after);
 /* The point (x, y) of an uncompressed P-256 key. */

@@ -17,8 +17,7 @@ static bool looks_like_certificate(const struct buffer *file)
            (file->data[0] == 0x30 || memmem(file->data, file->len, "-----BEGIN ", 11));
 }
 
-int quote_from_file(const char *name, const char *path, adyton_quote **quote,
-                    struct adyton_attest_error *error)
+int quote_load(const char *path, adyton_quote **quote, struct adyton_attest_error *error)
 {
     struct buffer file = {0};
     int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
@@ -26,17 +25,15 @@ int quote_from_file(const char *name, const char *path, adyton_quote **quote,
     if (fd >= 0)
         close(fd);
     if (err) {
-        error->code = ADYTON_ATTEST_FILE;
         snprintf(error->text, sizeof(error->text), "cannot read '%s': %s", path, strerror(-err));
+        err = error->code = ADYTON_ATTEST_FILE;
     } else if (looks_like_certificate(&file)) {
         err = adyton_quote_from_certificate(file.data, file.len, quote, error);
     } else {
-        err = adyton_quote_parse(file.data, file.len, quote, error);
+        err = adyton_quote_parse(file.data ? file.data : "", file.len, quote, error);
     }
     buffer_free(&file);
-    if (err)
-        fprintf(stderr, "error: %s: %s\n", name, error->text);
-    return err != 0;
+    return err;
 }
 
 static void usage(FILE *to, const char *name, bool json)
@@ -82,8 +79,10 @@ static int show(int argc, char **argv, bool compatible)
         usage(stderr, argv[0], !compatible);
         return 2;
     }
-    if (quote_from_file(argv[0], argv[optind], &quote, &error))
+    if (quote_load(argv[optind], &quote, &error)) {
+        fprintf(stderr, "error: %s: %s\n", argv[0], error.text);
         return 1;
+    }
     if (json) {
         fputs("{\n", out);
         quote_print_json(out, adyton_quote_get_info(quote), 4);

@@ -44,6 +44,7 @@ static int usage(FILE *out, int status)
           "  keygen                  make a key for encrypted files, or (--signing) for enclaves\n"
           "  pf-crypt                the three above in one (gramine-sgx-pf-crypt)\n"
           "  sign-layout             measure and sign an enclave described by a layout file\n"
+          "  verify QUOTE            verify a quote or RA-TLS certificate against a policy\n"
           "  quote show              what stands in a quote (gramine-sgx-quote-view)\n"
           "  sgxemu PROGRAM          run a program on the software SGX device\n"
           "\n"

@@ -70,3 +70,45 @@ def test_quote_show_refuses(tmp_path):
         assert len(r.stderr.splitlines()) == 1
     assert adyton('quote', 'show').returncode == 2
     assert adyton('quote', 'dump', 'x').returncode == 2
+
+
+def verify(name, *options):
+    folder, facts = CASES / name, case(name)
+    args = ['--json', '--collateral', folder]
+    if facts['verify_at']:
+        args += ['--at', facts['verify_at']]
+    if facts.get('trust_root'):
+        args += ['--trust-root', folder / facts['trust_root']]
+    quote = folder / ('cert.pem' if (folder / 'cert.pem').exists() else 'quote.bin')
+    r = adyton('verify', *args, *options, quote)
+    return r, json.loads(r.stdout)
+
+
+@recorded
+def test_verdict(name):
+    expected = case(name)['expected']
+    r, found = verify(name)
+    assert found['status'] == expected['status'], found
+    assert found['collateral_expired'] == expected['collateral_expired']
+    assert found['advisories'] == sorted(expected.get('advisories', []))
+    assert found['expired_items'] == expected.get('expired_items', [])
+    if 'qe_status' in expected:
+        assert found['qe_status'] == expected['qe_status']
+    if 'tcb_date' in expected:
+        assert found['tcb_date'] == expected['tcb_date']
+    assert (r.returncode == 0) == found['accepted'] == (found['error'] is None)
+    if expected['status'] != 'UpToDate' or expected['collateral_expired']:
+        assert r.returncode == 1 and 'refused' in r.stderr
+    facts = case(name).get('quote_facts', {})
+    if 'tcb_evaluation_data_number' in facts and found['tcb_date']:
+        assert found['tcb_evaluation_data_number'] <= facts['tcb_evaluation_data_number']
+    if 'fmspc' in facts and found['fmspc']:
+        assert found['fmspc'].upper() == facts['fmspc'].upper()
+
+
+@recorded
+def test_other_tee_is_refused(name):
+    tee = case(name).get('quote_facts', {}).get('tee')
+    if tee:
+        r, found = verify(name, '--tee', {'SGX': 'tdx', 'TDX': 'sgx'}[tee])
+        assert (r.returncode, found['code'], found['status']) == (1, 'WRONG_TEE', 'Error')
