@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "manifest/compiled.h"
 #include "manifest/value.h"
@@ -27,12 +28,60 @@ void bad_value(struct check *c, const struct dom *n, const char *fmt, ...)
     free(text);
 }
 
+static bool is_one_of(const char *s, const char *const *words)
+{
+    while (*words && strcasecmp(s, *words))
+        words++;
+    return *words;
+}
+
+const char *rewritten(struct check *c, const struct dom *n, enum dom_type type)
+{
+    static const char *const yes[] = {"true", "yes", "on", "1", NULL};
+    static const char *const no[] = {"false", "no", "off", "0", NULL};
+    if (type == DOM_STRING && n->type == DOM_INTEGER)
+        return arena_printf(c->arena, "; write \"%lld\"", (long long)n->integer);
+    if (type == DOM_STRING && n->type == DOM_BOOLEAN)
+        return n->boolean ? "; write \"true\"" : "; write \"false\"";
+    if (type == DOM_BOOLEAN && n->type == DOM_INTEGER && (uint64_t)n->integer <= 1)
+        return n->integer ? "; write true" : "; write false";
+    if (type == DOM_BOOLEAN && n->type == DOM_STRING && is_one_of(n->text, yes))
+        return "; write true";
+    if (type == DOM_BOOLEAN && n->type == DOM_STRING && is_one_of(n->text, no))
+        return "; write false";
+    if (type == DOM_INTEGER && n->type == DOM_STRING && n->len && n->len < 20 &&
+        strspn(n->text, "0123456789") == n->len)
+        return arena_printf(c->arena, "; write %s", n->text);
+    if (type == DOM_INTEGER && n->type == DOM_FLOAT && n->real >= 0 && n->real < 1e9 &&
+        n->real == (double)(int64_t)n->real)
+        return arena_printf(c->arena, "; write %.0f", n->real);
+    return "";
+}
+
 static bool want(struct check *c, const struct dom *n, enum dom_type type, const char *what)
 {
     if (n->type == type)
         return true;
-    bad_value(c, n, "the value must be %s, not %s", what, dom_type_name(n->type));
+    bad_value(c, n, "the value must be %s, not %s%s", what, dom_type_name(n->type),
+              rewritten(c, n, type));
     return false;
+}
+
+/* "512 MiB" and "512MB" are written "512M". */
+static const char *usual_size(struct check *c, const char *text)
+{
+    char *out = arena_alloc(c->arena, strlen(text) + 1);
+    size_t n = 0;
+    uint64_t number;
+    for (const char *p = text; *p; p++)
+        if (*p != ' ')
+            out[n++] = *p;
+    if (n && (out[n - 1] | 0x20) == 'b')
+        out[--n] = '\0';
+    if (n && out[n - 1] == 'i')
+        out[--n] = '\0';
+    return value_size(out, &number) ? arena_printf(c->arena, "\"%s\"", out)
+                                    : "for example \"256K\", \"64M\" or \"4G\"";
 }
 
 static void check_uri(struct check *c, const struct rule *rule, const struct dom *n)
@@ -62,6 +111,21 @@ static void check_path(struct check *c, const struct dom *n)
         bad_value(c, n, "the path is longer than %d bytes", MF_PATH_MAX - 1);
 }
 
+/* "; did you mean "error"?" for "Error", "errors"; "" when none is near. */
+static const char *nearest_name(struct check *c, const char *text, const char *names)
+{
+    const char *best = NULL;
+    for (unsigned limit = 2; *names; names += strcspn(names, "|"), names += *names == '|') {
+        const char *name = arena_copy(c->arena, names, strcspn(names, "|"));
+        unsigned d = strcasecmp(text, name) ? edit_distance(text, name, limit) : 0;
+        if (d < limit || (d == limit && !best && strlen(name) > 2 * d)) {
+            best = name;
+            limit = d;
+        }
+    }
+    return best ? arena_printf(c->arena, "; did you mean \"%s\"?", best) : "";
+}
+
 static void check_enum(struct check *c, const struct rule *rule, const struct dom *n)
 {
     if (!want(c, n, DOM_STRING, "a string") || value_enum(n->text, rule->names) >= 0)
@@ -75,15 +139,15 @@ static void check_enum(struct check *c, const struct rule *rule, const struct do
             names[used++] = *p;
     }
     names[used] = '\0';
-    bad_value(c, n, "'%s' is none of \"%s\"", n->text, names);
+    bad_value(c, n, "'%s' is none of \"%s\"%s", n->text, names,
+              nearest_name(c, n->text, rule->names));
 }
 
 static void check_hex(struct check *c, const struct rule *rule, const struct dom *n)
 {
     uint8_t bytes[64];
-    if (want(c, n, DOM_STRING, "a string of hex digits") &&
-        !value_hex(n->text, bytes, (size_t)rule->max))
-        bad_value(c, n, "the value must be exactly %d hex digits", (int)rule->max * 2);
+    if (n->type != DOM_STRING || !value_hex(n->text, bytes, (size_t)rule->max))
+        bad_value(c, n, "the value must be a string of exactly %d hex digits", (int)rule->max * 2);
     explicit_bzero(bytes, sizeof(bytes));
 }
 
@@ -93,8 +157,8 @@ void check_value(struct check *c, const struct rule *rule, const struct dom *n)
     switch (rule->kind) {
     case K_BOOLEAN:
         if (n->type != DOM_BOOLEAN)
-            bad_value(c, n, "the value must be `true` or `false` (without quotes), not %s",
-                      dom_type_name(n->type));
+            bad_value(c, n, "the value must be `true` or `false` (without quotes), not %s%s",
+                      dom_type_name(n->type), rewritten(c, n, DOM_BOOLEAN));
         break;
     case K_INTEGER:
         if (want(c, n, DOM_INTEGER, "an integer (without quotes)") &&
@@ -108,8 +172,7 @@ void check_value(struct check *c, const struct rule *rule, const struct dom *n)
     case K_SIZE:
         if (want(c, n, DOM_STRING, "a string such as \"256K\", \"64M\" or \"4G\"") &&
             !value_size(n->text, &number))
-            bad_value(c, n, "'%s' is not a size; write for example \"256K\", \"64M\" or \"4G\"",
-                      n->text);
+            bad_value(c, n, "'%s' is not a size; write %s", n->text, usual_size(c, n->text));
         break;
     case K_FILE_URI:
     case K_URI:
@@ -122,9 +185,9 @@ void check_value(struct check *c, const struct rule *rule, const struct dom *n)
         check_hex(c, rule, n);
         break;
     case K_MASK:
-        if (want(c, n, DOM_STRING, "a string of hex digits") &&
-            !value_mask(n->text, (unsigned)rule->max, &number))
-            bad_value(c, n, "the value must be \"0x\" and exactly %d hex digits", (int)rule->max);
+        if (n->type != DOM_STRING || !value_mask(n->text, (unsigned)rule->max, &number))
+            bad_value(c, n, "the value must be a string of \"0x\" and exactly %d hex digits",
+                      (int)rule->max);
         break;
     case K_PATH:
         check_path(c, n);
@@ -141,24 +204,50 @@ static const char *last_part(const char *key)
     return dot ? dot + 1 : key;
 }
 
-const char *nearest_key(const char *key, const struct rule *rules, size_t count)
+static unsigned distance(const char *key, const char *known, unsigned limit)
 {
-    unsigned limit = (unsigned)strlen(key) / 3;
+    return strcasecmp(key, known) ? edit_distance(key, known, limit) : 0;
+}
+
+/* As many parts of a rule's key as `key` has: "sgx" is near to "SGX". */
+static const char *same_depth(struct arena *a, const char *rule, const char *key)
+{
+    size_t len = strcspn(rule, ".");
+    for (; (key = strchr(key, '.')) && rule[len]; key++)
+        len += 1 + strcspn(rule + len + 1, ".");
+    return arena_copy(a, rule, len);
+}
+
+const char *nearest_key(struct arena *a, const char *key, const struct rule *rules, size_t count)
+{
+    unsigned limit = (unsigned)strlen(key) / 3, d;
     limit = limit < 2 ? 2 : limit > 6 ? 6 : limit;
     const char *best = NULL;
     for (size_t i = 0; i < count; i++) {
-        if (strchr(rules[i].key, '*'))
-            continue;
+        const char *part = same_depth(a, rules[i].key, key);
         /* The right name in the wrong section. */
-        if (strchr(key, '.') && !strcmp(last_part(key), last_part(rules[i].key)))
+        if (!strchr(rules[i].key, '*') && strchr(key, '.') &&
+            !strcmp(last_part(key), last_part(rules[i].key)))
             return rules[i].key;
-        unsigned d = edit_distance(key, rules[i].key, limit);
-        if (d <= limit) {
+        if (!strchr(part, '*') && (d = distance(key, part, limit)) <= limit) {
+            best = part;
+            limit = d ? d - 1 : 0;
+        }
+        if (!strchr(rules[i].key, '*') && (d = distance(key, rules[i].key, limit)) <= limit) {
             best = rules[i].key;
             limit = d ? d - 1 : 0;
         }
     }
     return best;
+}
+
+static bool is_section(const char *key)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < manifest_rule_count; i++)
+        if (!strncmp(manifest_rules[i].key, key, len) && manifest_rules[i].key[len] == '.')
+            return true;
+    return false;
 }
 
 static void unknown_key(struct check *c, const struct dom *n, const char *key,
@@ -170,9 +259,13 @@ static void unknown_key(struct check *c, const struct dom *n, const char *key,
         c->diag->error_count++;
         return;
     }
-    const char *near = nearest_key(key, rules, count);
+    const char *near = nearest_key(c->arena, key, rules, count);
     const char *name = dom_name(c->arena, n);
-    if (near)
+    if (n->parent && n->parent->parent && rules == manifest_rules && is_section(n->key))
+        diag_error(c->diag, n->line,
+                   "unknown key '%s'; '%s' is a section of its own: move it above the header [%s]",
+                   name, n->key, dom_name(c->arena, n->parent));
+    else if (near)
         diag_error(c->diag, n->line, "unknown key '%s'; did you mean '%s'?", name, near);
     else
         diag_error(c->diag, n->line, "unknown key '%s'; remove it", name);
@@ -223,7 +316,10 @@ static void check_table(struct check *c, const struct dom *table, const char **p
             enum relation r = relate(parts, depth + 1, rule->key);
             if (r == SAME && c->mode == SCHEMA_TOOL && !strcmp(rule->key, "libos.sync.enable"))
                 r = UNRELATED;
-            if (r == SAME)
+            if (r == SAME && n->type == DOM_TABLE && rule->kind != K_CUSTOM &&
+                strchr(rule->key, '*'))
+                bad_value(c, n, "the value is a table; write a name with dots in quotation marks");
+            else if (r == SAME)
                 check_value(c, rule, n);
             if (r > found)
                 found = r;
@@ -231,8 +327,8 @@ static void check_table(struct check *c, const struct dom *table, const char **p
         if (found == UNRELATED)
             unknown_key(c, n, dom_name(c->arena, n), manifest_rules, manifest_rule_count);
         else if (found == ABOVE && n->type != DOM_TABLE)
-            diag_error(c->diag, n->line, "'%s' is not a TOML table but %s", dom_name(c->arena, n),
-                       dom_type_name(n->type));
+            diag_error(c->diag, n->line, "'%s' is not a TOML table but %s; write %s.NAME = ...",
+                       dom_name(c->arena, n), dom_type_name(n->type), dom_name(c->arena, n));
         else if (found == ABOVE)
             check_table(c, n, parts, depth + 1);
     }

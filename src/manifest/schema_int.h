@@ -45,8 +45,11 @@ void check_value(struct check *c, const struct rule *rule, const struct dom *n);
 /* Checks the entries of an inline table against `rules` (`count` of them). */
 void check_fields(struct check *c, const struct dom *table, const struct rule *rules, size_t count);
 
-/* The nearest of the rules' keys to `key`, NULL when none is near. */
-const char *nearest_key(const char *key, const struct rule *rules, size_t count);
+/* "; write VALUE" when the value of `n` can be written as `type`, else "". */
+const char *rewritten(struct check *c, const struct dom *n, enum dom_type type);
+
+/* The nearest of the rules' keys (or sections) to `key`, NULL when none is near. */
+const char *nearest_key(struct arena *a, const char *key, const struct rule *rules, size_t count);
 
 /* The rules of the whole manifest (schema_keys.c). */
 extern const struct rule manifest_rules[];

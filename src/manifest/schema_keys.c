@@ -78,6 +78,13 @@ static void check_argv(struct check *c, const struct dom *n)
 static void check_env_table(struct check *c, const struct dom *n)
 {
     static const struct rule fields[] = {STRING("value"), BOOLEAN("passthrough")};
+    if (n->first && !dom_child(n, "value") && !dom_child(n, "passthrough")) {
+        bad_value(c, n,
+                  "a variable has `value` or `passthrough`; write a name with dots in quotation "
+                  "marks, loader.env.\"%s.%s\"",
+                  n->key, n->first->key);
+        return;
+    }
     check_fields(c, n, fields, sizeof(fields) / sizeof(*fields));
     const struct dom *value = dom_child(n, "value"), *pass = dom_child(n, "passthrough");
     if (value && pass)
@@ -97,8 +104,8 @@ static void check_env(struct check *c, const struct dom *n)
     else if (n->type != DOM_STRING)
         bad_value(c, n,
                   "the value must be a string, { value = \"...\" } or { passthrough = true }, "
-                  "not %s",
-                  dom_type_name(n->type));
+                  "not %s%s",
+                  dom_type_name(n->type), rewritten(c, n, DOM_STRING));
 }
 
 static int compare_names(const void *a, const void *b)

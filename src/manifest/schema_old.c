@@ -26,6 +26,9 @@ static const struct {
     {"sgx.thread_num", RENAMED, "sgx.max_threads"},
     {"sgx.rpc_thread_num", RENAMED, "sgx.insecure__rpc_thread_num"},
     {"sgx.insecure__protected_files_key", RENAMED, "fs.insecure__keys.default"},
+    {"sgx.protected_files_key", RENAMED, "fs.insecure__keys.default"},
+    {"loader.debug_file", RENAMED, "loader.log_file"},
+    {"sys.brk.size", RENAMED, "sys.brk.max_size"},
     {"sgx.enable_sigterm_injection", RENAMED, "sys.enable_sigterm_injection"},
     {"sgx.insecure__allow_eventfd", RENAMED, "sys.insecure__allow_eventfd"},
     {"libos.enable_sigterm_injection", RENAMED, "sys.enable_sigterm_injection"},
@@ -34,10 +37,20 @@ static const struct {
     {"sgx.nonpie_binary", USELESS, "programs at fixed addresses always work"},
     {"loader.preload", USELESS, "the library OS is built in"},
     {"libos.syscall_symbol", USELESS, "unmodified C libraries are used"},
+    {"loader.syscall_symbol", USELESS, "unmodified C libraries are used"},
+    {"loader.pal_internal_mem_size", USELESS, "the library OS takes the memory that it needs"},
     {"fs.experimental__enable_sysfs_topology", USELESS, "/sys always shows the topology"},
+    {"sgx.static_address", USELESS, "programs at fixed addresses always work"},
+    {"sgx.zero_heap_on_demand", USELESS, "memory is always zero when it is first used"},
+    {"sgx.allow_file_creation", USELESS,
+     "programs create files where sgx.allowed_files or an encrypted mount allows it"},
+    {"sgx.trusted_children", USELESS, "child processes run from the same manifest"},
+    {"net", USELESS, "there are no rules for addresses"},
     {"sgx.sigfile", DEAD,
      "it is no longer supported; the signature is found beside the manifest as NAME.sig"},
     {"loader.exec", DEAD,
+     "it is no longer supported; write libos.entrypoint = \"/path/of/the/program/inside\""},
+    {"loader.execname", DEAD,
      "it is no longer supported; write libos.entrypoint = \"/path/of/the/program/inside\""},
     {"sgx.protected_files", DEAD,
      "use an encrypted mount: fs.mounts = [{ type = \"encrypted\", path = \"/inside\", uri = "
@@ -110,6 +123,50 @@ static void entrypoint_string(struct old *o)
     dom_append(loader, table);
 }
 
+/* loader.argv0_override = "x" -> loader.argv = ["x"], unless arguments come from elsewhere. */
+static void argv0(struct old *o)
+{
+    struct dom *n = dom_get(o->root, "loader.argv0_override");
+    if (!n)
+        return;
+    bool alone = !dom_get(o->root, "loader.argv") && !dom_get(o->root, "loader.argv_src_file") &&
+                 !dom_is_true(o->root, "loader.insecure__use_cmdline_argv");
+    if (n->type == DOM_STRING && alone) {
+        diag_warning(o->diag, n->line,
+                     "'loader.argv0_override' is an old spelling; write loader.argv = [\"%s\"]",
+                     n->text);
+        struct dom *loader = n->parent, *list = dom_new(o->arena, DOM_ARRAY, "argv");
+        list->line = n->line;
+        dom_remove(n);
+        n->key = NULL;
+        dom_append(list, n);
+        dom_append(loader, list);
+        return;
+    }
+    diag_error(o->diag, n->line,
+               "'loader.argv0_override': it is no longer supported; write loader.argv = [\"%s\", "
+               "...], or remove it: with loader.insecure__use_cmdline_argv argv[0] is "
+               "libos.entrypoint",
+               n->type == DOM_STRING ? n->text : "NAME");
+    dom_remove(n);
+}
+
+/* loader.debug_type = "inline" -> loader.log_level = "debug" */
+static void debug_type(struct old *o)
+{
+    struct dom *n = dom_get(o->root, "loader.debug_type");
+    if (!n)
+        return;
+    const char *level = n->type == DOM_STRING && !strcmp(n->text, "none") ? "error" : "debug";
+    if (!move_to(o, n, "loader.log_level"))
+        return;
+    n->type = DOM_STRING;
+    n->text = level;
+    n->len = strlen(level);
+    diag_warning(o->diag, n->line,
+                 "'loader.debug_type' is an old spelling; write loader.log_level = \"%s\"", level);
+}
+
 /* sgx.require_avx = true -> sgx.cpu_features.avx = "required" */
 static void cpu_features(struct old *o)
 {
@@ -149,6 +206,7 @@ static void attestation(struct old *o)
         diag_error(o->diag, spid->line,
                    "'sgx.ra_client_spid': EPID attestation no longer exists; remove it and write "
                    "sgx.remote_attestation = \"dcap\"");
+        dom_remove(spid);
         return;
     }
     struct dom *gone[] = {spid, link};
@@ -241,6 +299,8 @@ bool schema_modernise(struct arena *a, struct dom *root, struct diag *d)
     unsigned before = d->error_count;
     struct old o = {.arena = a, .root = root, .diag = d};
     plain_keys(&o);
+    argv0(&o);
+    debug_type(&o);
     entrypoint_string(&o);
     cpu_features(&o);
     attestation(&o);

@@ -37,6 +37,7 @@ struct parser_assertion {
 
 extern "C" {
 #include "manifest/toml.h"
+#include "manifest/toml_hint.h"
 }
 
 namespace
@@ -236,6 +237,63 @@ unsigned assertion_line(std::string_view text)
     return static_cast<unsigned>(lo + 1);
 }
 
+/* The line on which the text before `line` gives the key that an error names, 0 if it does not. */
+unsigned first_line(std::string_view text, std::string_view said, unsigned line)
+{
+    std::size_t from = said.find('\''), to = said.find('\'', from + 1), end = 0;
+    if (to == said.npos)
+        return 0;
+    std::string key(said.substr(from + 1, to - from - 1)), section;
+    for (unsigned n = 1; n < line && end < text.size(); n++) {
+        std::size_t next = std::min(text.find('\n', end), text.size() - 1) + 1;
+        std::string_view one = text.substr(end, next - end);
+        if (one[0] == '[' && one.find(']') != one.npos)
+            section = std::string(one.substr(1, one.find(']') - 1)) + ".";
+        end = next;
+    }
+    try {
+        toml::table before = toml::parse(text.substr(0, end));
+        if (auto in_section = before.at_path(section + key))
+            return in_section.node()->source().begin.line;
+        if (auto node = before.at_path(key))
+            return node.node()->source().begin.line;
+    } catch (...) {
+    }
+    return 0;
+}
+
+void explain(struct arena *a, std::string_view text, const toml::parse_error &e, struct diag *d)
+{
+    const toml::source_position &at = e.source().begin;
+    bool twice = std::strstr(e.what(), "cannot redefine");
+    struct toml_stop stop = {text.data(), text.size(),
+                             at.line,     at.column,
+                             e.what(),    twice ? first_line(text, e.what(), at.line) : 0};
+    unsigned line;
+    const char *hint = toml_hint(a, &stop, &line);
+    diag_error(d, line, "%s", hint);
+}
+
+/* Explains the error of the same text with plain line ends, where there is no other; the parser's
+ * complaint about a slip at the end of a line depends on how the line ends. */
+void explain_plainly(struct arena *a, std::string_view text, const toml::parse_error &e,
+                     struct diag *d)
+{
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); i++)
+        if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n')
+            plain += text[i];
+    plain += '\n';
+    try {
+        static_cast<void>(toml::parse(plain));
+    } catch (const toml::parse_error &again) {
+        explain(a, plain, again, d);
+        return;
+    } catch (...) {
+    }
+    explain(a, text, e, d);
+}
+
 } // namespace
 
 extern "C" struct dom *toml_parse(struct arena *a, const char *text, size_t len, struct diag *d)
@@ -254,7 +312,7 @@ extern "C" struct dom *toml_parse(struct arena *a, const char *text, size_t len,
         toml::table t = toml::parse(std::string_view(text, len));
         return convert(a, t, nullptr, 0);
     } catch (const toml::parse_error &e) {
-        diag_error(d, e.source().begin.line, "%s", e.what());
+        explain_plainly(a, std::string_view(text, len), e, d);
     } catch (const parser_assertion &) {
         diag_error(d, assertion_line(std::string_view(text, len)), "the text is not TOML");
     } catch (const unsupported &u) {
