@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 
 static uint64_t v;
 
@@ -57,6 +58,7 @@ static void counting(void)
     TRY("pread", pread(fd, &v, 8, 0));
     SYS("write from nowhere", SYS_write, fd, BAD_LOW, 8L);
     set(fd, 1);
+    TRY("sendfile to itself", sendfile(fd, fd, NULL, 8));
     SYS("read to nowhere", SYS_read, fd, BAD_LOW, 8L);
     TRY("unknown flag", eventfd(0, 0x1000));
     SYS("flags of eventfd2", SYS_eventfd2, 0, EFD_CLOEXEC + 1 + 2);

@@ -115,7 +115,7 @@ static bool may_write(const struct file *f)
 }
 
 /* A transfer that blocked and was interrupted by nothing for the application starts again. */
-ssize file_stream_read(struct file *f, void *ubuf, size_t n)
+static ssize stream_read(struct file *f, void *ubuf, size_t n)
 {
     for (;;) {
         ssize r = host_read(f->host_fd, ubuf, n);
@@ -126,7 +126,7 @@ ssize file_stream_read(struct file *f, void *ubuf, size_t n)
     }
 }
 
-ssize file_stream_write(struct file *f, const void *ubuf, size_t n)
+static ssize stream_write(struct file *f, const void *ubuf, size_t n)
 {
     for (;;) {
         ssize r = host_write(f->host_fd, ubuf, n);
@@ -146,7 +146,7 @@ static NOINLINE ssize read_verified(struct file *f, void *ubuf, size_t n, bool w
 {
     lock(&f->pos_lock);
     if (whole) {
-        ssize r = file_stream_read(f, ubuf, n);
+        ssize r = stream_read(f, ubuf, n);
         unlock(&f->pos_lock);
         return r;
     }
@@ -171,7 +171,7 @@ static ssize read_host(struct file *f, void *ubuf, size_t n, int64_t pos)
         if (pos < 0)
             return read_verified(f, ubuf, n, whole);
     }
-    return pos >= 0 ? host_pread(f->host_fd, ubuf, n, pos) : file_stream_read(f, ubuf, n);
+    return pos >= 0 ? host_pread(f->host_fd, ubuf, n, pos) : stream_read(f, ubuf, n);
 }
 
 static NOINLINE ssize read_at_own_pos(struct file *f, void *ubuf, size_t n)
@@ -247,7 +247,7 @@ ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
     if (!f->ops->write) {
         if (f->host_fd < 0)
             return -EINVAL;
-        return pos >= 0 ? host_pwrite(f->host_fd, ubuf, n, pos) : file_stream_write(f, ubuf, n);
+        return pos >= 0 ? host_pwrite(f->host_fd, ubuf, n, pos) : stream_write(f, ubuf, n);
     }
     if (!f->seekable)
         return f->ops->write(f, ubuf, n, 0);

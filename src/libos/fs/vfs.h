@@ -136,11 +136,6 @@ void file_put(struct file *f);
  */
 long ioctl_host(int host_fd, unsigned cmd, unsigned long arg);
 
-/* A transfer at the host's own offset, which may wait: -ERESTARTSYS when a signal comes. `ubuf` is
- * a checked range. */
-ssize file_stream_read(struct file *f, void *ubuf, size_t n);
-ssize file_stream_write(struct file *f, const void *ubuf, size_t n);
-
 /* ops->verify, where there is one. */
 static inline int file_verify(struct file *f, int64_t off, int64_t n)
 {

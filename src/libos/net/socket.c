@@ -317,13 +317,13 @@ SYSCALL5(getsockopt, int, fd, int, level, int, option, void *, uvalue, int *, ul
     long r = socket_get(fd, &f);
     if (r)
         return r;
-    if (!user_range_ok(ulen, 4) ||
-        (!get_user(len, ulen) && len > 0 && !user_range_ok(uvalue, (size_t)len)))
+    if (get_user(len, ulen) || (len > 0 && !user_range_ok(uvalue, (size_t)len)))
         r = -EFAULT;
     else if (level == SOL_SOCKET && option == SO_PEERPIDFD) /* would be a host descriptor */
         r = -ENOPROTOOPT;
-    else
-        r = host_pass(__NR_getsockopt, f->host_fd, level, option, (long)uvalue, (long)ulen, 0);
+    else /* with the length that was checked */
+        r = host_pass(__NR_getsockopt, f->host_fd, level, option, len > 0 ? (long)uvalue : 0,
+                      (long)&len, 0);
     file_put(f);
-    return r;
+    return !r && put_user(ulen, len) ? -EFAULT : r;
 }

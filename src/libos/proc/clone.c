@@ -11,6 +11,7 @@
 #include "libos/proc/pidfd.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
+#include "libos/sync/eventfd.h"
 #include "libos/sync/futex.h"
 #include "libos/sync/signalfd.h"
 #include "platform/platform.h"
@@ -111,6 +112,7 @@ void clone_become_child(struct process *p, const struct clone_request *c)
     signal_queue_flush(&p->pending);
     signal_queue_flush(&t->pending);
     signalfd_in_child();
+    eventfd_in_child(&p->fds);
     t->robust_list = NULL;
     t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : NULL;
     if (c->flags & CLONE_SETTLS)

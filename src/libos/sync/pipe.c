@@ -5,38 +5,44 @@
 #include "libos/log.h"
 #include "libos/net/host_object.h"
 #include "libos/process.h"
+#include "libos/sync/eventfd.h"
 #include <asm/unistd.h>
 
 static const struct file_ops pipe_ops = {.name = "pipe"};
 static const struct file_ops eventfd_ops = {.name = "anon_inode:[eventfd]"};
 
-/* Without sys.insecure__allow_eventfd a counter is its process's own, as where the host is not
- * trusted with it: children cannot use it. `priv` is that process. */
-static bool is_own(const struct file *f)
+/* Of the parent, in its child. */
+static ssize refuse_read(struct file *f, void *ubuf, size_t n, int64_t pos)
 {
-    static bool told; /* atomic; once in each process */
-    if ((intptr_t)f->priv == current_process()->pid)
-        return true;
+    static bool told; /* atomic; once is enough */
+    (void)f, (void)ubuf, (void)n, (void)pos;
     if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
         log_warning("an eventfd of the parent process is refused in its child: set "
                     "sys.insecure__allow_eventfd if processes are to share it");
-    return false;
+    return -EIO;
 }
 
-static ssize own_read(struct file *f, void *ubuf, size_t n, int64_t pos)
+static ssize refuse_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
 {
-    (void)pos;
-    return is_own(f) ? file_stream_read(f, ubuf, n) : -EIO;
+    (void)ubuf;
+    return refuse_read(f, NULL, n, pos);
 }
 
-static ssize own_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
+static const struct file_ops refused_eventfd_ops = {
+    .name = "anon_inode:[eventfd]", .read = refuse_read, .write = refuse_write};
+
+static bool any_eventfd; /* atomic; one was made, here or by an ancestor */
+
+void eventfd_in_child(struct fdtable *t)
 {
-    (void)pos;
-    return is_own(f) ? file_stream_write(f, ubuf, n) : -EIO;
+    if (run.manifest.image->allow_eventfd || !__atomic_load_n(&any_eventfd, __ATOMIC_RELAXED))
+        return;
+    for (uint32_t fd = 0; fd < t->size; fd++) {
+        struct file *f = t->fds[fd].file;
+        if (f && f->ops == &eventfd_ops)
+            f->ops = &refused_eventfd_ops;
+    }
 }
-
-static const struct file_ops own_eventfd_ops = {
-    .name = "anon_inode:[eventfd]", .read = own_read, .write = own_write};
 
 #define EFD_SEMAPHORE 1
 #define EFD_CLOEXEC   O_CLOEXEC
@@ -85,14 +91,9 @@ static long make_eventfd(uint32_t count, int flags)
     if (flags & ~(EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK))
         return -EINVAL;
     long r = host_pass(__NR_eventfd2, count, flags | EFD_CLOEXEC, 0, 0, 0, 0);
-    struct file *f;
-    bool shared = run.manifest.image->allow_eventfd;
-    int err = host_object_file(r, shared ? &eventfd_ops : &own_eventfd_ops, FILE_EVENTFD,
-                               O_RDWR | (uint32_t)(flags & EFD_NONBLOCK), &f);
-    if (err)
-        return err;
-    f->priv = (void *)(intptr_t)current_process()->pid;
-    return fd_install(f, 0, flags & EFD_CLOEXEC);
+    __atomic_store_n(&any_eventfd, true, __ATOMIC_RELAXED);
+    return host_object_install(r, &eventfd_ops, FILE_EVENTFD, O_RDWR | (flags & EFD_NONBLOCK),
+                               flags & EFD_CLOEXEC);
 }
 
 SYSCALL1(eventfd, uint32_t, count)
