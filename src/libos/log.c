@@ -44,8 +44,8 @@ static int prefix(char *buf, size_t size, const char *file, int line, const char
 void log_line(enum log_level level, const char *file, int line, const char *func,
               const char *format, ...)
 {
-    char buf[1024];
-    int n = prefix(buf, sizeof(buf) / 2, file, line, func);
+    char buf[2304]; /* a trace line is up to 2000 bytes */
+    int n = prefix(buf, 256, file, line, func);
     n += fmt(buf + n, sizeof(buf) - (size_t)n, "%s: ", level_word[level]);
     va_list ap;
     va_start(ap, format);

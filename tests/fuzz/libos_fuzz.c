@@ -10,6 +10,7 @@
  */
 #include "libos/entry/syscall.h"
 #include "libos/process.h"
+#include "libos/trace/trace.h"
 #include "platform/test/world.h"
 #include <asm/unistd.h>
 
@@ -152,6 +153,19 @@ static void store(struct input *in)
     mock_uaccess_copy(arena + word(in) % ARENA_SIZE, &value, 1u << (byte(in) & 3));
 }
 
+/* With its line of the trace put together, as far as that reads the application's memory. */
+static long traced_call(unsigned nr, const long a[6])
+{
+    static struct trace_call c;
+    c.nr = nr;
+    c.name = syscall_name(nr);
+    memcpy(c.arg, a, sizeof(c.arg));
+    trace_before(&c);
+    long ret = world_call((long)nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    trace_after(&c, ret);
+    return ret;
+}
+
 static void sequence(void *arg)
 {
     struct input *in = arg;
@@ -166,7 +180,7 @@ static void sequence(void *arg)
             a[j] = argument(in);
         calls_made++;
         made[nr]++;
-        results[i % 8] = world_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        results[i % 8] = traced_call(nr, a);
     }
 }
 

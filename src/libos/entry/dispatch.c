@@ -8,6 +8,7 @@
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/thread.h"
+#include "libos/trace/trace.h"
 
 static long unimplemented(SYS_ARGS)
 {
@@ -78,13 +79,13 @@ static inline __attribute__((always_inline)) long call(unsigned long nr, struct 
 
 static NOINLINE long traced(unsigned long nr, struct regs *r)
 {
-    log_trace("---- %s(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx) ...", syscall_name(nr), r->rdi,
-              r->rsi, r->rdx, r->r10, r->r8, r->r9);
+    struct trace_call c = {
+        .nr = nr,
+        .name = syscall_name(nr),
+        .arg = {(long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9}};
+    trace_before(&c);
     long ret = call(nr, r);
-    if (IS_ERR(ret))
-        log_trace("---- return from %s(...) = %ld", syscall_name(nr), ret);
-    else
-        log_trace("---- return from %s(...) = 0x%lx", syscall_name(nr), (unsigned long)ret);
+    trace_after(&c, ret);
     return ret;
 }
 
