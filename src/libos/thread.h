@@ -14,13 +14,21 @@ struct process;
 struct vfork_saved;
 
 /* thread.work: what is to be done before the thread returns to the application or blocks. */
-#define WORK_SIGNAL  1u  /* a signal may be deliverable: look */
-#define WORK_HOSTSIG 2u  /* the host-signal box has entries */
-#define WORK_STOP    4u  /* the world is being stopped: park */
-#define WORK_KILL    8u  /* the thread is to end (exit_group, execve of another thread) */
-#define WORK_FILES   32u /* another process asks for an encrypted file */
-#define WORK_EXEC    64u /* the first thread is to finish another's execve */
-#define WORK_FAULT   16u /* fault describes a synchronous fault of the application */
+#define WORK_SIGNAL  1u   /* a signal may be deliverable: look */
+#define WORK_HOSTSIG 2u   /* the host-signal box has entries */
+#define WORK_STOP    4u   /* the world is being stopped: park */
+#define WORK_KILL    8u   /* the thread is to end (exit_group, execve of another thread) */
+#define WORK_FILES   32u  /* another process asks for an encrypted file */
+#define WORK_EXEC    64u  /* the first thread is to finish another's execve */
+#define WORK_GS      128u /* the application loads %gs: no more ways in that rely on it */
+#define WORK_FAULT   16u  /* fault describes a synchronous fault of the application */
+
+/* thread.odd: what the usual way back to the application does not restore. */
+#define ODD_GS       1u /* the application has a GS base of its own */
+#define ODD_SEGMENTS 2u /* thread.iret.cs and ss are not those of 64-bit programs */
+
+#define USER_CS 0x33u
+#define USER_SS 0x2bu
 
 /* What restart_syscall(2) goes on with, after -ERESTART_RESTARTBLOCK. */
 struct restart {
@@ -34,12 +42,18 @@ struct restart {
 
 struct thread {
     struct thread *self;   /* 0: so that %gs:0 yields the pointer */
-    uint64_t user_rsp;     /* 8: scratch of the entry path */
+    uint64_t unused;       /* 8 */
     uint64_t kstack_top;   /* 16: = 8 mod 16 */
     uint64_t user_rip;     /* 24: scratch of the exit path */
     uint32_t work;         /* 32: WORK_* bits, atomic */
     uint32_t in_app;       /* 36: unused by assembly */
     uint64_t kstack_frame; /* 40: kstack_top - REGS_SIZE */
+    uint64_t user_gs;      /* 48: the application's GS base, where odd has ODD_GS */
+    uint32_t odd;          /* 56: ODD_* */
+    struct {
+        uint64_t rax, rip, cs, rflags, rsp, ss; /* cs and ss: the application's, always */
+    } iret;                                     /* 64: scratch of the exit path otherwise */
+    uint64_t entry_rsp; /* 112: %rsp when the entry path has saved %rsp and flags */
 
     struct process *process;
     struct list siblings; /* in process.threads, under process.lock */
@@ -70,17 +84,27 @@ struct thread {
     char vector_area[4096 + 64];
 };
 
-_Static_assert(offsetof(struct thread, user_rsp) == 8, "entry.S");
 _Static_assert(offsetof(struct thread, kstack_top) == 16, "entry.S");
 _Static_assert(offsetof(struct thread, user_rip) == 24, "entry.S");
 _Static_assert(offsetof(struct thread, work) == 32, "entry.S");
 _Static_assert(offsetof(struct thread, kstack_frame) == 40, "entry.S");
+_Static_assert(offsetof(struct thread, user_gs) == 48, "entry.S");
+_Static_assert(offsetof(struct thread, odd) == 56, "entry.S");
+_Static_assert(offsetof(struct thread, iret) == 64, "entry.S");
+_Static_assert(offsetof(struct thread, entry_rsp) == 112, "entry.S");
 
 #include "arch.h" /* current(), from the platform */
 
 static inline struct regs *thread_regs(struct thread *t)
 {
     return (struct regs *)t->kstack_frame;
+}
+
+static inline void thread_set_segments(struct thread *t, uint64_t cs, uint64_t ss)
+{
+    t->iret.cs = cs;
+    t->iret.ss = ss;
+    t->odd = cs == USER_CS && ss == USER_SS ? t->odd & ~ODD_SEGMENTS : t->odd | ODD_SEGMENTS;
 }
 
 static inline void work_set(struct thread *t, uint32_t bits)

@@ -42,8 +42,15 @@ void platform_stop_by_signal(int sig);
 /* Resumes the application with *r; never returns. */
 __attribute__((noreturn)) void platform_resume(struct regs *r);
 
-/* Where rewritten system-call sites jump to. */
-uintptr_t platform_syscall_entry(void);
+/* Where rewritten system-call sites jump to; `gs`: in a process that loads %gs itself. */
+uintptr_t platform_syscall_entry(bool gs);
+
+/* The application's GS base, for the calling thread. -EINVAL: the processor or the host leaves no
+ * room for one beside the library OS's own. */
+uint64_t platform_get_user_gs(void);
+int platform_set_user_gs(uint64_t base);
+/* A child that begins with its creator's. */
+void platform_copy_user_gs(struct thread *to);
 
 /* Application FS base. */
 uint64_t platform_get_fs(void);
@@ -52,6 +59,7 @@ void platform_set_fs(uint64_t base);
 /* Vector state. `area` has platform_xstate_size() bytes, 64-byte aligned, XSAVE standard format. */
 size_t platform_xstate_size(void);
 uint64_t platform_xstate_mask(void);
+uint32_t platform_mxcsr_mask(void); /* bits of MXCSR that exist; 0: the least there are */
 void platform_xstate_save(void *area);
 void platform_xstate_restore(const void *area);
 

@@ -93,7 +93,7 @@ void syscall_dispatch(struct regs *r);
 void syscall_dispatch(struct regs *r)
 {
     unsigned long nr = (uint32_t)r->rax;
-    r->orig_rax = nr;
+    r->orig_rax = r->rax;
     if (unlikely(current()->vfork != NULL))
         vfork_before_call(nr);
     long ret = unlikely(log_level_now >= LOG_TRACE) ? traced(nr, r) : call(nr, r);
@@ -109,6 +109,20 @@ void syscall_trap_dispatch(struct regs *r)
     syscall_dispatch(r);
 }
 
+/* What the library OS keeps free of the application's mappings is unmapped to it. */
+static void as_without_reserves(struct thread *t)
+{
+    siginfo_t *info = &t->fault.info;
+    struct mm *mm = &t->process->mm;
+    if (info->si_signo != SIGSEGV || info->si_code != SEGV_ACCERR)
+        return;
+    lock(&mm->lock);
+    const struct vma *v = vma_find(mm, (uintptr_t)info->si_addr);
+    if (!v || v->start > (uintptr_t)info->si_addr)
+        info->si_code = SEGV_MAPERR;
+    unlock(&mm->lock);
+}
+
 void exit_work(struct regs *r)
 {
     struct thread *t = current();
@@ -120,8 +134,13 @@ void exit_work(struct regs *r)
             exec_take_over();
         if (work & (WORK_STOP | WORK_FILES))
             interrupted(); /* parks until the world goes on */
+        if (work & WORK_GS) {
+            work_clear(t, WORK_GS);
+            patch_gs_is_used();
+        }
         if (work & WORK_FAULT) {
             work_clear(t, WORK_FAULT);
+            as_without_reserves(t);
             signal_force(t, &t->fault.info);
         }
         if (work & (WORK_SIGNAL | WORK_HOSTSIG))

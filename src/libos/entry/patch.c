@@ -32,6 +32,7 @@
 #include <linux/mman.h>
 
 #define STUB_SIZE   32
+#define STUB_LENGTH 31 /* the byte of a stub that holds the length of the copied code */
 #define CHUNK_SIZE  (64 * 1024UL)
 #define MOST_CHUNKS 256
 
@@ -47,6 +48,7 @@ static struct chunk chunks[MOST_CHUNKS];
 static uint32_t chunk_count;       /* atomic: read by the trap handler */
 static uintptr_t site_in_progress; /* atomic */
 static bool registered;            /* membarrier */
+static bool gs_is_used;            /* patch_gs_is_used() */
 
 /*
  * A site is rewritten when it traps for the second time: many are met once only, above all in
@@ -88,10 +90,49 @@ bool patch_is_stub(uintptr_t ip)
     return false;
 }
 
+/* The copied code of a stub ends at `end`, with the `lea` of the address behind the site. */
+static uintptr_t stub_site(uintptr_t end)
+{
+    int32_t d;
+    memcpy(&d, (const uint8_t *)end + 3, 4);
+    return end + 7 + (uintptr_t)(intptr_t)d - 2;
+}
+
+bool patch_original(uint64_t *ip, bool stepped)
+{
+    uint8_t code[5];
+    int32_t d;
+    uintptr_t stub = ALIGN_DOWN(*ip, STUB_SIZE);
+    if (patch_is_stub(*ip)) {
+        size_t at = *ip - stub, copied = ((const uint8_t *)stub)[STUB_LENGTH];
+        if (at > copied || !copied || (stepped && !at))
+            return false;
+        *ip = stub_site(stub + copied) - copied + at;
+        return true;
+    }
+    /* The padding that a site's short jump goes to? */
+    if (copy_from_user(code, (const void *)*ip, sizeof(code)) || code[0] != 0xe9)
+        return true;
+    memcpy(&d, code + 1, 4);
+    stub = *ip + 5 + (uintptr_t)(intptr_t)d;
+    return !patch_is_stub(stub) || ((const uint8_t *)stub)[STUB_LENGTH];
+}
+
+void patch_gs_is_used(void)
+{
+    lock(&patch_lock);
+    gs_is_used = true;
+    for (uint32_t i = 0; i < chunk_count; i++)
+        __atomic_store_n((uintptr_t *)chunks[i].start, platform_syscall_entry(true),
+                         __ATOMIC_SEQ_CST);
+    unlock(&patch_lock);
+}
+
 void patch_forget(void)
 {
     lock(&patch_lock);
     __atomic_store_n(&chunk_count, 0, __ATOMIC_RELEASE);
+    gs_is_used = false;
     for (size_t i = 0; i < MET_SLOTS; i++)
         if (met[i])
             met[i] = false;
@@ -121,7 +162,7 @@ static uintptr_t take_slot(uintptr_t site, struct chunk **range)
     long p = mm_map_near(&current_process()->mm, site, CHUNK_SIZE);
     if (IS_ERR(p))
         return 0;
-    *(uintptr_t *)p = platform_syscall_entry();
+    *(uintptr_t *)p = platform_syscall_entry(gs_is_used);
     chunks[chunk_count] = (struct chunk){(uintptr_t)p, 2 * STUB_SIZE};
     __atomic_store_n(&chunk_count, chunk_count + 1, __ATOMIC_RELEASE);
     *range = &chunks[chunk_count - 1];
@@ -182,6 +223,7 @@ static bool write_stub(uintptr_t stub, uintptr_t entry, const struct prelude *pr
     uint8_t *p = (uint8_t *)stub;
     if (pre->first && !copy_code(&p, pre->at, site))
         return false;
+    ((uint8_t *)stub)[STUB_LENGTH] = (uint8_t)(p - (uint8_t *)stub);
     *p++ = 0x48;
     *p++ = 0x8d;
     *p++ = 0x0d;

@@ -49,6 +49,7 @@ static struct thread *new_thread(const struct clone_request *c)
         r->rsp = c->stack;
     r->orig_rax = (uint64_t)-1;
     t->fs_base = c->flags & CLONE_SETTLS ? c->tls : platform_get_fs();
+    platform_copy_user_gs(t);
     t->blocked = me->blocked;
     t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : NULL;
     t->set_tid[0] = c->flags & CLONE_PARENT_SETTID ? c->parent_tid : NULL;

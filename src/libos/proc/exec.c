@@ -231,6 +231,8 @@ static void reset_signals(struct process *p, struct thread *t)
     t->clear_tid = NULL;
     t->robust_list = NULL;
     t->fs_base = 0;
+    t->odd = 0;
+    thread_set_segments(t, USER_CS, USER_SS);
 }
 
 /* An execve of which nothing is left that could fail. */

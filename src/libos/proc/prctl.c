@@ -200,7 +200,6 @@ static long get_features(int op, uint64_t *uout)
     return r ? r : put_user(uout, mask) ? -EFAULT : 0;
 }
 
-/* The GS base is the library OS's own: ARCH_SET_GS and ARCH_GET_GS are refused. */
 SYSCALL2(arch_prctl, int, op, uint64_t, addr)
 {
     struct thread *t = current();
@@ -213,6 +212,12 @@ SYSCALL2(arch_prctl, int, op, uint64_t, addr)
         return 0;
     case ARCH_GET_FS: {
         uint64_t base = platform_get_fs();
+        return put_user((uint64_t *)addr, base) ? -EFAULT : 0;
+    }
+    case ARCH_SET_GS:
+        return addr >= USER_TOP ? -EPERM : platform_set_user_gs(addr);
+    case ARCH_GET_GS: {
+        uint64_t base = platform_get_user_gs();
         return put_user((uint64_t *)addr, base) ? -EFAULT : 0;
     }
     case ARCH_GET_CPUID:

@@ -7,8 +7,6 @@
 #include <asm/unistd.h>
 #include <linux/time.h>
 
-#define MINSIGSTKSZ_KERNEL 2048
-
 static bool valid(int sig)
 {
     return sig >= 1 && sig <= NSIG_MAX;
@@ -171,28 +169,16 @@ SYSCALL2(sigaltstack, const stack_t *, uss, stack_t *, uold)
     struct thread *t = current();
     struct sigaltstack_state *a = &t->altstack;
     uint64_t sp = thread_regs(t)->rsp;
-    bool inside = !(a->flags & (SS_DISABLE | SS_AUTODISARM)) && sp > a->sp && sp - a->sp <= a->size;
-    stack_t old = {.ss_sp = (void *)a->sp,
-                   .ss_flags = (int)(a->flags | (inside ? SS_ONSTACK : 0)),
-                   .ss_size = a->size};
-    if (uss) {
-        stack_t ss;
-        if (get_user(ss, uss))
-            return -EFAULT;
-        uint32_t mode = (uint32_t)ss.ss_flags & ~SS_AUTODISARM;
-        if (inside)
-            return -EPERM;
-        if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
-            return -EINVAL;
-        if (mode == SS_DISABLE)
-            *a = (struct sigaltstack_state){.flags = SS_DISABLE};
-        else if (ss.ss_size < MINSIGSTKSZ_KERNEL)
-            return -ENOMEM;
-        else
-            *a = (struct sigaltstack_state){(uint64_t)ss.ss_sp, ss.ss_size,
-                                            (uint32_t)ss.ss_flags & SS_AUTODISARM};
-    }
-    return uold && put_user(uold, old) ? -EFAULT : 0;
+    int now = !a->size ? SS_DISABLE : altstack_holds(a, sp) ? SS_ONSTACK : 0;
+    stack_t ss, old = {.ss_sp = (void *)a->sp,
+                       .ss_flags = now | (int)(a->flags & SS_AUTODISARM),
+                       .ss_size = a->size};
+    int err = uss && get_user(ss, uss) ? -EFAULT : 0;
+    if (!err && uss)
+        err = altstack_set(a, &ss, sp);
+    if (!err && uold && put_user(uold, old))
+        err = -EFAULT;
+    return err;
 }
 
 SYSCALL0(rt_sigreturn)

@@ -39,8 +39,8 @@ struct sigqueue {
 
 struct sigaltstack_state {
     uint64_t sp;
-    uint64_t size;
-    uint32_t flags; /* SS_DISABLE, SS_AUTODISARM */
+    uint64_t size;  /* 0: none */
+    uint32_t flags; /* as they were given */
 };
 
 /*
@@ -99,6 +99,11 @@ void signal_recheck(struct thread *t);
 /* Before returning to the application: runs default actions, pushes handler frames on the
  * application's stack (proc/signal_deliver.c). `r` is what the application will resume with. */
 void signal_deliver(struct thread *t, struct regs *r);
+/* Does `sp` lie on the alternate stack, for deliveries to go on there? With SS_AUTODISARM, never.
+ */
+bool altstack_holds(const struct sigaltstack_state *a, uint64_t sp);
+/* sigaltstack(2) by a thread whose stack pointer is `sp`: 0 or an errno. */
+int altstack_set(struct sigaltstack_state *a, const stack_t *ss, uint64_t sp);
 /* rt_sigreturn: restores *r and vector state from the frame on the application's stack. */
 long signal_return(struct thread *t, struct regs *r);
 

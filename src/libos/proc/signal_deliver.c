@@ -18,18 +18,44 @@ struct frame {
     siginfo_t info;
 };
 
-#define RED_ZONE    128
-#define FLAGS_FIXED 0x202UL     /* IF, and bit 1 */
-#define FLAGS_USER  0x240dd5UL  /* CF PF AF ZF SF TF DF OF RF? AC ID */
-#define UC_OURS     (1 | 2 | 4) /* FP_XSTATE, SIGCONTEXT_SS, STRICT_RESTORE_SS */
-#define MXCSR_BITS  0xffffu     /* others fault when restored */
-#define ADDRESS_END (1UL << 47) /* no address of the application from here on */
-#define SW_RESERVED 464         /* struct _fpx_sw_bytes in the FXSAVE area */
+#define RED_ZONE         128
+#define FLAGS_USER       0x50dd5UL /* CF PF AF ZF SF TF DF OF RF AC: what a frame restores */
+#define UC_OURS          (UC_FP_XSTATE | UC_SIGCONTEXT_SS)
+#define MXCSR_INIT       0x1f80u
+#define MXCSR_BITS       0xffbfu /* where the processor says nothing else */
+#define MXCSR_AT         24      /* in the FXSAVE area; the mask follows */
+#define STACK_LEAST      2048    /* MINSIGSTKSZ */
+#define XFEATURES_FXSAVE 3UL     /* x87 and SSE */
+#define XFEATURE_SSE     2UL     /* this or AVX: MXCSR is looked at */
+#define XFEATURE_AVX     4UL
+#define SW_RESERVED      464 /* struct _fpx_sw_bytes in the FXSAVE area */
 
-static bool on_altstack(const struct thread *t, uint64_t sp)
+static bool within_altstack(const struct sigaltstack_state *a, uint64_t sp)
 {
-    const struct sigaltstack_state *a = &t->altstack;
-    return !(a->flags & (SS_DISABLE | SS_AUTODISARM)) && sp - a->sp <= a->size && sp > a->sp;
+    return sp > a->sp && sp - a->sp <= a->size;
+}
+
+bool altstack_holds(const struct sigaltstack_state *a, uint64_t sp)
+{
+    return !(a->flags & SS_AUTODISARM) && within_altstack(a, sp);
+}
+
+int altstack_set(struct sigaltstack_state *a, const stack_t *ss, uint64_t sp)
+{
+    uint32_t flags = (uint32_t)ss->ss_flags, mode = flags & ~SS_AUTODISARM;
+    uint64_t at = (uint64_t)ss->ss_sp, size = ss->ss_size;
+    if (altstack_holds(a, sp))
+        return -EPERM;
+    if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
+        return -EINVAL;
+    if (a->sp == at && a->size == size && a->flags == flags)
+        return 0;
+    if (mode == SS_DISABLE)
+        at = size = 0;
+    else if (size < STACK_LEAST)
+        return -ENOMEM;
+    *a = (struct sigaltstack_state){at, size, flags};
+    return 0;
 }
 
 static char *state_buffer(struct thread *t)
@@ -57,12 +83,10 @@ static void fill_context(struct thread *t, struct ucontext *uc, const struct reg
                          sigmask old_mask)
 {
     memset(uc, 0, sizeof(*uc));
-    uc->uc_flags = UC_OURS;
+    uc->uc_flags = t->iret.cs == USER_CS ? UC_OURS | UC_STRICT_RESTORE_SS : UC_OURS;
     uc->uc_stack.ss_sp = (void *)t->altstack.sp;
     uc->uc_stack.ss_flags = (int)t->altstack.flags;
     uc->uc_stack.ss_size = t->altstack.size;
-    if (on_altstack(t, r->rsp))
-        uc->uc_stack.ss_flags |= SS_ONSTACK;
     uc->uc_mcontext = (struct sigcontext){.r8 = r->r8,
                                           .r9 = r->r9,
                                           .r10 = r->r10,
@@ -81,8 +105,8 @@ static void fill_context(struct thread *t, struct ucontext *uc, const struct reg
                                           .rsp = r->rsp,
                                           .rip = r->rip,
                                           .eflags = r->rflags,
-                                          .cs = 0x33,
-                                          .ss = 0x2b,
+                                          .cs = (uint16_t)t->iret.cs,
+                                          .ss = (uint16_t)t->iret.ss,
                                           .err = t->fault.error_code,
                                           .trapno = t->fault.trapno,
                                           .oldmask = old_mask,
@@ -95,11 +119,17 @@ static void fill_context(struct thread *t, struct ucontext *uc, const struct reg
 static int push_frame(struct thread *t, struct regs *r, const struct ksigaction *a,
                       const siginfo_t *info, sigmask old_mask)
 {
+    const struct sigaltstack_state *alt = &t->altstack;
     uint64_t sp = r->rsp - RED_ZONE;
-    if (a->flags & SA_ONSTACK && !(t->altstack.flags & SS_DISABLE) && !on_altstack(t, r->rsp))
-        sp = t->altstack.sp + t->altstack.size;
+    bool bounded = altstack_holds(alt, r->rsp);
+    if (a->flags & SA_ONSTACK && alt->size && !altstack_holds(alt, sp)) {
+        sp = alt->sp + alt->size;
+        bounded = true;
+    }
     uint64_t fp = ALIGN_DOWN(sp - platform_xstate_size() - FP_XSTATE_MAGIC2_SIZE, 64);
     uint64_t at = ALIGN_DOWN(fp - sizeof(struct frame), 16) - 8;
+    if (!(a->flags & SA_RESTORER) || (bounded && !within_altstack(alt, at)))
+        return -EFAULT;
     struct frame *f = heap_alloc(sizeof(*f));
     if (!f)
         return -EFAULT;
@@ -123,6 +153,7 @@ static int push_frame(struct thread *t, struct regs *r, const struct ksigaction 
     r->rip = a->handler;
     r->rflags &= ~(uint64_t)(1 << 10 | 1 << 8 | 1 << 16); /* DF, TF, RF */
     r->orig_rax = (uint64_t)-1;
+    thread_set_segments(t, USER_CS, USER_SS);
     return 0;
 }
 
@@ -174,6 +205,24 @@ static struct ksigaction take_action(struct process *p, int sig)
     return a;
 }
 
+static void force_segv(struct thread *t)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof(info));
+    info.si_signo = SIGSEGV;
+    info.si_code = SI_KERNEL;
+    signal_force(t, &info);
+}
+
+/* The handler has no stack: a SIGSEGV, for which there may be one, unless it was that already. */
+static void no_frame(struct thread *t, int sig)
+{
+    if (sig == SIGSEGV)
+        process_exit(SIGSEGV);
+    else
+        force_segv(t);
+}
+
 static void run_handler(struct thread *t, struct regs *r, const struct ksigaction *a,
                         const siginfo_t *info)
 {
@@ -182,7 +231,7 @@ static void run_handler(struct thread *t, struct regs *r, const struct ksigactio
     t->restore_blocked = false;
     settle_restart(r, a);
     if (push_frame(t, r, a, info, old)) {
-        process_exit(SIGSEGV); /* no stack for the handler */
+        no_frame(t, sig);
         return;
     }
     sigmask mask = t->blocked | a->mask;
@@ -215,62 +264,92 @@ void signal_deliver(struct thread *t, struct regs *r)
     signal_recheck(t);
 }
 
-/* Sanitised so that restoring it cannot fault. */
-static int pop_vector_state(struct thread *t, uint64_t at)
+/* The processor's own reasons to refuse the state: XRSTOR and FXRSTOR would fault. */
+static bool refused_state(const char *area, uint64_t at, bool extended, uint64_t wanted)
 {
-    size_t size = platform_xstate_size();
-    char *area = state_buffer(t);
-    struct _fpx_sw_bytes sw;
-    if (!at) {
-        platform_vector_reset();
+    uint64_t header[3];
+    uint32_t mxcsr, mask;
+    memcpy(header, area + 512, sizeof(header));
+    memcpy(&mxcsr, area + MXCSR_AT, sizeof(mxcsr));
+    mask = platform_mxcsr_mask();
+    if (wanted & (XFEATURE_SSE | XFEATURE_AVX) && mxcsr & ~(mask ? mask : MXCSR_BITS))
+        return true;
+    return extended ? at & 63 || header[0] & ~platform_xstate_mask() || header[1] || header[2]
+                    : at & 15;
+}
+
+/* Is there more than the FXSAVE area at `at`? As Linux looks for it; -EFAULT: not readable. */
+static int state_extends(const struct _fpx_sw_bytes *sw, uint64_t at)
+{
+    uint32_t magic2;
+    if (sw->magic1 != FP_XSTATE_MAGIC1 || sw->xstate_size < 576 ||
+        sw->xstate_size > platform_xstate_size() || sw->xstate_size > sw->extended_size)
         return 0;
-    }
+    if (copy_from_user(&magic2, (char *)at + sw->xstate_size, sizeof(magic2)))
+        return -EFAULT;
+    return magic2 == FP_XSTATE_MAGIC2;
+}
+
+static int read_vector_state(char *area, uint64_t at)
+{
+    struct _fpx_sw_bytes sw;
+    uint64_t *header = (uint64_t *)(area + 512);
     if (copy_from_user(area, (void *)at, 512))
         return -EFAULT;
     memcpy(&sw, area + SW_RESERVED, sizeof(sw));
-    uint64_t *header = (uint64_t *)(area + 512);
-    bool extended =
-        sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size >= 576 && sw.xstate_size <= size;
-    memset(area + 512, 0, size - 512);
-    if (extended) {
-        if (copy_from_user(area + 512, (char *)at + 512, sw.xstate_size - 512))
-            return -EFAULT;
-        header[0] &= sw.xfeatures & platform_xstate_mask();
-    } else {
-        header[0] = 3; /* x87 and SSE only */
-    }
-    memset(header + 1, 0, 56);
-    uint32_t mxcsr;
-    memcpy(&mxcsr, area + 24, 4);
-    if (mxcsr & ~MXCSR_BITS)
+    memset(area + 512, 0, platform_xstate_size() - 512);
+    int extended = state_extends(&sw, at);
+    if (extended < 0 ||
+        (extended && copy_from_user(area + 512, (char *)at + 512, sw.xstate_size - 512)))
         return -EFAULT;
-    platform_xstate_restore(area);
+    uint64_t wanted = extended ? sw.xfeatures : XFEATURES_FXSAVE;
+    if (refused_state(area, at, extended, wanted))
+        return -EFAULT;
+    if (!(wanted & XFEATURE_SSE)) {
+        uint32_t mxcsr = MXCSR_INIT;
+        memcpy(area + MXCSR_AT, &mxcsr, sizeof(mxcsr));
+    }
+    header[0] = extended ? header[0] & wanted : XFEATURES_FXSAVE;
+    memset(header + 1, 0, 56);
     return 0;
+}
+
+static int pop_vector_state(struct thread *t, uint64_t at)
+{
+    char *area = state_buffer(t);
+    int err = at ? read_vector_state(area, at) : 0;
+    if (err || !at)
+        platform_vector_reset();
+    else
+        platform_xstate_restore(area);
+    return err;
+}
+
+/* As far as Linux comes before it finds that the frame is bad, so far it is restored. */
+static int restore_frame(struct thread *t, struct regs *r)
+{
+    struct ucontext uc;
+    sigmask mask;
+    uint64_t at = r->rsp - 8; /* the handler's `ret` popped pretcode */
+    if (copy_from_user(&uc, (char *)at + offsetof(struct frame, uc), sizeof(uc)))
+        return -EFAULT;
+    memcpy(&mask, &uc.uc_sigmask, sizeof(mask));
+    signal_set_blocked(t, mask);
+    altstack_set(&t->altstack, &uc.uc_stack, r->rsp); /* before Linux 6.12 it came last */
+    const struct sigcontext *c = &uc.uc_mcontext;
+    uint64_t kept = r->rflags & ~FLAGS_USER;
+    *r = regs_of_sigcontext(c);
+    r->rflags = (c->eflags & FLAGS_USER) | kept;
+    bool strict = uc.uc_flags & UC_STRICT_RESTORE_SS || (c->cs | 3) != USER_CS;
+    thread_set_segments(t, c->cs | 3, strict ? c->ss | 3 : USER_SS);
+    return pop_vector_state(t, (uint64_t)c->fpstate);
 }
 
 long signal_return(struct thread *t, struct regs *r)
 {
-    struct ucontext uc;
-    uint64_t at = r->rsp - 8; /* the handler's `ret` popped pretcode */
-    if (copy_from_user(&uc, (char *)at + offsetof(struct frame, uc), sizeof(uc)) ||
-        pop_vector_state(t, (uint64_t)uc.uc_mcontext.fpstate)) {
-        siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
-        signal_force(t, &info);
-        return 0;
-    }
-    const struct sigcontext *c = &uc.uc_mcontext;
-    *r = regs_of_sigcontext(c);
-    r->rflags = (c->eflags & FLAGS_USER & ~0x10000UL) | FLAGS_FIXED;
-    sigmask mask;
-    memcpy(&mask, &uc.uc_sigmask, sizeof(mask));
-    if (!(uc.uc_stack.ss_flags & SS_ONSTACK) && uc.uc_stack.ss_size && !on_altstack(t, r->rsp))
-        t->altstack = (struct sigaltstack_state){(uint64_t)uc.uc_stack.ss_sp, uc.uc_stack.ss_size,
-                                                 (uint32_t)uc.uc_stack.ss_flags};
-    signal_set_blocked(t, mask);
-    if (r->rip >= ADDRESS_END) {
-        siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
-        signal_force(t, &info);
-    }
+    int err = restore_frame(t, r);
+    if (err)
+        force_segv(t);
     work_set(t, WORK_SIGNAL); /* all registers changed: not the quick way back */
-    return (long)r->rax;
+    return err ? 0 : (long)r->rax;
 }

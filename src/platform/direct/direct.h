@@ -4,9 +4,11 @@
 #include "libos/process.h"
 #include "libos/thread.h"
 
-extern const char libos_syscall_entry[], libos_trap_entry[], libos_async_entry[];
+extern const char libos_syscall_entry[], libos_entry_rsp[], libos_entry_pushed[];
+extern const char libos_entry_checked[], libos_foreign_gs[], libos_slow_entry[];
+extern const char libos_trap_entry[], libos_async_entry[], host_signal_entry[];
 extern const char libos_quick_exit[], libos_quick_exit_end[];
-extern const char libos_exit[], libos_exit_flags[], libos_exit_end[];
+extern const char libos_exit[], libos_exit_end[];
 extern const char host_blocking_check[], host_blocking_insn[], host_blocking_eintr[];
 extern const char uaccess_begin[], uaccess_end[], uaccess_fixup[];
 extern const char host_sigreturn[];
@@ -18,9 +20,14 @@ extern const char host_sigreturn[];
 
 /* Per-thread host state: %gs, signal stack, system-call dispatch. */
 void direct_thread_setup(struct thread *t);
+/* The thread whose host signal stack begins at `stack`. */
+struct thread *direct_thread_of_signal_stack(const void *stack);
+/* Makes %gs ours again, and notes it in `t` if the application had changed it. */
+void direct_take_gs(struct thread *t);
 /* Process-wide: handlers for every host signal. */
 void direct_signals_setup(void);
 void direct_xstate_setup(void);
+void direct_gs_setup(void);
 
 long host_clone_thread(unsigned long flags, void *stack, int *parent_tid, int *child_tid,
                        struct thread *t);

@@ -4,11 +4,17 @@
  * Offsets into struct thread (%gs) and struct regs: libos/thread.h, libos/entry/regs.h.
  * General registers only: the application's vector state stays live throughout.
  */
-#define T_USER_RSP 8
 #define T_KSTACK_TOP 16
 #define T_USER_RIP 24
 #define T_WORK 32
 #define T_FRAME 40
+#define T_USER_GS 48
+#define T_ODD 56
+#define T_IRET_RAX 64
+#define T_IRET_RIP 72
+#define T_IRET_RFLAGS 88
+#define T_IRET_RSP 96
+#define T_ENTRY_RSP 112
 
 #define R_RBP 32
 #define R_R10 56
@@ -21,8 +27,10 @@
 #define R_RIP 128
 #define R_RFLAGS 136
 #define R_RSP 144
-/* What sahf cannot restore: TF DF NT RF AC ID. */
+/* What sahf cannot restore, and C does not want set: TF DF NT RF AC ID. */
 #define FLAGS_ODD 0x254500
+#define FLAGS_CLEAN 0x2
+#define ODD_GS 1 /* thread.odd */
 
 	.text
 
@@ -39,16 +47,32 @@ _start:
 	ud2
 
 /*
- * A system call of the application. In: %rcx = address after the `syscall` instruction, all other
- * registers as the application had them. %rcx and %r11 are the call's to clobber.
+ * A system call of the application, from a rewritten site. In: %rcx = address after the `syscall`
+ * instruction, all other registers as the application had them. %rcx and %r11 are the call's to
+ * clobber; %r11 becomes the flags, as `syscall` makes it.
+ *
+ * %gs may be the application's, if it loaded it since its last call: then either one of the first
+ * instructions faults, or the stack is not where it must be. Both go to the trap handler, which
+ * knows the thread by itself (trap.c).
  */
-.macro SAVE_REGS
-	movq %rsp, %gs:T_USER_RSP
+	.globl libos_syscall_entry, libos_entry_rsp, libos_entry_pushed, libos_entry_checked
+	.globl libos_foreign_gs, libos_slow_entry
+	.p2align 6
+libos_syscall_entry:
+	movq %rsp, %r11
 	movq %gs:T_KSTACK_TOP, %rsp
-	pushq %gs:T_USER_RSP
+libos_entry_rsp:                     /* the application's %rsp is in %r11 */
+	pushq %r11
 	pushfq
+libos_entry_pushed:                  /* and flags and %rsp are on the stack, as in a frame */
+	movq (%rsp), %r11
+	cmpq %gs:T_ENTRY_RSP, %rsp
+libos_entry_checked:
+	jne libos_foreign_gs
 	pushq %rcx
-	pushq %rax
+	testl $FLAGS_ODD, %r11d
+	jnz 2f
+1:	pushq %rax
 	pushq %rdi
 	pushq %rsi
 	pushq %rdx
@@ -64,15 +88,8 @@ _start:
 	pushq %r13
 	pushq %r14
 	pushq %r15
-	cld
 	movq %rsp, %rdi
 	xorl %ebp, %ebp
-.endm
-
-	.globl libos_syscall_entry
-	.p2align 6
-libos_syscall_entry:
-	SAVE_REGS
 	call syscall_dispatch
 
 /*
@@ -108,15 +125,29 @@ libos_quick_exit:
 	jmp *%rcx
 libos_quick_exit_end:
 
+2:	pushq $FLAGS_CLEAN
+	popfq
+	jmp 1b
+libos_foreign_gs:                    /* as from libos_entry_pushed on */
+	ud2
+/* Where the sites of a process lead that is known to load %gs. Nothing is touched. */
+libos_slow_entry:
+	ud2
+
 /*
- * Back to the application with the registers at %rsp. Until the final jump nothing of the frame is
- * changed, so that a host signal in here can send us back to libos_exit (trap.c).
+ * Back to the application with the registers at %rsp. Until the last jump nothing of the frame is
+ * changed, so that a host signal in here can send us back to libos_exit, and a fault at the jump
+ * (no such address, no such segment) is the application's with the registers of the frame (trap.c).
  */
 	.globl libos_exit, libos_exit_end
 	.p2align 4
 libos_exit:
 	cmpl $0, %gs:T_WORK
 	jne 1f
+	testl $FLAGS_ODD, R_RFLAGS(%rsp)
+	jnz exit_odd
+	cmpl $0, %gs:T_ODD
+	jne exit_odd
 	popq %r15
 	popq %r14
 	popq %r13
@@ -134,30 +165,74 @@ libos_exit:
 	popq %rdi
 	leaq 8(%rsp), %rsp           /* orig_rax */
 	popq %gs:T_USER_RIP
-	.globl libos_exit_flags
 	popfq
-libos_exit_flags:
 	popq %rsp
 	jmp *%gs:T_USER_RIP
+
+/*
+ * Flags that are not to be seen by any instruction of ours, segments, a %gs of the application: all
+ * at once by iretq, from the image in struct thread. As the kernel's iretq would, it traps after the
+ * next instruction of the application when TF is set.
+ */
+exit_odd:
+	movq R_RAX(%rsp), %rax
+	movq R_RIP(%rsp), %rcx
+	movq R_RFLAGS(%rsp), %rdx
+	movq R_RSP(%rsp), %rsi
+	movq %rax, %gs:T_IRET_RAX
+	movq %rcx, %gs:T_IRET_RIP
+	movq %rdx, %gs:T_IRET_RFLAGS
+	movq %rsi, %gs:T_IRET_RSP
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rax
+	popq %rcx
+	popq %rdx
+	popq %rsi
+	popq %rdi
+	movq %gs:0, %rax
+	leaq T_IRET_RAX(%rax), %rsp
+	testl $ODD_GS, T_ODD(%rax)
+	jz 3f
+	movq T_USER_GS(%rax), %rax
+	wrgsbase %rax
+3:	popq %rax
+	iretq
 libos_exit_end:
 1:	movq %rsp, %rdi
 	call exit_work
 	jmp libos_exit
 
-/* The same after a trap at a site that is not rewritten yet. */
+/* A call that trapped: the host's signal handler stored the registers in the frame already. */
 	.globl libos_trap_entry
 libos_trap_entry:
-	SAVE_REGS
+	movq %gs:T_FRAME, %rsp
+	movq %rsp, %rdi
+	xorl %ebp, %ebp
 	call syscall_trap_dispatch
 	jmp libos_exit
 
-/* The host's signal handler stored the application's registers in the frame already. */
+/* The same for a fault or a signal. */
 	.globl libos_async_entry
 libos_async_entry:
 	movq %gs:T_FRAME, %rsp
-	cld
 	xorl %ebp, %ebp
 	jmp libos_exit
+
+/* Every host signal comes here, with the application's AC, NT and ID. */
+	.globl host_signal_entry
+host_signal_entry:
+	pushq $FLAGS_CLEAN
+	popfq
+	jmp host_signal
 
 /* platform_resume(regs): a new thread, or a new program. */
 	.globl platform_resume

@@ -110,6 +110,7 @@ __attribute__((noreturn, used)) void direct_start(uint64_t *stack, const Elf64_D
         fail("out of memory at start");
     t->tid = t->host_tid = (int)host_pass(__NR_gettid, 0, 0, 0, 0, 0, 0);
     direct_xstate_setup();
+    direct_gs_setup();
     direct_thread_setup(t);
     direct_signals_setup();
     direct_enter();

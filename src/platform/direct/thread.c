@@ -56,11 +56,18 @@ struct thread *thread_alloc(struct process *p)
     t->memory = m;
     t->kstack_top = (uintptr_t)t - 8;
     t->kstack_frame = t->kstack_top - REGS_SIZE;
+    t->entry_rsp = t->kstack_top - 16;
+    thread_set_segments(t, USER_CS, USER_SS);
     t->process = p;
     t->altstack.flags = SS_DISABLE;
     list_init(&t->siblings);
     signal_queue_init(&t->pending);
     return t;
+}
+
+struct thread *direct_thread_of_signal_stack(const void *stack)
+{
+    return (struct thread *)((char *)stack + PAGE_SIZE + ALTSTACK_SIZE + KSTACK_SIZE);
 }
 
 void thread_free(struct thread *t)

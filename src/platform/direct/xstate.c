@@ -6,6 +6,7 @@
 
 static size_t xstate_size; /* set once at start */
 static uint64_t xstate_mask;
+static uint32_t mxcsr_mask;
 
 void direct_xstate_setup(void)
 {
@@ -27,6 +28,16 @@ void direct_xstate_setup(void)
         top = MAX(top, ebx + eax);
     }
     xstate_size = top;
+    struct {
+        uint32_t other[7], mxcsr_mask, rest[120];
+    } fx __attribute__((aligned(16)));
+    __asm__ volatile("fxsave %0" : "=m"(fx));
+    mxcsr_mask = fx.mxcsr_mask;
+}
+
+uint32_t platform_mxcsr_mask(void)
+{
+    return mxcsr_mask;
 }
 
 size_t platform_xstate_size(void)

@@ -257,9 +257,26 @@ void platform_resume(struct regs *r)
     mock_leave(MOCK_RESUMED, 0);
 }
 
-uintptr_t platform_syscall_entry(void)
+uintptr_t platform_syscall_entry(bool gs)
+{
+    (void)gs;
+    return 0;
+}
+
+uint64_t platform_get_user_gs(void)
 {
     return 0;
+}
+
+int platform_set_user_gs(uint64_t base)
+{
+    (void)base;
+    return -EINVAL;
+}
+
+void platform_copy_user_gs(struct thread *to)
+{
+    (void)to;
 }
 
 static uint64_t fs_base;
@@ -284,6 +301,11 @@ size_t platform_xstate_size(void)
 uint64_t platform_xstate_mask(void)
 {
     return 3;
+}
+
+uint32_t platform_mxcsr_mask(void)
+{
+    return 0;
 }
 
 void platform_xstate_save(void *area)

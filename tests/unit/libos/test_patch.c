@@ -57,7 +57,7 @@ static void check_stub_end(const uint8_t *stub, const uint8_t *site)
     assert_memory_equal(stub, "\x48\x8d\x0d", 3);
     assert_ptr_equal(target(stub, 3), site + 2);
     assert_memory_equal(stub + 7, "\xff\x25", 2);
-    assert_int_equal(*(uintptr_t *)target(stub, 9), platform_syscall_entry());
+    assert_int_equal(*(uintptr_t *)target(stub, 9), platform_syscall_entry(false));
     assert_true(patch_is_stub((uintptr_t)stub));
 }
 
