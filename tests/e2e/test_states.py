@@ -42,3 +42,11 @@ def test_states_end_as_natively(shard, build_dir, run_native, prepare_inside):
     diff = [line[:600] for line in difflib.unified_diff(native, again, 'native', 'inside', lineterm='', n=1)]
     pytest.fail(f'{len(blocks)} of {count // BLOCK} blocks of {BLOCK} states differ; the one from {at} on:\n'
                 + '\n'.join(diff[:30]), pytrace=False)
+
+
+def test_a_32bit_call_is_refused(build_dir, tmp_path, run_inside):
+    """`int $0x80` would be served by the host, with the host's files and processes: SIGSEGV, as from a
+    kernel without 32-bit calls."""
+    done = run_inside([build_dir / 'tests' / 'syscalls' / 'entries', tmp_path, '32bit'])
+    line = 'refused: signal 11 code 128 trap 13 error 402\nint $0x80: 20\n'
+    assert done.status == 0 and done.out == 3 * line, str(done)
