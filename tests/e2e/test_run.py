@@ -249,3 +249,56 @@ def test_arguments_nobody_asked_for(libos, tmp_path):
     manifest.write_text(manifest.read_text() + 'loader.argv = ["true"]\n')
     done = status_of([libos, 'a', 'unexpected'], cwd=tmp_path)
     assert done.returncode == 0 and done.stderr.startswith(b'error: ') and b'loader.argv' in done.stderr, done
+
+
+KEY = '00112233445566778899aabbccddeeff'
+
+
+@pytest.fixture
+def encrypted(build_dir, run_inside, tmp_path):
+    """encrypted(file, key_name) -> Result: cat of an encrypted file inside, below /enc."""
+    folder = tmp_path / 'enc'
+    folder.mkdir()
+    (tmp_path / 'key').write_bytes(bytes.fromhex(KEY))
+    (tmp_path / 'plain').write_text('plain text\n')
+    done = status_of([build_dir / 'bin' / 'gramine-sgx-pf-crypt', 'encrypt', '-w', tmp_path / 'key',
+                      '-i', tmp_path / 'plain', '-o', folder / 'file'])
+    assert done.returncode == 0, done
+
+    def run(name, key_name='default', key=KEY):
+        return run_inside([command('cat'), f'/enc/{name}'], extras={
+            'fs.mounts': [{'type': 'encrypted', 'path': '/enc', 'uri': f'file:{folder}', 'key_name': key_name}],
+            'fs.insecure__keys.default': key})
+
+    assert run('file').out == 'plain text\n'
+    run.folder = folder
+    return run
+
+
+def one_line(done, *words):
+    """cat's own complaint, and one line of ours that says all of this."""
+    lines = [line for line in done.err.splitlines() if not line.startswith('/') and 'cat: ' not in line[:20]]
+    assert done.status == 1 and not done.out and len(lines) == 1, str(done)
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def test_refused_encrypted_files_name_the_remedy(encrypted):
+    folder = encrypted.folder
+    (folder / 'moved').write_bytes((folder / 'file').read_bytes())
+    one_line(encrypted('moved'), 'moved', 'encrypted for another path', '`adyton inspect`')
+    one_line(encrypted('file', key=KEY[::-1]), "key 'default'", 'wrong key', '`adyton inspect`')
+    content = bytearray((folder / 'file').read_bytes())
+    content[60] ^= 1
+    (folder / 'file').write_bytes(content)
+    one_line(encrypted('file'), 'altered', '`adyton inspect`', 'restore')
+    (folder / 'file').write_text('never encrypted\n')
+    one_line(encrypted('file'), 'not an encrypted file', '`adyton encrypt`')
+
+
+@pytest.mark.parametrize('name', ['_sgx_mrenclave', '_sgx_mrsigner'])
+def test_sealing_keys_are_the_enclaves(name, encrypted, run_inside):
+    one_line(encrypted('file', key_name=name), name, 'SGX', 'key_name')
+    done = run_inside([command('ls'), '/dev/attestation/keys'], extras={
+        'fs.mounts': [{'type': 'encrypted', 'path': '/enc', 'uri': f'file:{encrypted.folder}', 'key_name': name}]})
+    assert name not in done.out, str(done)
