@@ -285,7 +285,7 @@ static int state_extends(const struct _fpx_sw_bytes *sw, uint64_t at)
     if (sw->magic1 != FP_XSTATE_MAGIC1 || sw->xstate_size < 576 ||
         sw->xstate_size > platform_xstate_size() || sw->xstate_size > sw->extended_size)
         return 0;
-    if (copy_from_user(&magic2, (char *)at + sw->xstate_size, sizeof(magic2)))
+    if (user_load32(&magic2, (const uint32_t *)(at + sw->xstate_size)))
         return -EFAULT;
     return magic2 == FP_XSTATE_MAGIC2;
 }
@@ -297,11 +297,11 @@ static int read_vector_state(char *area, uint64_t at)
     if (copy_from_user(area, (void *)at, 512))
         return -EFAULT;
     memcpy(&sw, area + SW_RESERVED, sizeof(sw));
-    memset(area + 512, 0, platform_xstate_size() - 512);
     int extended = state_extends(&sw, at);
-    if (extended < 0 ||
-        (extended && copy_from_user(area + 512, (char *)at + 512, sw.xstate_size - 512)))
+    size_t given = extended > 0 ? sw.xstate_size : 512;
+    if (extended < 0 || copy_from_user(area + 512, (char *)at + 512, given - 512))
         return -EFAULT;
+    memset(area + given, 0, platform_xstate_size() - given);
     uint64_t wanted = extended ? sw.xfeatures : XFEATURES_FXSAVE;
     if (refused_state(area, at, extended, wanted))
         return -EFAULT;
