@@ -96,19 +96,26 @@ static void order(void)
     TRY("to init's group of nobody", sigqueue(0x3fffff, SIGUSR1, (union sigval){0}));
     TRY("signal 0", sigqueue(getpid(), 0, (union sigval){0}));
     TRY("signal 65", sigqueue(getpid(), 65, (union sigval){0}));
+    pid_t other = fork(); /* the parent is outside when this runs inside */
+    NEED(other >= 0);
+    if (other == 0)
+        for (;;)
+            pause();
     i = (siginfo_t){.si_code = SI_USER};
     SYS("as if by kill, to ourselves", SYS_rt_sigqueueinfo, getpid(), SIGUSR1, &i);
-    SYS("as if by kill, to the parent", SYS_rt_sigqueueinfo, getppid(), 0, &i);
+    SYS("as if by kill, to a child", SYS_rt_sigqueueinfo, other, 0, &i);
     i.si_code = SI_TKILL;
-    SYS("as if by tkill, to the parent", SYS_rt_sigqueueinfo, getppid(), 0, &i);
+    SYS("as if by tkill, to a child", SYS_rt_sigqueueinfo, other, 0, &i);
     i.si_code = -60;
-    SYS("any negative code", SYS_rt_sigqueueinfo, getppid(), 0, &i);
+    SYS("any negative code", SYS_rt_sigqueueinfo, other, 0, &i);
     SYS("thread", SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGUSR2, &i);
-    SYS("thread of another", SYS_rt_tgsigqueueinfo, getppid(), getppid(), 0, &i);
-    SYS("not its thread", SYS_rt_tgsigqueueinfo, getpid(), getppid(), 0, &i);
-    SYS("tkill of another process", SYS_tkill, getppid(), 0);
-    SYS("tgkill of another process", SYS_tgkill, getppid(), getppid(), 0);
-    SYS("tgkill mismatch", SYS_tgkill, getpid(), getppid(), 0);
+    SYS("thread of another", SYS_rt_tgsigqueueinfo, other, other, 0, &i);
+    SYS("not its thread", SYS_rt_tgsigqueueinfo, getpid(), other, 0, &i);
+    SYS("tkill of another process", SYS_tkill, other, 0);
+    SYS("tgkill of another process", SYS_tgkill, other, other, 0);
+    SYS("tgkill mismatch", SYS_tgkill, getpid(), other, 0);
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
     while (sigtimedwait(&all, &i, &(struct timespec){0, 0}) > 0)
         say("left", "%d code %d", i.si_signo, i.si_code);
     struct rlimit l, was;

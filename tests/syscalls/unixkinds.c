@@ -353,8 +353,15 @@ static void objects(void)
     TRY("both kinds", pass(u[0], &null, 1, &me));
     TRY("SO_PASSCRED", setsockopt(u[1], SOL_SOCKET, SO_PASSCRED, &(int){1}, 4));
     receive("both", u[1], got, MSG_CMSG_CLOEXEC, getpid());
-    me.pid = 1;
+    me.pid = fork();
+    NEED(me.pid >= 0);
+    if (me.pid == 0)
+        for (;;)
+            pause();
     TRY("another's pid", pass(u[0], NULL, 0, &me));
+    kill(me.pid, SIGKILL);
+    waitpid(me.pid, NULL, 0);
+    TRY("nobody's pid", pass(u[0], NULL, 0, &me));
     close(s[0]), close(s[1]);
 }
 

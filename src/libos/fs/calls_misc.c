@@ -2,6 +2,7 @@
 /* ioctl(2), memfd_create(2), extended attributes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/owner.h"
 #include "libos/fs/policy.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
@@ -31,7 +32,10 @@ long ioctl_host(int host_fd, unsigned cmd, unsigned long arg)
 {
     sigmask ttou = SIGBIT(SIGTTOU);
     bool blocked = cmd >> 8 == 'T' && current()->blocked & ttou;
-    long r;
+    int number;
+    long r = owner_ioctl(host_fd, cmd, &arg, &number);
+    if (r)
+        return r;
     if (blocked)
         host_pass(__NR_rt_sigprocmask, SIG_BLOCK, (long)&ttou, 0, sizeof(ttou), 0, 0);
     do {

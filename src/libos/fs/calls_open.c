@@ -2,6 +2,7 @@
 /* open(2), close(2), dup(2), fcntl(2): descriptors. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/owner.h"
 #include "libos/fs/vfs.h"
 #include "libos/proc/members.h"
 #include "libos/process.h"
@@ -182,6 +183,8 @@ static long status_flags(struct file *f, bool set, unsigned long value)
                    (f->path ? O_LARGEFILE : 0); /* open(2) sets it */
         return host_fcntl(f->host_fd, F_GETFL, 0);
     }
+    if (f->host_fd >= 0 && value & FASYNC)
+        owner_is_inside(f->host_fd);
     long r = f->host_fd < 0 ? 0 : host_fcntl(f->host_fd, F_SETFL, value);
     if (!r)
         f->flags = (f->flags & ~(uint32_t)SETTABLE) | (value & SETTABLE);
@@ -192,9 +195,12 @@ static long pass(struct file *f, int cmd, unsigned long arg)
 {
     if (f->host_fd < 0)
         return cmd == F_GETPIPE_SZ || cmd == F_SETPIPE_SZ ? -EBADF : -EINVAL;
-    if ((cmd == F_SETOWN_EX || cmd == F_GETOWN_EX) &&
-        !user_range_ok((void *)arg, sizeof(struct f_owner_ex)))
+    if (cmd == F_GETOWN_EX && !user_range_ok((void *)arg, sizeof(struct f_owner_ex)))
         return -EFAULT;
+    struct f_owner_ex owner;
+    long err = owner_fcntl(f->host_fd, cmd, &arg, &owner);
+    if (err)
+        return err;
     return host_pass(__NR_fcntl, f->host_fd, cmd, (long)arg, 0, 0, 0);
 }
 

@@ -19,6 +19,8 @@ int proc_directory_pid(const struct file *f);
 int proc_tid(const struct pseudo_ref *r);
 /* Is it about another process? */
 bool proc_is_other(const struct pseudo_ref *r);
+/* Another process that is none of the run any more: its number may be in use outside. */
+bool proc_is_gone(const struct pseudo_ref *r);
 /* What that one has published; NULL: it is gone. To be freed with heap_free. */
 struct member *proc_member(const struct pseudo_ref *r);
 void proc_owner(const struct pseudo_ref *r, uint32_t ids[2]);
@@ -26,6 +28,8 @@ void proc_owner(const struct pseudo_ref *r, uint32_t ids[2]);
 bool proc_may_look(const struct member *m);
 /* The host's path of the same file of this process or thread. */
 void proc_host_path(const struct pseudo_ref *r, const char *file, char path[64]);
+/* Appends what stands in it; -ESRCH when the process is gone, whoever has its number now. */
+int proc_host_text(const struct pseudo_ref *r, const char *file, struct text *t);
 
 /* proc_status.c */
 int proc_fill_status(const struct pseudo_ref *r, struct text *t);

@@ -80,8 +80,11 @@ int proc_fill_cmdline(const struct pseudo_ref *r, struct text *t)
     if (err)
         return err;
     const struct member *m = at.member;
+    size_t begin = t->len;
     if (!m || !proc_is_zombie(r)) {
         add_arguments(t, &at);
+        if (proc_is_gone(r))
+            t->len = begin;
         if (m && !t->len) /* not allowed to look: as it was when it began */
             text_add_bytes(t, m->text + m->cmdline_at, m->root_at - m->cmdline_at);
     }
@@ -98,6 +101,8 @@ static int add_private(const struct pseudo_ref *r, struct text *t, bool environm
     if (!err)
         err = environment ? add_memory(t, &at, at.env_start, at.env_end)
                           : add_memory(t, &at, at.auxv_start, at.auxv_end);
+    if (!err && proc_is_gone(r))
+        err = -ESRCH;
     heap_free(at.member);
     return err;
 }

@@ -2,6 +2,7 @@
 /* /proc/PID and /proc/PID/task/TID: the tree, links, and the short files. */
 #include "host/host.h"
 #include "libos/fs/proc.h"
+#include "libos/proc/reach.h"
 
 long proc_next_pid(const struct pseudo_ref *dir, long from)
 {
@@ -16,6 +17,11 @@ long proc_next_pid(const struct pseudo_ref *dir, long from)
 bool proc_is_other(const struct pseudo_ref *r)
 {
     return r->depth && r->num[0] != current_process()->pid;
+}
+
+bool proc_is_gone(const struct pseudo_ref *r)
+{
+    return proc_is_other(r) && !member_alive((int)r->num[0]);
 }
 
 struct member *proc_member(const struct pseudo_ref *r)
@@ -68,44 +74,9 @@ void proc_host_path(const struct pseudo_ref *r, const char *file, char path[64])
         fmt(path, 64, "/proc/%s/%s", pid, file);
 }
 
-static long next_own_tid(struct process *p, long from)
-{
-    long found = -1;
-    lock(&p->lock);
-    list_for_each (it, &p->threads) {
-        long tid = list_entry(it, struct thread, siblings)->tid;
-        if (tid >= from && (found < 0 || tid < found))
-            found = tid;
-    }
-    unlock(&p->lock);
-    return found;
-}
-
-/* Every thread of the host's process is one of the application. */
-static long next_other_tid(long pid, long from)
-{
-    char path[32];
-    long found = -1;
-    fmt(path, sizeof(path), "/proc/%ld/task", pid);
-    int dir = host_open(path, O_RDONLY | O_DIRECTORY, 0);
-    char *list = dir < 0 ? NULL : heap_alloc(PAGE_SIZE);
-    ssize n;
-    while (list && (n = host_getdents(dir, list, PAGE_SIZE)) > 0) {
-        long tid;
-        for (ssize at = 0; (tid = host_listed_number(list, n, &at)) >= 0;)
-            if (tid >= from && (found < 0 || tid < found))
-                found = tid;
-    }
-    heap_free(list);
-    if (dir >= 0)
-        host_close(dir);
-    return found;
-}
-
 static long next_tid(const struct pseudo_ref *dir, long from)
 {
-    return proc_is_other(dir) ? next_other_tid(dir->num[0], from)
-                              : next_own_tid(current_process(), from);
+    return run_next_thread((int)dir->num[0], from);
 }
 
 /* ---- links ---- */
@@ -170,7 +141,8 @@ static ssize write_host(const struct pseudo_ref *r, const char *file, const char
     int fd = host_open(path, O_WRONLY, 0);
     if (fd < 0)
         return fd;
-    ssize w = host_pwrite(fd, buf, n, 0);
+    /* What is open stays with the process; is it still the one that was meant? */
+    ssize w = proc_is_gone(r) ? -ESRCH : host_pwrite(fd, buf, n, 0);
     host_close(fd);
     return w;
 }
@@ -237,12 +209,18 @@ static int fill_personality(const struct pseudo_ref *r, struct text *t)
     return 0;
 }
 
+int proc_host_text(const struct pseudo_ref *r, const char *file, struct text *t)
+{
+    char path[64];
+    proc_host_path(r, file, path);
+    int err = text_add_host(t, path);
+    return !err && proc_is_gone(r) ? -ESRCH : err;
+}
+
 /* Figures of the host process, which are also ours. */
 static int fill_host(const struct pseudo_ref *r, struct text *t)
 {
-    char path[64];
-    proc_host_path(r, r->node->name, path);
-    return text_add_host(t, path);
+    return proc_host_text(r, r->node->name, t);
 }
 
 static bool host_has(const struct pseudo_ref *r)
@@ -257,9 +235,8 @@ static bool host_has(const struct pseudo_ref *r)
 static int fill_sched(const struct pseudo_ref *r, struct text *t)
 {
     struct text host = {0};
-    char comm[16], path[64];
-    proc_host_path(r, "sched", path);
-    int err = text_add_host(&host, path);
+    char comm[16];
+    int err = proc_host_text(r, "sched", &host);
     char *nl = err ? NULL : memchr(host.data, '\n', host.len);
     if (nl) {
         proc_comm(r, comm);

@@ -36,14 +36,12 @@ static struct thread *thread_of(struct process *p, int tid)
 static void other_comm(const struct pseudo_ref *r, char comm[16])
 {
     struct text text = {0};
-    char path[64];
     struct member *m = proc_member(r);
     memset(comm, 0, 16);
     if (m && proc_tid(r) == r->num[0]) {
         memcpy(comm, m->comm, 16);
     } else if (m) {
-        proc_host_path(r, "comm", path);
-        if (text_add_host(&text, path) == 0 && text.len)
+        if (proc_host_text(r, "comm", &text) == 0 && text.len)
             memcpy(comm, text.data, MIN(text.len - 1, (size_t)15));
         text_free(&text);
     }
@@ -174,10 +172,8 @@ static void ask_own(const struct pseudo_ref *r, struct about *a)
 
 static int ask(const struct pseudo_ref *r, struct about *a, struct text *host)
 {
-    char path[64];
     memset(a, 0, sizeof(*a));
-    proc_host_path(r, "status", path);
-    int err = text_add_host(host, path);
+    int err = proc_host_text(r, "status", host);
     if (err)
         return err;
     a->rss = host_number(host, "VmRSS:");
@@ -193,9 +189,7 @@ static int ask(const struct pseudo_ref *r, struct about *a, struct text *host)
 bool proc_is_zombie(const struct pseudo_ref *r)
 {
     struct text host = {0};
-    char path[64];
-    proc_host_path(r, "stat", path);
-    int err = text_add_host(&host, path);
+    int err = proc_host_text(r, "stat", &host);
     text_add_bytes(&host, "", 1);
     const char *at = err || host.failed ? NULL : strrchr(host.data, ')');
     bool zombie = !at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X';
@@ -333,12 +327,10 @@ int proc_fill_stat(const struct pseudo_ref *r, struct text *t)
 {
     struct about a;
     struct text status = {0}, host = {0};
-    char path[64];
     int err = ask(r, &a, &status);
     text_free(&status);
-    proc_host_path(r, "stat", path);
     if (!err)
-        err = text_add_host(&host, path);
+        err = proc_host_text(r, "stat", &host);
     text_add_bytes(&host, "", 1);
     char *at = !err && !host.failed ? strrchr(host.data, ')') : NULL;
     if (at) {

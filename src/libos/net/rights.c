@@ -4,10 +4,13 @@
 #include "libos/fs/dir.h"
 #include "libos/log.h"
 #include "libos/net/net.h"
+#include "libos/proc/caps.h"
+#include "libos/proc/reach.h"
 #include "libos/process.h"
 #include "libos/sync/epoll.h"
 #include <asm/socket.h>
 #include <asm/unistd.h>
+#include <linux/capability.h>
 
 #define MOST_CONTROL (128 * 1024)
 #define MOST_RIGHTS  253 /* SCM_MAX_FD */
@@ -81,14 +84,18 @@ static bool one_of(uint32_t id, uint32_t a, uint32_t b, uint32_t c)
 }
 
 /* Ids are emulated: the host knows only who runs us. */
-static void send_credentials(struct cmsg *c)
+static int send_credentials(struct cmsg *c)
 {
     struct ucred_k *cred = (struct ucred_k *)(c + 1);
     const struct credentials *me = &current_process()->cred;
+    if (cred->pid != current_process()->pid && !(caps_effective(me) & 1UL << CAP_SYS_ADMIN))
+        return -EPERM;
+    cred->pid = run_named(cred->pid);
     if (one_of(cred->uid, me->uid, me->euid, me->suid))
         cred->uid = (uint32_t)host_pass(__NR_getuid, 0, 0, 0, 0, 0, 0);
     if (one_of(cred->gid, me->gid, me->egid, me->sgid))
         cred->gid = (uint32_t)host_pass(__NR_getgid, 0, 0, 0, 0, 0, 0);
+    return 0;
 }
 
 static int send_one(struct cmsg *c, void *ctx)
@@ -98,7 +105,7 @@ static int send_one(struct cmsg *c, void *ctx)
     if (c->type == SCM_RIGHTS)
         return send_rights(c, ctx);
     if (c->type == SCM_CREDENTIALS && c->len >= sizeof(*c) + sizeof(struct ucred_k))
-        send_credentials(c);
+        return send_credentials(c);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "libos/proc/exec.h"
 #include "libos/proc/members.h"
 #include "libos/proc/pidfd.h"
+#include "libos/proc/reach.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/sync/eventfd.h"
@@ -147,9 +148,11 @@ long clone_fork(struct clone_request *c)
     int pidfd = -1;
     encrypted_before_fork();
     tmp_before_fork();
-    member_before_fork();
-    long pid = platform_fork(c->flags & HOST_FLAGS, &pidfd);
-    member_after_fork(pid);
+    long pid = member_before_fork();
+    if (!pid) {
+        pid = platform_fork(c->flags & HOST_FLAGS, &pidfd);
+        member_after_fork(pid);
+    }
     encrypted_after_fork(pid);
     return hand_out_pidfd(c, pid, pidfd);
 }
@@ -157,9 +160,11 @@ long clone_fork(struct clone_request *c)
 long clone_ended(struct clone_request *c, int code)
 {
     int pidfd = -1;
-    member_before_fork();
-    long pid = platform_ended_child(c->flags & HOST_FLAGS, &pidfd, code);
-    member_after_fork(pid);
+    long pid = member_before_fork();
+    if (!pid) {
+        pid = platform_ended_child(c->flags & HOST_FLAGS, &pidfd, code);
+        member_after_fork(pid);
+    }
     return hand_out_pidfd(c, pid, pidfd);
 }
 
@@ -214,6 +219,12 @@ static long clone_process(struct clone_request *c)
     return pid;
 }
 
+/* Nobody outside gets a child from us, as from the first process of a pid namespace. */
+static bool parent_is_inside(void)
+{
+    return run_process_of((int)host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0));
+}
+
 static long do_clone(struct clone_request *c)
 {
     uint64_t flags = c->flags & ~(uint64_t)CSIGNAL;
@@ -231,7 +242,7 @@ static long do_clone(struct clone_request *c)
                     flags);
         return -EINVAL;
     }
-    if (flags & ~(uint64_t)PROCESS_MAY)
+    if (flags & ~(uint64_t)PROCESS_MAY || (flags & CLONE_PARENT && !parent_is_inside()))
         return -EINVAL;
     return clone_process(c);
 }

@@ -8,6 +8,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/proc/info.h"
 #include "libos/proc/members.h"
+#include "libos/proc/reach.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/prctl.h>
@@ -74,7 +75,7 @@ SYSCALL0(getppid)
 
 SYSCALL1(getpgid, int, pid)
 {
-    return host_pass(__NR_getpgid, pid, 0, 0, 0, 0, 0);
+    return host_pass(__NR_getpgid, run_named(pid), 0, 0, 0, 0, 0);
 }
 
 SYSCALL0(getpgrp)
@@ -97,12 +98,14 @@ SYSCALL2(setpgid, int, pid, int, pgid)
 {
     if (pid > 0 && pgid >= 0 && pid != current_process()->pid && has_execed(pid))
         return -EACCES;
-    return host_pass(__NR_setpgid, pid, pgid, 0, 0, 0, 0);
+    bool new_one = pgid == (pid ? pid : current_process()->pid);
+    return host_pass(__NR_setpgid, run_named(pid), new_one ? pgid : run_named_group(pgid), 0, 0, 0,
+                     0);
 }
 
 SYSCALL1(getsid, int, pid)
 {
-    return host_pass(__NR_getsid, pid, 0, 0, 0, 0, 0);
+    return host_pass(__NR_getsid, run_named(pid), 0, 0, 0, 0, 0);
 }
 
 SYSCALL0(setsid)

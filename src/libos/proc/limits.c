@@ -7,6 +7,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/encrypted.h"
 #include "libos/proc/members.h"
+#include "libos/proc/reach.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 
@@ -84,17 +85,17 @@ SYSCALL4(prlimit64, int, pid, unsigned, which, const struct rlimit64 *, unew, st
     struct rlimit64 new, old;
     if (unew && get_user(new, unew))
         return -EFAULT;
-    if (pid && pid != current_process()->pid) {
-        /* Another process keeps its own table; one outside the run has the host's. */
-        if (which >= RLIM_NLIMITS)
-            return -EINVAL;
-        struct member *m = member_get(pid);
-        long err = m ? 0 : host_pass(__NR_prlimit64, pid, which, 0, (long)&old, 0, 0);
-        if (err)
-            return err;
-        if (m)
+    int process = pid ? run_process_of(pid) : current_process()->pid;
+    if (process != current_process()->pid) {
+        /* Another process keeps its own table. */
+        struct member *m = process ? member_get(process) : NULL;
+        if (!m)
+            return -ESRCH;
+        if (which < RLIM_NLIMITS)
             old = m->limits[which];
         heap_free(m);
+        if (which >= RLIM_NLIMITS)
+            return -EINVAL;
         if (unew)
             return -EPERM;
         return uold && put_user(uold, old) ? -EFAULT : 0;

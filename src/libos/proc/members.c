@@ -31,6 +31,7 @@ struct table {
 };
 
 static struct table *table;         /* NULL: no memory for it */
+static bool proc_is_ours;           /* the host's /proc shows processes by our numbers */
 static struct lock publishing_lock; /* over changes of it, and settle(); a leaf */
 
 static struct membership *mine(void)
@@ -83,6 +84,8 @@ static long stat_field(int pid, int field)
 
 static bool lives(uint64_t owner)
 {
+    if (!proc_is_ours)
+        return host_kill(pid_of(owner), 0) != -ESRCH;
     long at = stat_field(pid_of(owner), FIELD_START);
     if (at >= 0)
         return (uint64_t)at <= ticks_of(owner);
@@ -189,20 +192,21 @@ static bool settle(void)
     return mine()->own >= 0;
 }
 
-void member_before_fork(void)
+int member_before_fork(void)
 {
     if (!settle())
-        return;
+        return -EAGAIN;
     mine()->mark = RESERVED | own_name();
     mine()->childs = take(mine()->mark);
     if (mine()->childs < 0)
-        return;
+        return -EAGAIN;
     const struct member *from = &table->member[mine()->own];
     struct member *to = &table->member[mine()->childs];
     memcpy(to, from, offsetof(struct member, text) + MIN(from->end, sizeof(from->text)));
     to->seq = 0;
     to->has_execed = 0;
     memcpy(to->comm, current()->comm, sizeof(to->comm)); /* the child's only thread is ours */
+    return 0;
 }
 
 void member_after_fork(long pid)
@@ -331,8 +335,16 @@ void member_set_size(uint64_t bytes)
         __atomic_store_n(&table->member[mine()->own].vm_size, bytes, __ATOMIC_RELAXED);
 }
 
+static bool proc_knows_us(void)
+{
+    char own[16], link[16] = "";
+    fmt(own, sizeof(own), "%d", current_process()->pid);
+    return host_readlink("/proc/self", link, sizeof(link) - 1) > 0 && strcmp(own, link) == 0;
+}
+
 void members_setup(void)
 {
+    proc_is_ours = proc_knows_us();
     *mine() = (struct membership){.own = -1, .childs = -1};
     table = platform_shared_pages(PAGE_UP(sizeof(struct table)));
     if (table)
@@ -406,6 +418,74 @@ long member_next(long from)
             return pid_of(lowest);
         from = pid_of(lowest) + 1;
     }
+}
+
+long member_stat(int pid, int field)
+{
+    long v = stat_field(pid, field);
+    return find(pid) >= 0 ? v : -ESRCH;
+}
+
+int member_of_thread(int tid)
+{
+    uint32_t used = table ? LOAD(table->used) : 0;
+    for (uint32_t at = 0; at < used; at++) {
+        uint64_t owner = LOAD(table->owner[at]);
+        if (is_other(owner) && host_tgkill(pid_of(owner), tid, 0) != -ESRCH && lives(owner))
+            return pid_of(owner);
+    }
+    return 0;
+}
+
+#define DONE (~0UL)
+
+struct looking {
+    bool later_too, news;
+    uint32_t used;
+    void (*each)(int pid, void *ctx);
+    void *ctx;
+    uint64_t seen[MEMBERS]; /* whom `each` was called with; DONE: of no concern any more */
+};
+
+/* True: somebody is still to come. */
+static bool look_at(struct looking *l, uint32_t at)
+{
+    uint64_t owner = LOAD(table->owner[at]);
+    if (l->seen[at] == DONE || (owner && owner == l->seen[at]))
+        return false;
+    if (owner & RESERVED)
+        return lives(owner);
+    l->seen[at] = l->later_too ? owner : DONE;
+    if (is_other(owner) && lives(owner)) {
+        l->news = true;
+        l->each(pid_of(owner), l->ctx);
+    }
+    return false;
+}
+
+int members_each(bool later_too, void (*each)(int pid, void *ctx), void *ctx)
+{
+    struct looking *l = table ? heap_zalloc(sizeof(*l)) : NULL;
+    if (!l)
+        return table ? -ENOMEM : 0;
+    l->later_too = later_too;
+    l->used = LOAD(table->used);
+    l->each = each;
+    l->ctx = ctx;
+    bool on = true;
+    for (int i = 0; on && i < ARRIVAL_TRIES; i++) {
+        struct __kernel_timespec wait = {.tv_nsec = ARRIVAL_WAIT};
+        bool coming = false;
+        l->news = false;
+        for (uint32_t at = 0; at < l->used; at++)
+            coming |= look_at(l, at);
+        if (coming)
+            host_pass(__NR_nanosleep, (long)&wait, 0, 0, 0, 0, 0);
+        on = coming || (later_too && l->news);
+        l->used = later_too ? LOAD(table->used) : l->used;
+    }
+    heap_free(l);
+    return 0;
 }
 
 bool member_has_execed(int pid)

@@ -3,9 +3,9 @@
  * The processes of the run, and what each says of itself to the others, for /proc/PID. The table
  * lies in memory that all of them share. A process enters it by being forked and never leaves it
  * by itself: whether it still lives, the host knows, by its number and the time of its start. So it
- * does not matter how it ends. It is for showing; the one thing decided by it is that setpgid(2)
- * leaves a child alone that has exec'ed. Any process of the run can write it: nothing that protects
- * anything may depend on it.
+ * does not matter how it ends. Who is not in it does not exist for the program: proc/reach.h. What
+ * a member says of itself any process of the run can write: nothing that protects anything may
+ * depend on that.
  */
 #pragma once
 #include "libos/process.h"
@@ -28,8 +28,9 @@ struct member {
 void members_setup(void);
 
 /* Around a fork, the world standing still: an entry is made for the child, a copy of ours. `pid` as
- * fork returned it, in parent and child. */
-void member_before_fork(void);
+ * fork returned it, in parent and child. -EAGAIN: there is no room, and nobody could name the
+ * child; it is not to be made then. */
+int member_before_fork(void);
 void member_after_fork(long pid);
 
 /* What has changed is published. A vfork child that has no process of its own yet publishes
@@ -45,6 +46,13 @@ void member_set_size(uint64_t bytes);
 long member_next(long from);
 /* Is it one, and is it alive, or dead and not yet waited for? */
 bool member_alive(int pid);
+/* A number of its /proc/PID/stat (proc(5)); -ESRCH: it is none of the run. */
+long member_stat(int pid, int field);
+/* The other process of the run that has this thread; 0: none. */
+int member_of_thread(int tid);
+/* Calls `each` with every other process of the run, those included that are just being forked;
+ * later_too: as long as there are new ones. -ENOMEM, or 0. */
+int members_each(bool later_too, void (*each)(int pid, void *ctx), void *ctx);
 /* Has another process of the run called execve since it was forked? */
 bool member_has_execed(int pid);
 /* A copy of what another process of the run has published, to be freed with heap_free. NULL: there

@@ -4,18 +4,26 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/proc.h"
 #include "libos/net/host_object.h"
+#include "libos/proc/reach.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 
 #define PIDFD_NONBLOCK O_NONBLOCK
 
-static const struct file_ops pidfd_ops = {.name = "anon_inode:[pidfd]"};
+/* Its ioctls make descriptors of namespaces: as on a Linux without them. */
+static long no_ioctl(struct file *f, unsigned cmd, unsigned long arg)
+{
+    (void)f, (void)cmd, (void)arg;
+    return -ENOTTY;
+}
+
+static const struct file_ops pidfd_ops = {.name = "anon_inode:[pidfd]", .ioctl = no_ioctl};
 
 SYSCALL2(pidfd_open, int, pid, unsigned, flags)
 {
     if (flags & ~PIDFD_NONBLOCK || pid <= 0)
         return -EINVAL;
-    long r = host_pass(__NR_pidfd_open, pid, flags, 0, 0, 0, 0);
+    long r = run_pidfd(pid, flags);
     return host_object_install(r, &pidfd_ops, FILE_STREAM, O_RDWR | flags, true);
 }
 
@@ -55,28 +63,7 @@ static int pidfd_of_directory(int fd)
     int pid = f ? proc_directory_pid(f) : -1;
     if (f)
         file_put(f);
-    return pid < 0 ? -EBADF : (int)host_pass(__NR_pidfd_open, pid, 0, 0, 0, 0, 0);
-}
-
-SYSCALL4(pidfd_send_signal, int, fd, int, sig, const siginfo_t *, uinfo, unsigned, flags)
-{
-    struct file *f = NULL;
-    siginfo_t info;
-    if (flags)
-        return -EINVAL;
-    if (uinfo && get_user(info, uinfo))
-        return -EFAULT;
-    int host = pidfd_host(fd, &f);
-    if (host < 0)
-        host = pidfd_of_directory(fd);
-    if (host < 0)
-        return host;
-    long r = host_pass(__NR_pidfd_send_signal, host, sig, (long)(uinfo ? &info : NULL), 0, 0, 0);
-    if (f)
-        file_put(f);
-    else
-        host_close(host);
-    return r;
+    return pid < 0 ? -EBADF : (int)run_pidfd(pid, 0);
 }
 
 /* The process that the host's descriptor stands for: 0, or an errno. */
@@ -99,6 +86,36 @@ static int pid_behind(int host)
     return -EBADF;
 }
 
+/* Was it made here, or does it stand for a process of the run all the same? */
+static int check_target(const struct file *f, int host)
+{
+    int pid = f->ops == &pidfd_ops ? 0 : pid_behind(host);
+    return pid < 0 ? pid : pid && !run_process_of(pid) ? -ESRCH : 0;
+}
+
+SYSCALL4(pidfd_send_signal, int, fd, int, sig, const siginfo_t *, uinfo, unsigned, flags)
+{
+    struct file *f = NULL;
+    siginfo_t info;
+    if (flags)
+        return -EINVAL;
+    if (uinfo && get_user(info, uinfo))
+        return -EFAULT;
+    int host = pidfd_host(fd, &f);
+    if (host < 0)
+        host = pidfd_of_directory(fd);
+    if (host < 0)
+        return host;
+    long r = f ? check_target(f, host) : 0;
+    if (!r)
+        r = host_pass(__NR_pidfd_send_signal, host, sig, (long)(uinfo ? &info : NULL), 0, 0, 0);
+    if (f)
+        file_put(f);
+    else
+        host_close(host);
+    return r;
+}
+
 /* Descriptors of another process are known to it alone: refused as without the right to trace. */
 SYSCALL3(pidfd_getfd, int, fd, int, target, unsigned, flags)
 {
@@ -108,10 +125,10 @@ SYSCALL3(pidfd_getfd, int, fd, int, target, unsigned, flags)
     int host = pidfd_host(fd, &f);
     if (host < 0)
         return host;
-    int pid = pid_behind(host);
+    int pid = pid_behind(host), err = check_target(f, host);
     file_put(f);
-    if (pid != current_process()->pid)
-        return pid < 0 ? pid : -EPERM;
+    if (err || pid != current_process()->pid)
+        return err ? err : pid < 0 ? pid : -EPERM;
     struct file *wanted = fd_get(target);
     return wanted ? fd_install(wanted, 0, true) : -EBADF;
 }

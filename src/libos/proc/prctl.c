@@ -6,6 +6,7 @@
 #include "libos/proc/caps.h"
 #include "libos/proc/info.h"
 #include "libos/proc/members.h"
+#include "libos/proc/reach.h"
 #include "platform/platform.h"
 #include <asm/prctl.h>
 #include <asm/unistd.h>
@@ -124,7 +125,6 @@ static bool kept_by_host(int op)
     case PR_SET_SPECULATION_CTRL:
     case PR_TASK_PERF_EVENTS_DISABLE:
     case PR_TASK_PERF_EVENTS_ENABLE:
-    case PR_SET_PTRACER:
         return true;
     }
     return false;
@@ -179,6 +179,8 @@ SYSCALL5(prctl, int, op, unsigned long, a, unsigned long, b, unsigned long, c, u
         return put_user((uint32_t **)a, current()->clear_tid) ? -EFAULT : 0;
     case PR_SET_VMA:
         return name_memory((long)a, b, c, (const char *)d);
+    case PR_SET_PTRACER:
+        return on_host(op, (int)a == -1 ? -1 : run_named((int)a), 0, 0, 0);
     case PR_SET_MM:
         return -EPERM;
     }

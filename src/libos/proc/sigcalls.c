@@ -2,6 +2,8 @@
 /* The system calls about signals. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/members.h"
+#include "libos/proc/reach.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
@@ -200,14 +202,12 @@ static siginfo_t from_us(int sig, int code)
 
 SYSCALL2(kill, int, pid, int, sig)
 {
-    struct process *p = current_process();
-    if (sig < 0 || sig > NSIG_MAX)
-        return -EINVAL;
-    if (pid == p->pid && sig) {
-        siginfo_t info = from_us(sig, SI_USER);
-        return signal_send_process(p, &info);
-    }
-    return host_kill(pid, sig);
+    siginfo_t info = from_us(sig, SI_USER);
+    if (likely(pid > 0))
+        return run_signal(pid, &info);
+    if (pid == -1)
+        return run_signal_all(&info);
+    return pid == INT32_MIN ? -ESRCH : run_signal_group(-pid, &info);
 }
 
 /* The thread of ours with this id; process.lock is held. */
@@ -226,38 +226,46 @@ static int send_to_tid(int tid, const siginfo_t *info)
     struct process *p = current_process();
     lock(&p->lock);
     struct thread *t = find_thread(p, tid);
-    int err = !t ? -ESRCH : info->si_signo ? signal_send_thread(t, info) : 0;
+    int err = !t                                                ? -ESRCH
+              : info->si_signo < 0 || info->si_signo > NSIG_MAX ? -EINVAL
+              : info->si_signo                                  ? signal_send_thread(t, info)
+                                                                : 0;
     unlock(&p->lock);
     return err;
 }
 
 SYSCALL3(tgkill, int, pid, int, tid, int, sig)
 {
-    if (pid <= 0 || tid <= 0 || sig < 0 || sig > NSIG_MAX)
+    if (pid <= 0 || tid <= 0)
         return -EINVAL;
-    if (pid != current_process()->pid)
-        return host_tgkill(pid, tid, sig);
     siginfo_t info = from_us(sig, SI_TKILL);
-    return send_to_tid(tid, &info);
+    if (pid == current_process()->pid)
+        return send_to_tid(tid, &info);
+    return member_alive(pid) ? host_tgkill(pid, tid, sig) : -ESRCH;
 }
 
 SYSCALL2(tkill, int, tid, int, sig)
 {
-    if (tid <= 0 || sig < 0 || sig > NSIG_MAX)
+    if (tid <= 0)
         return -EINVAL;
     siginfo_t info = from_us(sig, SI_TKILL);
     int err = send_to_tid(tid, &info);
-    return err == -ESRCH ? host_pass(__NR_tkill, tid, sig, 0, 0, 0, 0) : err;
+    int process = err == -ESRCH ? run_process_of(tid) : 0;
+    return process ? host_tgkill(process, tid, sig) : err;
 }
 
 static int take_info(int sig, const siginfo_t *uinfo, siginfo_t *info)
 {
     if (copy_from_user(info, uinfo, sizeof(*info)))
         return -EFAULT;
-    if (sig < 0 || sig > NSIG_MAX)
-        return -EINVAL;
     info->si_signo = sig;
     return 0;
+}
+
+/* Only to itself may a process tell anything of where a signal comes from (rt_sigqueueinfo(2)). */
+static bool may_say(int pid, const siginfo_t *info)
+{
+    return pid == current_process()->pid || (info->si_code < 0 && info->si_code != SI_TKILL);
 }
 
 SYSCALL3(rt_sigqueueinfo, int, pid, int, sig, const siginfo_t *, uinfo)
@@ -266,25 +274,21 @@ SYSCALL3(rt_sigqueueinfo, int, pid, int, sig, const siginfo_t *, uinfo)
     int err = take_info(sig, uinfo, &info);
     if (err)
         return err;
-    struct process *p = current_process();
-    if (pid != p->pid)
-        return info.si_code >= 0 || info.si_code == SI_TKILL
-                   ? -EPERM
-                   : host_pass(__NR_rt_sigqueueinfo, pid, sig, (long)&info, 0, 0, 0);
-    return sig ? signal_send_process(p, &info) : 0;
+    return may_say(pid, &info) ? run_signal(pid, &info) : -EPERM;
 }
 
 SYSCALL4(rt_tgsigqueueinfo, int, pid, int, tid, int, sig, const siginfo_t *, uinfo)
 {
     siginfo_t info;
-    if (pid <= 0 || tid <= 0)
-        return -EINVAL;
     int err = take_info(sig, uinfo, &info);
     if (err)
         return err;
+    if (pid <= 0 || tid <= 0)
+        return -EINVAL;
     if (pid == current_process()->pid)
         return send_to_tid(tid, &info);
-    return info.si_code >= 0 || info.si_code == SI_TKILL
-               ? -EPERM
-               : host_pass(__NR_rt_tgsigqueueinfo, pid, tid, sig, (long)&info, 0, 0);
+    if (!may_say(pid, &info))
+        return -EPERM;
+    return member_alive(pid) ? host_pass(__NR_rt_tgsigqueueinfo, pid, tid, sig, (long)&info, 0, 0)
+                             : -ESRCH;
 }

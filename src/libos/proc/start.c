@@ -6,6 +6,7 @@
 #include "libos/proc/exec.h"
 #include "libos/proc/members.h"
 #include "libos/proc/program.h"
+#include "libos/proc/reach.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 
@@ -325,6 +326,7 @@ void libos_start(void)
         panic("out of memory at start");
     t->tid = p->pid;
     members_setup();
+    reach_setup();
     address_setup();
     if (mounts_setup() || check_start_dir(p) || take_descriptors(p) < 0 || build_argv(&argv) ||
         build_envp(&envp) || keep_library_path(&envp))

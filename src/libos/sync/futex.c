@@ -10,6 +10,7 @@
 #include "libos/sync/futex.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/reach.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/futex.h>
@@ -432,7 +433,7 @@ SYSCALL3(get_robust_list, int, tid, void **, uhead, size_t *, ulen)
 {
     struct thread *t = current();
     if (tid && tid != t->tid) /* that of another thread: debuggers only */
-        return host_tgkill(t->process->pid, tid, 0) ? -ESRCH : -EPERM;
+        return run_process_of(tid) ? -EPERM : -ESRCH;
     size_t len = sizeof(struct robust_list_head);
     return put_user(uhead, t->robust_list) || put_user(ulen, len) ? -EFAULT : 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Reading clocks, and sleeping until they show a time. All clocks are the host's, CPU clocks too:
- * processes and threads are its own. */
+ * processes and threads of the run are its own. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/reach.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "libos/vdso/data.h"
@@ -20,14 +21,14 @@ SYSCALL2(clock_gettime, int, clock, struct __kernel_timespec *, uts)
     if (!user_range_ok(uts, sizeof(*uts)))
         return -EFAULT;
     notice_caller((uint32_t)clock < 16 ? 1u << clock : 0);
-    return host_pass(__NR_clock_gettime, clock, (long)uts, 0, 0, 0, 0);
+    return host_pass(__NR_clock_gettime, run_named_clock(clock), (long)uts, 0, 0, 0, 0);
 }
 
 SYSCALL2(clock_getres, int, clock, struct __kernel_timespec *, uts)
 {
     if (uts && !user_range_ok(uts, sizeof(*uts)))
         return -EFAULT;
-    return host_pass(__NR_clock_getres, clock, (long)uts, 0, 0, 0, 0);
+    return host_pass(__NR_clock_getres, run_named_clock(clock), (long)uts, 0, 0, 0, 0);
 }
 
 SYSCALL2(gettimeofday, void *, utv, void *, utz)
@@ -108,7 +109,7 @@ static long sleep_on(int clock, int flags, const struct __kernel_timespec *ureq,
                      struct __kernel_timespec *urem)
 {
     struct __kernel_timespec req;
-    return get_user(req, ureq) ? -EFAULT : sleep_for(clock, flags, req, urem);
+    return get_user(req, ureq) ? -EFAULT : sleep_for(run_named_clock(clock), flags, req, urem);
 }
 
 SYSCALL2(nanosleep, const struct __kernel_timespec *, ureq, struct __kernel_timespec *, urem)

@@ -6,6 +6,7 @@
 #include "libos/time/timer.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/reach.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
@@ -87,6 +88,7 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
     if (!t)
         return -EAGAIN;
     t->for_thread = event.sigev_notify & SIGEV_THREAD_ID;
+    clock = run_named_clock(clock);
     lock_timers();
     long r =
         host_pass(__NR_timer_create, clock, (long)(uevent ? &event : NULL), (long)&t->id, 0, 0, 0);

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Only processes of the run exist for a program: others on the machine survive whatever it does by
+number. Everything runs in a pid namespace of its own, whose other processes are the bystanders."""
+import os
+import subprocess
+
+import pytest
+
+from conftest import ROOT, run
+
+PYTHON = '/usr/bin/python3'
+PROGRAMS = ROOT / 'tests' / 'programs'
+NAMESPACE = ['/usr/bin/unshare', '--pid', '--fork', '--mount-proc', '--kill-child']
+ROUNDS = 100000 if os.environ.get('ADYTON_FULL') else 5000
+
+
+@pytest.fixture
+def among_bystanders(prepare_inside, tmp_path):
+    """among_bystanders(program, *args) -> Result: inside, between bystanders, in a pid namespace"""
+    try:
+        known = subprocess.run([*NAMESPACE, '/bin/true'], capture_output=True, check=False)
+    except OSError as e:
+        pytest.skip(f'no unshare(1): {e}')
+    if known.returncode:
+        pytest.skip(f'no pid namespaces here: {known.stderr.decode().strip()}')
+
+    def start(program, *args):
+        command = prepare_inside(program)(args, command_only=True)
+        return run([*NAMESPACE, PYTHON, '-u', PROGRAMS / 'reach_around.py', *command], cwd=tmp_path, timeout=60)
+    return start
+
+
+def test_nobody_outside_is_reached(among_bystanders):
+    result = among_bystanders(PYTHON, PROGRAMS / 'reach.py', ROUNDS)
+    assert result.out.splitlines() == ['nobody outside', 'killed [-15, -15, -15]', 'nice 4 4 4 4', 'group -10',
+                                       'random done', 'unchanged', 'unchanged', 'unchanged', 'status 0'], str(result)
+
+
+DEADLY = '''
+sleep 100 & sleep 100 &
+set -m; sleep 100 & set +m
+kill -KILL -1; wait; echo "killed all: $(jobs -p | wc -l)"
+trap "echo got it" TERM
+sleep 100 & kill 0; wait %1 2>/dev/null; echo group
+for p in $(seq 1 60); do [ $p = $$ ] || { kill -KILL $p; kill -KILL -- -$p; } 2>/dev/null; done
+echo alone
+'''
+
+
+def test_deadly_shell(among_bystanders):
+    result = among_bystanders('/bin/bash', '-c', DEADLY, 'bash')
+    lines = [line for line in result.out.splitlines() if 'Killed' not in line and 'Terminated' not in line]
+    assert lines == ['killed all: 0', 'got it', 'group', 'alone', 'unchanged', 'unchanged', 'unchanged',
+                     'status 0'], str(result)
