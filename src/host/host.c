@@ -5,6 +5,7 @@
 #include <asm/unistd.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
+#include <linux/openat2.h>
 #include <linux/time.h>
 
 #define CALL0(nr)             host_syscall(nr, 0, 0, 0, 0, 0, 0)
@@ -53,6 +54,12 @@ int host_open_blocking(const char *path, uint32_t flags, uint32_t mode)
 {
     return descriptor(host_syscall_blocking(__NR_openat, HOST_AT_FDCWD, (long)path,
                                             flags | 02000000u, mode, 0, 0));
+}
+
+int host_open_plain(const char *path, uint32_t flags)
+{
+    struct open_how how = {.flags = flags | 02000000u, .resolve = RESOLVE_NO_SYMLINKS};
+    return descriptor(CALL4(__NR_openat2, HOST_AT_FDCWD, path, &how, sizeof(how)));
 }
 
 int host_close(int fd)

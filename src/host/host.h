@@ -20,6 +20,9 @@
 int host_open(const char *path, uint32_t flags, uint32_t mode);
 /* The same, blocking: a FIFO waits for its other end. */
 int host_open_blocking(const char *path, uint32_t flags, uint32_t mode);
+/* What exists already, if no part of the path is a symbolic link; with O_PATH | O_NOFOLLOW the last
+ * one may be. -ELOOP */
+int host_open_plain(const char *path, uint32_t flags);
 int host_close(int fd);
 /* A length that cannot exceed what was asked for. */
 static inline ssize host_length(long r, size_t asked)

@@ -73,6 +73,7 @@ struct thread {
     sigmask waiting_for;   /* sigtimedwait: blocked, but wanted */
     sigmask saved_blocked; /* mask to restore after a sigsuspend-like call */
     bool restore_blocked;
+    bool names_file;         /* looks for the path of an open file: proc_fd.c */
     struct sigqueue pending; /* under process.sig_lock */
     struct sigaltstack_state altstack;
     struct host_signal_box box;

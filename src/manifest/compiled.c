@@ -310,6 +310,42 @@ bool mf_trusted_find(const struct mf *m, const char *path, size_t len,
     return false;
 }
 
+/* Is `path` longer than `dir` and below it? Sets *c to its order to what is below. */
+static bool is_below(const char *path, size_t n, const char *dir, size_t len, int *c)
+{
+    *c = path_compare(path, n < len ? n : len, dir, len);
+    if (!*c)
+        *c = n <= len ? -1 : (path[len] > '/') - (path[len] < '/');
+    return !*c;
+}
+
+bool mf_trusted_below(const struct mf *m, const char *dir, size_t len)
+{
+    const struct mf_trusted *t = mf_trusted_files(m);
+    size_t lo = 0, hi = m->image->trusted.count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c;
+        if (is_below(mf_string(m, t[mid].path), t[mid].path.len, dir, len, &c))
+            return true;
+        if (c > 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return false;
+}
+
+bool mf_allowed_below(const struct mf *m, const char *dir, size_t len)
+{
+    const struct mf_allowed *a = mf_allowed_files(m);
+    int c;
+    for (size_t i = 0; i < m->image->allowed.count; i++)
+        if (is_below(mf_string(m, a[i].path), a[i].path.len, dir, len, &c))
+            return true;
+    return false;
+}
+
 static bool allowed_exactly(const struct mf *m, const char *path, size_t len)
 {
     const struct mf_allowed *a = mf_allowed_files(m);

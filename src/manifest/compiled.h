@@ -321,6 +321,11 @@ bool mf_trusted_find(const struct mf *m, const char *path, size_t len,
  */
 bool mf_allowed(const struct mf *m, const char *path, size_t len);
 
+/* Whether some trusted file, or an entry of sgx.allowed_files, lies below the normalised host path.
+ */
+bool mf_trusted_below(const struct mf *m, const char *dir, size_t len);
+bool mf_allowed_below(const struct mf *m, const char *dir, size_t len);
+
 /*
  * Writes the normal form of the path to `out` with a NUL: "//", "/./" and "dir/.." are removed
  * textually, as is a trailing slash; symbolic links are not looked at. "/.." is "/"; leading ".."

@@ -2,6 +2,7 @@
 /* ioctl(2), memfd_create(2), extended attributes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/links.h"
 #include "libos/fs/owner.h"
 #include "libos/fs/policy.h"
 #include "libos/fs/vfs.h"
@@ -92,18 +93,18 @@ SYSCALL2(memfd_create, const char *, uname, unsigned, flags)
 }
 
 /* Extended attributes: those of host files in allowed places; elsewhere there are none. */
-static long xattr_path(const char *upath, bool follow, char host[PATH_LIMIT])
+static int xattr_path(const char *upath, bool follow, struct path *at)
 {
-    struct path p;
-    int err = path_resolve(AT_FDCWD, upath, follow, &p);
+    int err = path_resolve(AT_FDCWD, upath, follow, at);
     kstat st;
     if (!err)
-        err = vfs_stat(&p, follow, &st);
-    if (!err && p.mount->ops != &fs_chroot)
+        err = vfs_stat(at, follow, &st);
+    if (!err && at->mount->ops != &fs_chroot)
         err = -EOPNOTSUPP;
-    if (!err && *p.rel && mounts_imply(p.abs) && fs_chroot.stat(p.mount, p.rel, follow, &st))
+    if (!err && *at->rel && mounts_imply(at->abs) &&
+        fs_chroot.stat(at->mount, at->rel, follow, &st))
         err = -EOPNOTSUPP; /* a directory that is there for a mount point only */
-    return err ? err : mount_host_path(p.mount, p.rel, host);
+    return err;
 }
 
 static bool changes(long nr)
@@ -114,11 +115,20 @@ static bool changes(long nr)
 
 static long on_path(long nr, const char *upath, bool follow, long a, long b, long c, long d)
 {
-    char host[PATH_LIMIT];
-    long err = xattr_path(upath, follow, host);
-    if (!err && changes(nr))
-        err = policy_check_change(host, true, "change an attribute of");
-    return err ? err : host_pass(nr, (long)host, a, b, c, d, 0);
+    struct path at;
+    struct use u;
+    long r = xattr_path(upath, follow, &at);
+    if (r)
+        return r;
+    do {
+        r = use_begin(&u, at.mount, at.rel, follow ? USE_OBJECT : USE_NAME, changes(nr));
+        if (!r && changes(nr))
+            r = policy_check_change(u.path, true, "change an attribute of");
+        if (!r)
+            r = host_pass(nr, (long)u.host, a, b, c, d, 0);
+        use_end(&u);
+    } while (use_again(&u));
+    return r;
 }
 
 /* Changing through a descriptor: one opened for reading may belong to a trusted file. */

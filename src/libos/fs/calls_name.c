@@ -13,15 +13,23 @@
 /* Resolves a name to be created, removed or replaced: not followed. */
 static int resolve_name(int dirfd, const char *upath, struct path *p)
 {
-    int err = path_resolve(dirfd, upath, false, p);
-    return err;
+    return path_resolve_name(dirfd, upath, p);
 }
 
-/* A trailing slash on what is no directory. */
+/* A trailing slash on what is no directory and leads to none. */
 static int check_slash(const struct path *p)
 {
     kstat st;
-    return p->must_be_dir ? vfs_stat(p, false, &st) : 0;
+    if (!p->must_be_dir)
+        return 0;
+    struct path *to = heap_alloc(sizeof(*to));
+    if (!to)
+        return -ENOMEM;
+    int err = path_follow(p, to);
+    if (!err)
+        err = vfs_stat(to, true, &st);
+    heap_free(to);
+    return err;
 }
 
 static long mkdir_at(int dirfd, const char *upath, uint32_t mode)

@@ -181,7 +181,9 @@ static long status_flags(struct file *f, bool set, unsigned long value)
         if (f->host_fd < 0)
             return (f->flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)) |
                    (f->path ? O_LARGEFILE : 0); /* open(2) sets it */
-        return host_fcntl(f->host_fd, F_GETFL, 0);
+        /* O_NOFOLLOW: use_flags() */
+        long flags = host_fcntl(f->host_fd, F_GETFL, 0);
+        return flags < 0 ? flags : (flags & ~O_NOFOLLOW) | (f->flags & O_NOFOLLOW);
     }
     if (f->host_fd >= 0 && value & FASYNC)
         owner_is_inside(f->host_fd);

@@ -2,7 +2,7 @@
 /* stat(2), statx(2), access(2), readlink(2), statfs(2), extended attributes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
-#include "libos/fs/vfs.h"
+#include "libos/fs/links.h"
 #include "libos/process.h"
 #include <asm/statfs.h>
 #include <asm/unistd.h>
@@ -93,6 +93,20 @@ static void to_statx(const kstat *st, struct statx *x)
     x->stx_dev_minor = (uint32_t)((st->st_dev & 0xff) | (st->st_dev >> 12 & 0xfff00));
 }
 
+static int statx_host(const struct path *p, int flags, unsigned mask, struct statx *x)
+{
+    struct use u;
+    int err;
+    bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
+    do {
+        err = use_begin(&u, p->mount, p->rel, follow ? USE_OBJECT : USE_NAME, false);
+        if (!err)
+            err = host_statx(AT_FDCWD, u.host, flags & ~AT_EMPTY_PATH, mask, x);
+        use_end(&u);
+    } while (use_again(&u));
+    return err;
+}
+
 #define STATX_FLAGS (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE)
 
 SYSCALL5(statx, int, dirfd, const char *, upath, int, flags, unsigned, mask, struct statx *, ux)
@@ -109,9 +123,7 @@ SYSCALL5(statx, int, dirfd, const char *, upath, int, flags, unsigned, mask, str
         err = path_resolve(dirfd, upath, follow, &p);
         if (!err)
             err = vfs_stat(&p, follow, &st);
-        char host[PATH_LIMIT];
-        if (!err && p.mount->ops == &fs_chroot && !mount_host_path(p.mount, p.rel, host) &&
-            !host_statx(AT_FDCWD, host, flags & ~AT_EMPTY_PATH, mask, &x))
+        if (!err && p.mount->ops == &fs_chroot && !statx_host(&p, flags, mask, &x))
             return copy_to_user(ux, &x, sizeof(x));
     } else {
         struct file *f = fd_get(dirfd);

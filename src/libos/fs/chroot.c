@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Mounts of type "chroot": a host directory or file seen through the file policy. */
 #include "host/host.h"
+#include "libos/fs/chroot.h"
 #include "libos/fs/dir.h"
 #include "libos/fs/policy.h"
 #include "libos/fs/vfs.h"
@@ -12,6 +13,7 @@
 #define S_TYPE 0170000
 #define S_DIR  0040000
 #define S_FIFO 0010000
+#define S_LINK 0120000
 #define S_REG  0100000
 
 static int64_t regular_size(struct file *f)
@@ -77,9 +79,9 @@ static int open_waiting(const char *host, uint32_t flags, uint32_t mode)
     }
 }
 
-static int open_host(const char *host, uint32_t flags, uint32_t mode, struct file **out)
+static int open_host(const struct use *u, uint32_t flags, uint32_t mode, struct file **out)
 {
-    int fd = open_waiting(host, flags, mode);
+    int fd = open_waiting(u->host, use_flags(u, flags), mode);
     if (fd < 0)
         return fd;
     int err = file_from_host_unseen(fd, flags, out);
@@ -89,230 +91,293 @@ static int open_host(const char *host, uint32_t flags, uint32_t mode, struct fil
 }
 
 /* A path that the policy does not know: directories are open to all. */
-static int open_denied(const char *host, uint32_t flags, struct file **out)
+static int open_denied(const struct use *u, uint32_t flags, struct file **out)
 {
     struct stat st;
-    int err = host_stat(host, !(flags & O_NOFOLLOW), &st);
+    int err = host_stat(u->host, !(use_flags(u, flags) & O_NOFOLLOW), &st);
     if (err && !(err == -ENOENT && flags & O_CREAT))
         return err;
     if (!err && flags & O_CREAT && flags & O_EXCL)
         return -EEXIST;
-    if (!err && ((st.st_mode & S_TYPE) == S_DIR || flags & O_PATH))
-        return open_host(host, flags & ~(uint32_t)(O_CREAT | O_TRUNC), 0, out);
-    policy_log_denied(host);
+    if (!err && ((st.st_mode & S_TYPE) == S_DIR || flags & O_PATH)) {
+        flags |= flags & O_PATH ? 0 : O_DIRECTORY; /* it may have been exchanged */
+        return open_host(u, flags & ~(uint32_t)(O_CREAT | O_TRUNC), 0, out);
+    }
+    policy_log_denied(u->path);
     return -EACCES;
 }
 
-static int open_trusted(const char *host, const struct mf_trusted *entry, uint32_t flags,
+static int open_trusted(const struct use *u, const struct mf_trusted *entry, uint32_t flags,
                         struct file **out)
 {
     if (flags & O_PATH)
-        return open_host(host, flags, 0, out);
+        return open_host(u, flags, 0, out);
     if (flags & O_CREAT && flags & O_EXCL) {
         struct stat st;
-        if (host_stat(host, false, &st) == 0)
+        if (host_stat(u->host, false, &st) == 0)
             return -EEXIST;
     }
     if ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC)
-        return policy_check_change(host, true, "write");
-    int fd = host_open(host, flags & ~(uint32_t)(O_CREAT | O_EXCL), 0);
+        return policy_check_change(u->path, true, "write");
+    int fd = host_open(u->host, use_flags(u, flags & ~(uint32_t)(O_CREAT | O_EXCL)), 0);
     if (fd < 0)
         return fd;
-    int err = trusted_open(fd, host, entry, flags, out);
+    int err = trusted_open(fd, u->path, entry, flags, out);
     if (err)
         host_close(fd);
     return err;
 }
 
-static int chroot_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
-                       struct file **out)
+static int open_by_class(const struct mount *m, const struct use *u, uint32_t flags, uint32_t mode,
+                         struct file **out)
 {
-    char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
-    if (err)
-        return err;
     const struct mf_trusted *entry;
-    enum file_class class = m->device ? CLASS_ALLOWED : policy_classify(host, &entry);
+    enum file_class class = m->device ? CLASS_ALLOWED : policy_classify(u->path, &entry);
+    int err;
     switch (class) {
     case CLASS_ALLOWED:
         break;
     case CLASS_TRUSTED:
-        return open_trusted(host, entry, flags, out);
+        return open_trusted(u, entry, flags, out);
     case CLASS_UNKNOWN_OK:
-        err = open_host(host, flags, mode, out);
+        err = open_host(u, flags, mode, out);
         if (!err && log_level_now >= LOG_WARNING) {
             file_look(*out, NULL);
             if ((*out)->kind == FILE_REGULAR)
-                policy_log_unknown(host);
+                policy_log_unknown(u->path);
         }
         return err;
     case CLASS_DENIED:
-        return open_denied(host, flags, out);
+        return open_denied(u, flags, out);
     }
-    return open_host(host, flags, mode, out);
+    return open_host(u, flags, mode, out);
+}
+
+static int chroot_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
+                       struct file **out)
+{
+    bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+    struct use u;
+    for (;;) {
+        int err = use_begin(&u, m, rel, follow ? USE_PLACE : USE_NAME, flags & (O_CREAT | O_TRUNC));
+        if (!err)
+            err = open_by_class(m, &u, flags, mode, out);
+        use_end(&u);
+        if (!use_again(&u))
+            return err;
+        if (!err)
+            file_put(*out);
+    }
 }
 
 static int chroot_stat(struct mount *m, const char *rel, bool follow, kstat *st)
 {
-    char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
-    return err ? err : host_stat(host, follow, st);
+    struct use u;
+    int err;
+    do {
+        err = use_begin(&u, m, rel, follow ? USE_OBJECT : USE_NAME, false);
+        if (!err)
+            err = host_stat(u.host, follow, st);
+        use_end(&u);
+    } while (use_again(&u));
+    return err;
 }
 
 static int chroot_access(struct mount *m, const char *rel, int mode, int flags)
 {
-    char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
-    return err ? err : host_access(host, mode, flags);
+    struct use u;
+    int err;
+    do {
+        err = use_begin(&u, m, rel, flags & AT_SYMLINK_NOFOLLOW ? USE_NAME : USE_OBJECT, false);
+        if (!err)
+            err = host_access(u.host, mode, flags);
+        use_end(&u);
+    } while (use_again(&u));
+    return err;
 }
 
 static ssize chroot_readlink(struct mount *m, const char *rel, char *buf, size_t size)
 {
-    char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
-    return err ? err : host_readlink(host, buf, size);
+    struct use u;
+    ssize n;
+    do {
+        n = use_begin(&u, m, rel, USE_NAME, false);
+        if (!n)
+            n = host_readlink(u.host, buf, size);
+        use_end(&u);
+    } while (use_again(&u));
+    return n;
 }
 
-/* Checks a change of what `rel` names, and gives its host path. */
-static int changeable(struct mount *m, const char *rel, bool writes, const char *what,
-                      char host[PATH_LIMIT])
+/* Checks a change of what `u` names. */
+static int changeable(const struct mount *m, const struct use *u, bool writes, const char *what)
 {
-    int err = mount_host_path(m, rel, host);
-    return err || m->device ? err : policy_check_change(host, writes, what);
+    return m->device ? 0 : policy_check_change(u->path, writes, what);
 }
 
 static int chroot_unlink(struct mount *m, const char *rel, bool dir)
 {
-    char host[PATH_LIMIT];
     struct stat st;
-    int err = mount_host_path(m, rel, host);
-    if (err)
-        return err;
-    if (!dir) {
-        err = host_stat(host, false, &st);
+    struct use u;
+    int err = use_begin(&u, m, rel, USE_NAME, true);
+    if (!err && !dir) {
+        err = host_stat(u.host, false, &st);
         if (!err && (st.st_mode & S_TYPE) != S_DIR)
-            err = changeable(m, rel, false, "remove", host);
+            err = changeable(m, &u, false, "remove");
     }
-    return err ? err : host_unlink(host, dir);
+    if (!err)
+        err = host_unlink(u.host, dir);
+    use_end(&u);
+    return err;
 }
 
 static int chroot_mkdir(struct mount *m, const char *rel, uint32_t mode)
 {
-    char host[PATH_LIMIT];
-    int err = mount_host_path(m, rel, host);
-    return err ? err : host_mkdir(host, mode);
+    struct use u;
+    int err = use_begin(&u, m, rel, USE_NAME, true);
+    if (!err)
+        err = host_mkdir(u.host, mode);
+    use_end(&u);
+    return err;
 }
 
 /* Creating a name: EEXIST comes before the policy, as the caller expects of Linux. */
-static int creatable(struct mount *m, const char *rel, const char *what, char host[PATH_LIMIT])
+static int creatable(const struct mount *m, const struct use *u, const char *what)
 {
     struct stat st;
-    int err = mount_host_path(m, rel, host);
-    if (err)
-        return err;
-    return host_stat(host, false, &st) == 0 ? -EEXIST : changeable(m, rel, true, what, host);
+    return host_stat(u->host, false, &st) == 0 ? -EEXIST : changeable(m, u, true, what);
 }
 
 static int chroot_mknod(struct mount *m, const char *rel, uint32_t mode, uint64_t dev)
 {
-    char host[PATH_LIMIT];
-    int err = creatable(m, rel, "create", host);
-    return err ? err : host_mknod(host, mode, dev);
+    struct use u;
+    int err = use_begin(&u, m, rel, USE_NAME, true);
+    if (!err)
+        err = creatable(m, &u, "create");
+    if (!err)
+        err = host_mknod(u.host, mode, dev);
+    use_end(&u);
+    return err;
 }
 
-/* The host follows links: one must not lead from an allowed place to a file that is not. */
-static int check_target(const char *target, const char *host)
-{
-    char dir[PATH_LIMIT], real[PATH_LIMIT];
-    const struct mf_trusted *entry;
-    const char *slash = strrchr(host, '/');
-    fmt(dir, sizeof(dir), "%.*s", slash ? (int)(slash - host) + 1 : 1, slash ? host : ".");
-    int err = target[0] == '/' ? path_normalise(target, real) : path_join(dir, target, real);
-    if (err || policy_classify(real, &entry) != CLASS_DENIED)
-        return err;
-    policy_log_denied(real);
-    return -EACCES;
-}
-
+/*
+ * To a later run a link is the manifest author's, and the host follows it: no link is made that
+ * leads to a file which the policy refuses.
+ */
 static int chroot_symlink(struct mount *m, const char *target, const char *rel)
 {
-    char host[PATH_LIMIT];
-    int err = creatable(m, rel, "create", host);
+    kstat st;
+    struct use u;
+    if (chroot_stat(m, rel, false, &st) == 0)
+        return -EEXIST;
+    links_note();
+    int err = use_begin(&u, m, rel, USE_NAME, true);
+    if (!err)
+        err = creatable(m, &u, "create");
     if (!err && !m->device)
-        err = check_target(target, host);
-    return err ? err : host_symlink(target, host);
+        err = policy_check_link(u.path, target);
+    if (!err)
+        err = host_symlink(target, u.host);
+    if (!err)
+        links_noted(u.host);
+    use_end(&u);
+    return err;
+}
+
+int chroot_check_link(const struct mount *m, const struct use *from, const struct use *to)
+{
+    char target[PATH_LIMIT];
+    ssize n = host_readlink(from->host, target, sizeof(target) - 1);
+    if (n < 0 || m->device)
+        return 0;
+    target[n] = 0;
+    return policy_check_link_move(from->path, to->path, target);
 }
 
 static int chroot_link(struct mount *m, const char *from, const char *to)
 {
-    char host_from[PATH_LIMIT], host_to[PATH_LIMIT];
-    int err = mount_host_path(m, from, host_from);
+    struct use a, b;
+    kstat st;
+    int err = chroot_stat(m, from, false, &st);
+    bool link = !err && (st.st_mode & S_TYPE) == S_LINK;
+    if (err)
+        return err;
+    if (link)
+        links_note();
+    use_none(&b);
+    err = use_begin(&a, m, from, USE_NAME, true);
     if (!err)
-        err = creatable(m, to, "create", host_to);
+        err = use_begin(&b, m, to, USE_NAME, true);
+    if (!err)
+        err = creatable(m, &b, "create");
     if (!err) /* a second name for a trusted or unknown file would escape its policy */
-        err = changeable(m, from, true, "link", host_from);
-    return err ? err : host_link(host_from, host_to, false);
+        err = changeable(m, &a, true, "link");
+    if (!err && link)
+        err = chroot_check_link(m, &a, &b);
+    if (!err)
+        err = host_link(a.host, b.host, false);
+    if (!err && link)
+        links_noted(b.host);
+    use_end(&b);
+    use_end(&a);
+    return err;
 }
 
 static int chroot_link_file(struct mount *m, struct file *f, const char *to)
 {
-    char host_to[PATH_LIMIT], from[40];
-    int err = creatable(m, to, "create", host_to);
+    char from[40];
+    struct use u;
+    int err = use_begin(&u, m, to, USE_NAME, true);
+    if (!err)
+        err = creatable(m, &u, "create");
     fmt(from, sizeof(from), "/proc/self/fd/%d", f->host_fd);
-    return err ? err : host_link(from, host_to, true);
-}
-
-static int chroot_rename(struct mount *m, const char *from, const char *to, uint32_t flags)
-{
-    char host_from[PATH_LIMIT], host_to[PATH_LIMIT];
-    struct stat st;
-    int err = mount_host_path(m, from, host_from);
     if (!err)
-        err = mount_host_path(m, to, host_to);
-    if (!err)
-        err = host_stat(host_from, false, &st);
-    if (err)
-        return err;
-    if ((st.st_mode & S_TYPE) != S_DIR) {
-        err = changeable(m, from, flags & RENAME_EXCHANGE, "rename", host_from);
-        if (!err)
-            err = changeable(m, to, true, "replace", host_to);
-    }
-    return err ? err : host_rename(host_from, host_to, flags);
+        err = host_link(from, u.host, true);
+    use_end(&u);
+    return err;
 }
 
 /* Attributes of directories are free, those of files follow the policy. */
-static int attribute_path(struct mount *m, const char *rel, bool follow, char host[PATH_LIMIT])
+static int attribute_begin(struct use *u, struct mount *m, const char *rel, bool follow)
 {
     struct stat st;
-    int err = mount_host_path(m, rel, host);
+    int err = use_begin(u, m, rel, follow ? USE_OBJECT : USE_NAME, true);
     if (!err)
-        err = host_stat(host, follow, &st);
+        err = host_stat(u->host, follow, &st);
     if (err || (st.st_mode & S_TYPE) == S_DIR)
         return err;
-    return changeable(m, rel, false, "change", host);
+    return changeable(m, u, false, "change");
 }
 
 static int chroot_chmod(struct mount *m, const char *rel, uint32_t mode)
 {
-    char host[PATH_LIMIT];
-    int err = attribute_path(m, rel, true, host);
-    return err ? err : host_chmod(host, mode);
+    struct use u;
+    int err = attribute_begin(&u, m, rel, true);
+    if (!err)
+        err = host_chmod(u.host, mode);
+    use_end(&u);
+    return err;
 }
 
 static int chroot_chown(struct mount *m, const char *rel, uint32_t uid, uint32_t gid, bool follow)
 {
-    char host[PATH_LIMIT];
-    int err = attribute_path(m, rel, follow, host);
-    return err ? err : host_chown(host, uid, gid, follow);
+    struct use u;
+    int err = attribute_begin(&u, m, rel, follow);
+    if (!err)
+        err = host_chown(u.host, uid, gid, follow);
+    use_end(&u);
+    return err;
 }
 
 static int chroot_utimens(struct mount *m, const char *rel, const struct __kernel_timespec ts[2],
                           bool follow)
 {
-    char host[PATH_LIMIT];
-    int err = attribute_path(m, rel, follow, host);
-    return err ? err : host_utimens(HOST_AT_FDCWD, host, ts, follow ? 0 : AT_SYMLINK_NOFOLLOW);
+    struct use u;
+    int err = attribute_begin(&u, m, rel, follow);
+    if (!err)
+        err = host_utimens(HOST_AT_FDCWD, u.host, ts, follow ? 0 : AT_SYMLINK_NOFOLLOW);
+    use_end(&u);
+    return err;
 }
 
 static int chroot_statfs(struct mount *m, struct statfs64_k *st)

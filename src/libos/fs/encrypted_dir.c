@@ -2,6 +2,7 @@
 #include "host/host.h"
 #include "libos/fs/dir.h"
 #include "libos/fs/encrypted_names.h"
+#include "libos/fs/links.h"
 
 struct entry { /* struct linux_dirent64 */
     uint64_t ino;
@@ -27,7 +28,11 @@ int enc_host_path(const struct mount *m, const char *rel, char host[PATH_LIMIT])
             return -ENOENT;
         p += len + (end != NULL);
     }
-    return mount_host_path(m, rel, host);
+    /* The files are bound to their paths as written: a link on them is none that the run made. */
+    size_t end;
+    char target[PATH_LIMIT];
+    int made = links_made() ? links_find(m, rel, false, &end, target) : 0;
+    return made ? made < 0 ? made : -ELOOP : mount_host_path(m, rel, host);
 }
 
 int enc_open_parent(const char *host, uint32_t flags, uint32_t mode)

@@ -7,6 +7,7 @@
  */
 #include "host/host.h"
 #include "libos/fs/encrypted_names.h"
+#include "libos/fs/links.h"
 #include "libos/fs/encrypted_share.h"
 #include <linux/fs.h>
 
@@ -294,6 +295,12 @@ int enc_rename(struct mount *m, const char *from, const char *to, uint32_t flags
     if (err)
         return err;
     uint32_t type = a.st_mode & S_IFMT, type_b = b.st_mode & S_IFMT;
+    if (type == S_IFDIR)
+        err = links_note_tree(host_from, NULL, NULL);
+    else if (type == S_IFLNK)
+        links_note();
+    if (err)
+        return err;
     if (type != S_IFDIR &&
         type != S_IFREG) /* exchanged, a file would come to a path it is not bound to */
         return flags & RENAME_EXCHANGE ? -EINVAL : host_rename(host_from, host_to, flags);

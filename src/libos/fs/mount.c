@@ -3,6 +3,7 @@
  * order). */
 #include "libos/fs/encrypted_share.h"
 #include "libos/fs/keys.h"
+#include "libos/fs/links.h"
 #include "libos/fs/resolv.h"
 #include "libos/fs/tmpfs.h"
 #include "libos/fs/vfs.h"
@@ -80,7 +81,9 @@ static int add_from_manifest(const struct mf_mount *mm, const char *path)
 int mounts_setup(void)
 {
     const struct mf_image *im = run.manifest.image;
-    int err = keys_setup();
+    int err = links_setup();
+    if (!err)
+        err = keys_setup();
     if (!err)
         err = add_from_manifest(&im->root, "/");
     if (!err)

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
  * From the application's path to (mount, path below it). Links of the host's file systems are left
- * to the host, which follows them where they stand; links of our own file systems, and links that
- * stand before a "..", are followed here.
+ * to the host, which follows them where they stand; links of our own file systems, links that the
+ * run has made or moved on the host, and links that stand before a "..", are followed here.
  */
+#include "libos/fs/links.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
 
-#define MOST_LINKS 40
-#define S_TYPE     0170000
-#define S_DIR      0040000
-#define S_LINK     0120000
+#define MOST_LINKS  40
+#define MOST_NESTED 3 /* links whose text has a ".." behind a link of that kind */
+#define S_TYPE      0170000
+#define S_DIR       0040000
+#define S_LINK      0120000
 
 int path_normalise(const char *in, char *out)
 {
@@ -90,6 +92,11 @@ void mounts_below(const char *dir, bool (*emit)(void *ctx, const char *name, siz
     }
 }
 
+static bool on_host(const struct mount *m)
+{
+    return (m->ops == &fs_chroot || m->ops == &fs_encrypted) && m->uri;
+}
+
 /* Replaces the link at abs[0..link_end) by its target; what follows it stays. */
 static int substitute(char *abs, size_t link_end, const char *target)
 {
@@ -104,40 +111,106 @@ static int substitute(char *abs, size_t link_end, const char *target)
     return err ? err : path_join(abs, rest, abs);
 }
 
-/* Follows links of our own file systems along the path. */
+/* The first link along p->rel that is to be followed here: 1, and its end and text. */
+static __attribute__((noinline)) int find_own_link(const struct path *p, bool follow_last,
+                                                   size_t *at, char *target)
+{
+    char prefix[PATH_LIMIT];
+    size_t n = strlen(p->rel), end = 0;
+    while (end < n) {
+        do
+            end++;
+        while (end < n && p->rel[end] != '/');
+        if (end == n && !follow_last)
+            return 0;
+        memcpy(prefix, p->rel, end);
+        prefix[end] = 0;
+        if (end == n && p->mount->ops->magic_link && p->mount->ops->magic_link(p->mount, prefix))
+            return 0;
+        ssize len = p->mount->ops->readlink(p->mount, prefix, target, PATH_LIMIT - 1);
+        if (len >= 0) {
+            target[len] = 0;
+            *at = end;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Has the link's text a ".." behind a name, so that what the name is counts? */
+static bool climbs_late(const char *target)
+{
+    bool name = false;
+    for (const char *end; *target; target = *end ? end + 1 : end) {
+        for (end = target; *end && *end != '/';)
+            end++;
+        bool up = end - target == 2 && target[0] == '.' && target[1] == '.';
+        if (up && name)
+            return true;
+        name |= !up && end != target && !(end - target == 1 && target[0] == '.');
+    }
+    return false;
+}
+
+static int walk(struct path *p, const char *in);
+
+/* substitute() for such a text. */
+static int substitute_walked(struct path *p, size_t link_end, const char *target)
+{
+    char *rest = heap_strdup(p->abs + link_end);
+    bool must_be_dir = p->must_be_dir;
+    if (!rest)
+        return -ENOMEM;
+    size_t d = target[0] == '/' ? 1 : link_end;
+    while (d > 1 && p->abs[d - 1] != '/')
+        d--;
+    p->abs[d > 1 ? d - 1 : 1] = 0;
+    int err = p->depth < MOST_NESTED ? 0 : -ELOOP;
+    p->depth++;
+    if (!err)
+        err = walk(p, target);
+    p->depth--;
+    p->must_be_dir = must_be_dir;
+    if (!err)
+        err = path_join(p->abs, rest, p->abs);
+    heap_free(rest);
+    return err;
+}
+
+static bool follows_here(const struct mount *m)
+{
+    return m->ops->own_links ? m->ops->readlink != NULL : unlikely(links_made()) && on_host(m);
+}
+
+static int follow_here(struct path *p, bool follow_last)
+{
+    char *target = heap_alloc(PATH_LIMIT);
+    int err = target ? 0 : -ENOMEM;
+    while (!err && follows_here(p->mount)) {
+        size_t end;
+        int found = 0;
+        if (!p->mount->ops->own_links)
+            found = links_find(p->mount, p->rel, follow_last, &end, target);
+        else if (*p->rel)
+            found = find_own_link(p, follow_last, &end, target);
+        err = found > 0 && p->links++ >= MOST_LINKS ? -ELOOP : MIN(found, 0);
+        if (err || !found)
+            break;
+        size_t link_end = (size_t)(p->rel - p->abs) + end;
+        err = climbs_late(target) ? substitute_walked(p, link_end, target)
+                                  : substitute(p->abs, link_end, target);
+        if (!err)
+            find_mount(p);
+    }
+    heap_free(target);
+    return err;
+}
+
+/* Follows links of our own file systems, and the run's, along the path. */
 static int follow_own_links(struct path *p, bool follow_last)
 {
-    for (int links = 0;; links++) {
-        if (links > MOST_LINKS)
-            return -ELOOP;
-        find_mount(p);
-        if (!p->mount->ops->own_links || !p->mount->ops->readlink || !*p->rel)
-            return 0;
-        char prefix[PATH_LIMIT], target[PATH_LIMIT];
-        size_t n = strlen(p->rel), end = 0;
-        ssize len = -EINVAL;
-        while (end < n) {
-            do
-                end++;
-            while (end < n && p->rel[end] != '/');
-            if (end == n && !follow_last)
-                break;
-            memcpy(prefix, p->rel, end);
-            prefix[end] = 0;
-            if (end == n && p->mount->ops->magic_link &&
-                p->mount->ops->magic_link(p->mount, prefix))
-                return 0;
-            len = p->mount->ops->readlink(p->mount, prefix, target, sizeof(target) - 1);
-            if (len >= 0)
-                break;
-        }
-        if (len < 0)
-            return 0;
-        target[len] = 0;
-        int err = substitute(p->abs, (size_t)(p->rel - p->abs) + end, target);
-        if (err)
-            return err;
-    }
+    find_mount(p);
+    return follows_here(p->mount) ? follow_here(p, follow_last) : 0;
 }
 
 int path_real(char abs[PATH_LIMIT])
@@ -169,26 +242,33 @@ int path_real(char abs[PATH_LIMIT])
  * The directory before a "..": it must exist and be one; when it is a link the ".." belongs to its
  * target. `abs` is the path so far.
  */
-static int check_parent(char *abs, int *links)
+static int check_parent(char *abs, struct path *of)
 {
     struct path *p = heap_zalloc(sizeof(*p));
-    if (!p)
+    char *target = heap_alloc(PATH_LIMIT);
+    if (!p || !target) {
+        heap_free(p);
+        heap_free(target);
         return -ENOMEM;
+    }
+    p->depth = of->depth;
+    p->links = of->links;
     kstat st;
     int err = 0;
     p->must_be_dir = false;
     for (;;) {
         memcpy(p->abs, abs, strlen(abs) + 1);
         err = follow_own_links(p, true);
-        if (!err)
+        if (!err) {
+            memcpy(abs, p->abs, strlen(p->abs) + 1);
             err = vfs_stat(p, false, &st);
+        }
         if (err || (st.st_mode & S_TYPE) != S_LINK)
             break;
-        char target[PATH_LIMIT];
         ssize len = p->mount->ops->readlink
-                        ? p->mount->ops->readlink(p->mount, p->rel, target, sizeof(target) - 1)
+                        ? p->mount->ops->readlink(p->mount, p->rel, target, PATH_LIMIT - 1)
                         : -EINVAL;
-        if (len < 0 || ++*links > MOST_LINKS) {
+        if (len < 0 || p->links++ >= MOST_LINKS) {
             err = len < 0 ? (int)len : -ELOOP;
             break;
         }
@@ -199,6 +279,8 @@ static int check_parent(char *abs, int *links)
     }
     if (!err && (st.st_mode & S_TYPE) != S_DIR)
         err = -ENOTDIR;
+    of->links = p->links;
+    heap_free(target);
     heap_free(p);
     return err;
 }
@@ -208,7 +290,6 @@ static int walk(struct path *p, const char *in)
 {
     size_t len = strlen(p->abs);
     bool own = false; /* does abs end in a component of `in`? */
-    int links = 0;
     while (*in) {
         const char *end = in;
         while (*end && *end != '/')
@@ -216,7 +297,7 @@ static int walk(struct path *p, const char *in)
         size_t n = (size_t)(end - in);
         p->must_be_dir = *end == '/' || (n == 1 && in[0] == '.');
         if (n == 2 && in[0] == '.' && in[1] == '.') {
-            int err = own ? check_parent(p->abs, &links) : 0;
+            int err = own ? check_parent(p->abs, p) : 0;
             if (err)
                 return err;
             len = strlen(p->abs);
@@ -320,17 +401,20 @@ int path_physical(struct path *p)
     return -ELOOP;
 }
 
-int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out)
+static int resolve(int dirfd, const char *kpath, struct path *out)
 {
     if (!*kpath)
         return -ENOENT;
     int err = start_at(dirfd, kpath, out);
     out->must_be_dir = false;
-    if (!err)
-        err = walk(out, kpath);
-    if (!err)
-        err = follow_own_links(out, follow || out->must_be_dir);
-    return err;
+    out->depth = out->links = 0;
+    return err ? err : walk(out, kpath);
+}
+
+int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out)
+{
+    int err = resolve(dirfd, kpath, out);
+    return err ? err : follow_own_links(out, follow || out->must_be_dir);
 }
 
 int path_resolve(int dirfd, const char *upath, bool follow, struct path *out)
@@ -338,4 +422,20 @@ int path_resolve(int dirfd, const char *upath, bool follow, struct path *out)
     char in[PATH_LIMIT];
     ssize n = strncpy_from_user(in, upath, sizeof(in));
     return n < 0 ? (int)n : path_resolve_kernel(dirfd, in, follow, out);
+}
+
+int path_resolve_name(int dirfd, const char *upath, struct path *out)
+{
+    char in[PATH_LIMIT];
+    ssize n = strncpy_from_user(in, upath, sizeof(in));
+    int err = n < 0 ? (int)n : resolve(dirfd, in, out);
+    return err ? err : follow_own_links(out, false);
+}
+
+int path_follow(const struct path *p, struct path *to)
+{
+    memcpy(to->abs, p->abs, strlen(p->abs) + 1);
+    to->must_be_dir = p->must_be_dir;
+    to->depth = to->links = 0;
+    return follow_own_links(to, true);
 }

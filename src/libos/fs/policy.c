@@ -17,7 +17,7 @@ enum file_class policy_classify(const char *host, const struct mf_trusted **entr
 /* What was said about which file, as hashes: a program that tries again and again floods no log. A
  * collision costs a line; when the table is full every line is printed. */
 #define SAID_SLOTS 4096u
-enum saying { SAID_DENIED, SAID_UNKNOWN, SAID_TRUSTED };
+enum saying { SAID_DENIED, SAID_UNKNOWN, SAID_TRUSTED, SAID_MOVED };
 static uint64_t said[SAID_SLOTS]; /* 0: free; filled atomically */
 
 static bool first_time(const char *host, enum saying what)
@@ -75,5 +75,55 @@ int policy_check_change(const char *host, bool writes, const char *what)
         break;
     }
     policy_log_denied(host);
+    return -EACCES;
+}
+
+/* The file that a link of this text at the host path leads to, when the policy refuses it. */
+static int refused_target(const char *host, const char *target, char real[PATH_LIMIT])
+{
+    char dir[PATH_LIMIT];
+    const struct mf_trusted *entry;
+    const char *slash = strrchr(host, '/');
+    fmt(dir, sizeof(dir), "%.*s", slash ? (int)(slash - host) + 1 : 1, slash ? host : ".");
+    int err = target[0] == '/' ? path_normalise(target, real) : path_join(dir, target, real);
+    return err ? err : policy_classify(real, &entry) == CLASS_DENIED ? -EACCES : 0;
+}
+
+int policy_check_link(const char *host, const char *target)
+{
+    char real[PATH_LIMIT];
+    int err = refused_target(host, target, real);
+    if (err == -EACCES)
+        policy_log_denied(real);
+    return err;
+}
+
+int policy_check_link_move(const char *from, const char *to, const char *target)
+{
+    char real[PATH_LIMIT];
+    if (target[0] == '/' || refused_target(from, target, real))
+        return 0;
+    return policy_check_link(to, target);
+}
+
+int policy_check_move(const char *from, const char *to, bool *empty)
+{
+    const struct mf *mf = &run.manifest;
+    size_t n = strlen(from), n_to = strlen(to);
+    bool from_allowed = mf_allowed(mf, from, n), to_allowed = mf_allowed(mf, to, n_to);
+    *empty = false;
+    if (from_allowed && to_allowed)
+        return 0;
+    bool mixed = mf_trusted_below(mf, from, n) || mf_trusted_below(mf, to, n_to);
+    if (mf->image->policy != MF_POLICY_ALLOW_ALL_BUT_LOG) {
+        mixed = mixed || from_allowed || mf_allowed_below(mf, from, n);
+        *empty = true;
+    }
+    if (!mixed)
+        return 0;
+    if (log_level_now >= LOG_WARNING && first_time(from, SAID_MOVED))
+        log_warning("Disallowing to rename directory '%s' to '%s': files in it are trusted or "
+                    "allowed by their path, which would change (allow the directory above both)",
+                    from, to);
     return -EACCES;
 }

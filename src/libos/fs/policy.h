@@ -12,6 +12,13 @@ enum file_class policy_classify(const char *host, const struct mf_trusted **entr
 /* For writing, creating, removing, changing: 0 or -EACCES with one log line. `what` names the
  * operation. Trusted files may be removed but not written (`writes`). */
 int policy_check_change(const char *host, bool writes, const char *what);
+/* May a link of this text be made at the host path? 0 or -EACCES with one log line. */
+int policy_check_link(const char *host, const char *target);
+/* May it move? Only where it leads by another directory counts, if it led to nothing refused. */
+int policy_check_link_move(const char *from, const char *to, const char *target);
+/* May a directory move: has every file in it the same policy before and after? 0 or -EACCES with
+ * one log line. `*empty`: provided that there is none. */
+int policy_check_move(const char *from, const char *to, bool *empty);
 void policy_log_denied(const char *host);
 void policy_log_unknown(const char *host);
 

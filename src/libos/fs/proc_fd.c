@@ -61,9 +61,16 @@ void proc_real_path(const char *path, char out[PATH_LIMIT])
 static ssize fd_text(struct file *f, char text[PATH_LIMIT + 16])
 {
     if (has_path(f)) {
-        if (is_deleted(f))
-            return fmt(text, PATH_LIMIT + 16, "%s (deleted)", f->path);
-        proc_real_path(f->path, text);
+        /* Its path may lead through /proc/self/fd, and so here again: then it is left as it is. */
+        bool again = current()->names_file;
+        current()->names_file = true;
+        if (!again && is_deleted(f))
+            fmt(text, PATH_LIMIT + 16, "%s (deleted)", f->path);
+        else if (!again)
+            proc_real_path(f->path, text);
+        else
+            fmt(text, PATH_LIMIT + 16, "%s", f->path);
+        current()->names_file = again;
         return (ssize)strlen(text);
     }
     if (f->host_fd < 0)

@@ -257,9 +257,10 @@ struct fs_state {
 /* A resolved path. Points into itself: do not copy. */
 struct path {
     struct mount *mount;
-    const char *rel;      /* into `abs` */
-    bool must_be_dir;     /* it ended in a slash */
-    char abs[PATH_LIMIT]; /* inside */
+    const char *rel;       /* into `abs` */
+    bool must_be_dir;      /* it ended in a slash */
+    uint32_t depth, links; /* of fs/path.c: what was followed */
+    char abs[PATH_LIMIT];  /* inside */
 };
 
 /*
@@ -270,6 +271,11 @@ struct path {
 int path_resolve(int dirfd, const char *upath, bool follow, struct path *out);
 /* The same for a path in library-OS memory. */
 int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out);
+/* A name to be made, removed or replaced: a link there is not followed, with a slash behind it
+ * neither. */
+int path_resolve_name(int dirfd, const char *upath, struct path *out);
+/* What the path leads to if the last component is a link to be followed inside. */
+int path_follow(const struct path *p, struct path *to);
 
 /* Follows every link on the way, the last component's too, as far as they lead somewhere inside. */
 int path_physical(struct path *p);

@@ -6,6 +6,7 @@
  * node's number.
  */
 #include "host/host.h"
+#include "libos/fs/links.h"
 #include "libos/fs/policy.h"
 #include "libos/net/net.h"
 #include "libos/process.h"
@@ -140,6 +141,26 @@ static int set_node_name(struct address *a, const struct path *p, bool creating)
     return 0;
 }
 
+/* The name when the host may meet links on the way (fs/links.h). */
+static int set_walked_name(struct address *a, const struct path *p, bool creating, int *dir_fd)
+{
+    struct use *u = heap_alloc(sizeof(*u));
+    if (!u)
+        return -ENOMEM;
+    int err = use_begin(u, p->mount, p->rel, creating ? USE_NAME : USE_OBJECT, false);
+    const char *last = err ? NULL : creating ? strrchr(u->host, '/') + 1 : u->host;
+    if (!err && strlen(last) > sizeof(((struct sockaddr_un *)0)->sun_path))
+        err = -ENAMETOOLONG;
+    if (!err) {
+        set_name(a, last);
+        *dir_fd = u->fd;
+        u->fd = -1;
+    }
+    use_end(u);
+    heap_free(u);
+    return err;
+}
+
 static int name_to_host(struct address *a, bool creating, int *dir_fd)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
@@ -157,7 +178,9 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
             err = -EADDRINUSE;
         if (!err && creating && !p->mount->device)
             err = policy_check_change(host, true, "create");
-        if (!err)
+        if (!err && links_made())
+            err = set_walked_name(a, p, creating, dir_fd);
+        else if (!err)
             err = creating ? set_bound_name(a, name, host, dir_fd) : set_host_path(a, host, dir_fd);
     }
     heap_free(p);

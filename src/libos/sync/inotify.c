@@ -4,6 +4,7 @@
  * watched: ENOSPC, the one refusal for which programs are prepared to look for themselves.
  */
 #include "host/host.h"
+#include "libos/fs/links.h"
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
 #include <asm/unistd.h>
@@ -48,15 +49,21 @@ static int get_inotify(int fd, struct file **out)
 
 static long watch_path(struct file *f, const struct path *p, uint32_t mask)
 {
-    char host[PATH_LIMIT];
+    struct use u;
     kstat st;
     int err = vfs_stat(p, !(mask & IN_DONT_FOLLOW), &st);
     if (err)
         return err;
     if ((p->mount->ops != &fs_chroot && p->mount->ops != &fs_encrypted) || !p->mount->uri)
         return -ENOSPC;
-    err = mount_host_path(p->mount, p->rel, host);
-    return err ? err : host_pass(__NR_inotify_add_watch, f->host_fd, (long)host, mask, 0, 0, 0);
+    long r;
+    do {
+        r = use_begin(&u, p->mount, p->rel, mask & IN_DONT_FOLLOW ? USE_NAME : USE_OBJECT, false);
+        if (!r)
+            r = host_pass(__NR_inotify_add_watch, f->host_fd, (long)u.host, mask, 0, 0, 0);
+        use_end(&u);
+    } while (use_again(&u));
+    return r;
 }
 
 SYSCALL3(inotify_add_watch, int, fd, const char *, upath, uint32_t, mask)
