@@ -294,6 +294,18 @@ def library_row(name):
     return row
 
 
+def attest_row(kind):
+    """Quotes verified in a second of processor time; the native side is OpenSSL's signatures alone."""
+    def row(bench):
+        values = ([], [])
+        for _ in range(bench.runs):
+            out, _ = bench.run([bench.build / 'bench' / 'attest-bench', kind])
+            for side, value in zip(values, out.split()):
+                side.append(float(value))
+        return statistics.median(values[0]), statistics.median(values[1])
+    return row
+
+
 def disk_row(name):
     """The same on the file system of the build folder; the native side is said in pfs_bench.c."""
     def row(bench):
@@ -389,6 +401,8 @@ ROWS = {
     'encrypt': ('adyton encrypt, 1 GiB, one core (native: cp)', 'GB/s', 'speed', 1.5, encrypt_row('rate')),
     'encrypt2': ('adyton encrypt, two cores (native: one)', 'GB/s', 'part', 1.7, encrypt_row('scale')),
     'encrypt-memory': ('adyton encrypt, peak memory (native: cp)', 'MiB', 'most', 32, encrypt_row('memory')),
+    'attest-warm': ('quotes verified, chain and collateral known', '/s', 'speed', 3500, attest_row('warm')),
+    'attest-cold': ('quotes verified, nothing known', '/s', 'speed', 1000, attest_row('cold')),
     'memory-hello': ('resident memory, hello world', 'MiB', 'over', 8, memory(hello)),
     'memory-python': (f'resident memory, python3, {TRUSTED_FILES} trusted files', 'MiB', 'over', 8, memory(python_many)),
 }
@@ -423,6 +437,9 @@ def main():
     if options.list:
         print(*ROWS, sep='\n')
         return 0
+    # "attest" is all of attest-warm, attest-cold, ...
+    options.rows = [row for name in options.rows
+                    for row in ([name] if name in ROWS else [r for r in ROWS if r.startswith(name + '-')] or [name])]
     unknown = [name for name in options.rows if name not in ROWS]
     if unknown:
         parser.error(f'no such row: {", ".join(unknown)}; there are {", ".join(ROWS)}')

@@ -42,6 +42,11 @@ static inline uint64_t load64(const uint8_t *p)
     return load32(p) | (uint64_t)load32(p + 4) << 32;
 }
 
+static inline bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static inline bool all_zero(const uint8_t *p, size_t len)
 {
     uint8_t any = 0;

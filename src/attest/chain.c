@@ -86,8 +86,7 @@ static bool check_extensions(struct cert *cert, bool *signs)
 
 /* Parses DER into a certificate without judging its signature. NULL: not one of ours (or, with
  * *no_memory, no memory). */
-static struct cert *cert_parse(const adyton_attest *verifier, const uint8_t *data, size_t size,
-                               bool *no_memory)
+static struct cert *cert_parse(const uint8_t *data, size_t size, bool *no_memory)
 {
     struct cert *cert = calloc(1, sizeof(*cert) + size);
     bool signs = false;
@@ -106,9 +105,7 @@ static struct cert *cert_parse(const adyton_attest *verifier, const uint8_t *dat
               x509_p256_point(x, &cert->point) &&
               x509_ecdsa_signature(x->signature_algorithm, x->signature, cert->rs) &&
               check_extensions(cert, &signs) && (!cert->ca || signs);
-    int made = ok ? p256_key(verifier, cert->point, &cert->key) : KEY_INVALID;
-    *no_memory = made == KEY_FAILED;
-    if (made) {
+    if (!ok) {
         cert_destroy(&cert->object);
         cert = NULL;
     }
@@ -116,7 +113,7 @@ static struct cert *cert_parse(const adyton_attest *verifier, const uint8_t *dat
 }
 
 /* `cert` (or the one like it that was verified before) if `issuer` signed it; a reference of the
- * session's. NULL: bad signature. */
+ * session's, with a key. NULL: bad signature, or a key that is none. `issuer` may be `cert`. */
 static struct cert *cert_verified(struct session *s, struct cert *cert, const struct cert *issuer,
                                   int *err)
 {
@@ -129,6 +126,11 @@ static struct cert *cert_verified(struct session *s, struct cert *cert, const st
     struct object *known = session_find(s, &id);
     if (known)
         return (struct cert *)known;
+    int made = p256_key(s->verifier, cert->point, &cert->key);
+    if (made == KEY_FAILED)
+        *err = attest_fail(s->error, ADYTON_ATTEST_CRYPTO_LIBRARY, "OpenSSL made no public key");
+    if (made)
+        return NULL;
     if (!p256_verify(issuer->key, cert->x.signed_part.data, cert->x.signed_part.size, cert->rs))
         return NULL;
     atomic_fetch_add(&cert->object.references, 1);
@@ -160,7 +162,7 @@ static int add_cert(struct build *b, const uint8_t *data, size_t size)
 {
     const struct names *n = b->names;
     bool no_memory;
-    struct cert *cert = cert_parse(b->s->verifier, data, size, &no_memory);
+    struct cert *cert = cert_parse(data, size, &no_memory);
     if (!cert && no_memory)
         return attest_no_memory(b->s->error);
     if (!cert)
@@ -288,7 +290,8 @@ int chain_load(struct session *s, enum chain_kind kind, struct adyton_bytes pem,
 {
     struct build b = {.s = s, .kind = kind, .names = &kinds[kind]};
     struct object_id id;
-    const uint8_t salt[64] = {(uint8_t)kind};
+    /* The two signing chains, mostly one and the same, have the same rules. */
+    const uint8_t salt[64] = {(uint8_t)(kind == CHAIN_QE_IDENTITY ? CHAIN_TCB_INFO : kind)};
     if (!object_id_make(&id, OBJECT_CHAIN, salt, pem.data, pem.size))
         return attest_fail(s->error, ADYTON_ATTEST_CRYPTO_LIBRARY, "SHA-256 failed");
     struct object *known = leaf.size ? NULL : session_find(s, &id);

@@ -25,7 +25,7 @@ static int hex_digit(uint8_t c)
 /* 1: *out is DER and the caller's; -1 not hex; -2 no memory. */
 static int from_hex(struct adyton_bytes in, uint8_t **out, size_t *size)
 {
-    while (in.size && strchr(" \t\r\n", in.data[in.size - 1]))
+    while (in.size && is_space((char)in.data[in.size - 1]))
         in.size--;
     uint8_t *data = malloc(in.size / 2 + 1);
     bool ok = !(in.size % 2);

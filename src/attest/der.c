@@ -115,21 +115,19 @@ static bool to_seconds(const int part[6], int64_t *seconds)
     return true;
 }
 
-/* Reads text by a picture: 'Y', 'M', 'D', 'h', 'm', 's' are digits, other characters themselves. */
+/* Reads text by a picture: digits of year, month, day, hour, minute and second stand where it has
+ * '0' to '5', other characters stand for themselves. */
 static bool parse_time(const char *text, size_t len, const char *picture, int part[6])
 {
-    static const char kinds[] = "YMDhms";
     if (len != strlen(picture))
         return false;
     memset(part, 0, 6 * sizeof(*part));
     for (size_t i = 0; i < len; i++) {
-        const char *kind = strchr(kinds, picture[i]);
-        if (!kind && text[i] != picture[i])
+        unsigned which = (unsigned)picture[i] - '0', digit = (unsigned)text[i] - '0';
+        if (which > 5 ? text[i] != picture[i] : digit > 9)
             return false;
-        if (kind && (text[i] < '0' || text[i] > '9'))
-            return false;
-        if (kind)
-            part[kind - kinds] = part[kind - kinds] * 10 + text[i] - '0';
+        if (which <= 5)
+            part[which] = part[which] * 10 + (int)digit;
     }
     return true;
 }
@@ -140,11 +138,11 @@ bool der_take_time(der *in, int64_t *seconds)
     int part[6];
     bool ok = false;
     if (der_take(in, DER_UTC_TIME, &content)) {
-        ok = parse_time((const char *)content.data, content.size, "YYMMDDhhmmssZ", part);
+        ok = parse_time((const char *)content.data, content.size, "001122334455Z", part);
         if (ok)
             part[0] += part[0] < 50 ? 2000 : 1900;
     } else if (der_take(in, DER_TIME, &content)) {
-        ok = parse_time((const char *)content.data, content.size, "YYYYMMDDhhmmssZ", part);
+        ok = parse_time((const char *)content.data, content.size, "00001122334455Z", part);
     }
     ok = ok && to_seconds(part, seconds);
     if (!ok)
@@ -155,7 +153,7 @@ bool der_take_time(der *in, int64_t *seconds)
 bool time_from_iso(const char *text, int64_t *seconds)
 {
     int part[6];
-    return parse_time(text, strlen(text), "YYYY-MM-DDThh:mm:ssZ", part) && part[0] >= 1970 &&
+    return parse_time(text, strlen(text), "0000-11-22T33:44:55Z", part) && part[0] >= 1970 &&
            to_seconds(part, seconds);
 }
 

@@ -9,7 +9,7 @@ struct scan {
 
 static void skip_space(struct scan *s)
 {
-    while (s->at < s->end && strchr(" \t\r\n", *s->at) && *s->at)
+    while (s->at < s->end && is_space(*s->at))
         s->at++;
 }
 
@@ -134,7 +134,7 @@ char *json_minify(struct adyton_bytes object, size_t *size)
     size_t n = 0;
     for (size_t i = 0; out && i < object.size; i++) {
         char c = (char)object.data[i];
-        if (!in_string && (c == ' ' || c == '\t' || c == '\r' || c == '\n'))
+        if (!in_string && is_space(c))
             continue;
         out[n++] = c;
         if (c == '"')

@@ -205,11 +205,12 @@ bool x509_crl_parse(const void *data, size_t size, struct x509_crl *crl)
     return der_take(&signed_part, DER_SEQUENCE, &content) && parse_crl_signed(content, crl);
 }
 
+/* The entries were looked at as a whole when the list was parsed. */
 bool x509_crl_lists(const struct x509_crl *crl, der serial)
 {
-    der list = crl->revoked, listed;
-    while (list.size && take_revoked(&list, &listed))
-        if (same_bytes(listed, serial))
+    der list = crl->revoked, item, listed;
+    while (der_take(&list, DER_SEQUENCE, &item))
+        if (der_take(&item, DER_INTEGER, &listed) && same_bytes(listed, serial))
             return true;
     return false;
 }
@@ -231,7 +232,7 @@ static int decode_body(const char *body, size_t len, uint8_t **out, size_t *size
     size_t n = 0;
     int result = packed && decoded ? 1 : -2;
     for (size_t i = 0; result == 1 && i < len; i++) {
-        if (strchr(" \t\r\n", body[i]) && body[i])
+        if (is_space(body[i]))
             continue;
         packed[n++] = body[i];
         if (!body[i])

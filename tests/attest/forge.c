@@ -195,6 +195,10 @@ static void say_tcb_info(const struct forge *f, struct text *t)
             say(t, ",");
             say_level(f, t, 10, 300, 3, status, f->o.advisory);
         }
+        for (int i = 0; i < f->o.more_levels; i++) {
+            say(t, ",");
+            say_level(f, t, 9, 299 - i, 3, "OutOfDate", "INTEL-SA-90009");
+        }
         say(t, ",");
         say_level(f, t, 1, 1, 1, "Revoked", "INTEL-SA-90001");
     }

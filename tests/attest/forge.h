@@ -22,6 +22,7 @@ struct forge_options {
     const char *module_status;
     const char *advisory; /* of the platform's level; NULL: none */
     bool levels_too_high; /* no platform level is reached */
+    int more_levels;      /* below the one that is reached; genuine lists have about 16 */
     bool older_launch;    /* TDX: the level above is reached only by the second SVN */
     uint8_t module_major; /* TDX: 0: module 1.0, without identities */
     bool revoke_leaf, revoke_ca, revoke_signer;

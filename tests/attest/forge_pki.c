@@ -179,8 +179,8 @@ uint8_t *forge_crl(X509 *issuer, EVP_PKEY *key, long revoked, int64_t next_updat
     FORGE_NEEDS(ASN1_INTEGER_set(number, 7) &&
                 X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, 0) == 1);
     FORGE_NEEDS(X509_CRL_add1_ext_i2d(crl, NID_authority_key_identifier, keyid, 0, 0) == 1);
-    /* Some that are nobody's, and the one that is meant. */
-    for (long serial = 900; serial < 940; serial++) {
+    /* As many as Intel's list has, nobody's but the one that is meant. */
+    for (long serial = 900; serial < 1029; serial++) {
         X509_REVOKED *entry = X509_REVOKED_new();
         FORGE_NEEDS(entry && ASN1_INTEGER_set(number, serial == 920 && revoked ? revoked : serial));
         FORGE_NEEDS(X509_REVOKED_set_serialNumber(entry, number));
