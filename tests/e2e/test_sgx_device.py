@@ -47,10 +47,10 @@ def example(tmp_path_factory):
     shutil.copytree(ROOT / "examples/sgx-hello", where,
                     ignore=shutil.ignore_patterns("*.bin", "*.elf", "*.sig", "key.pem", "hello", "hello-vdso", "bench"))
     subprocess.run(["make", "-s", f"BUILD={BUILD}", f"ROOT={ROOT}"], cwd=where, check=True)
-    for name in ("storm", "fuzz", "driver", "churn", "sites"):
-        subprocess.run(["cc", "-std=gnu17", "-O2", "-w", f"-I{ROOT}/src", "-I.", "-o", name, PROGRAMS / f"{name}.c",
+    for name in ("storm", "fuzz", "driver", "churn", "sites", "debugged", "stranger"):
+        subprocess.run(["cc", "-std=gnu17", "-O2", "-g", "-w", f"-I{ROOT}/src", "-I.", "-o", name, PROGRAMS / f"{name}.c",
                         "host.c", "enter.S", *LIBS], cwd=where, check=True)
-    for name in ("signals", "deny"):
+    for name in ("signals", "deny", "filters"):
         subprocess.run(["cc", "-O2", "-w", "-o", name, PROGRAMS / f"{name}.c", "-lpthread"], cwd=where, check=True)
     return where
 
@@ -118,8 +118,7 @@ def foreign(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", CONFIGURATIONS)
-@pytest.mark.parametrize("base", ["600000", "7ffe00000000", "0"])
-@pytest.mark.parametrize("pages", ["bulk", "single"])
+@pytest.mark.parametrize("base,pages", [("600000", "bulk"), ("7ffe00000000", "single"), ("0", "single")])
 def test_foreign_program(device, foreign, base, pages, how):
     r = device("./foreign-host", base, pages, cwd=foreign, options=("--quiet", *CONFIGURATIONS[how]))
     lines = r.stdout.splitlines()
@@ -298,11 +297,61 @@ def test_host_program_is_the_same(device, tmp_path, name, how):
     assert (got.returncode, got.stdout, got.stderr) == (want.returncode, want.stdout, want.stderr)
 
 
+@pytest.mark.parametrize("how", CONFIGURATIONS)
+def test_stranger(device, example, how):
+    r = device("./stranger", cwd=example, options=("--quiet", *CONFIGURATIONS[how]))
+    lines = r.stdout.splitlines()
+    assert r.returncode == 0 and [x for x in lines if not x.endswith(": fine")] == [] and len(lines) == 12, r.stdout + r.stderr
+
+
+@pytest.mark.parametrize("how", CONFIGURATIONS)
+def test_filtering_program_is_the_same(device, example, how):
+    want = native("./filters", cwd=example)
+    got = device("./filters", cwd=example, options=("--quiet", *CONFIGURATIONS[how]))
+    assert got.stdout == want.stdout and got.returncode == want.returncode == 0
+
+
 @pytest.mark.parametrize("how", ["plain", "trapping, interrupted"])
 def test_signal_program_is_the_same(device, example, how):
     want = native("./signals", cwd=example)
     got = device("./signals", cwd=example, options=("--quiet", *CONFIGURATIONS[how]))
     assert got.stdout == want.stdout and got.returncode == want.returncode
+
+
+ATTACHED = """
+set pagination off
+set confirm off
+handle SIGSYS SIGILL SIGSEGV SIGBUS SIGFPE nostop noprint pass
+info sharedlibrary
+break tick if n > 5
+continue
+backtrace
+print (int) getpid()
+stepi
+stepi
+delete
+set var stop = 7
+detach
+quit
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "trapping, interrupted"])
+def test_attached_debugger(example, fuses, how):
+    """gdb attaches to the running process, sees program and libraries, stops, steps, calls and leaves."""
+    if not shutil.which("gdb"):
+        pytest.skip("gdb is not installed")
+    (example / "attached").write_text(ATTACHED)
+    args = [ADYTON, "sgxemu", "--quiet", *CONFIGURATIONS[how], "--fuses", fuses, "./debugged"]
+    with subprocess.Popen([*map(str, args)], cwd=example, stdout=subprocess.PIPE, text=True) as p:
+        first = [p.stdout.readline(), p.stdout.readline()]
+        gdb = native("gdb", "-q", "-batch", "-x", "attached", "-p", p.pid, "./debugged", cwd=example, timeout=100)
+        if "Operation not permitted" in gdb.stderr:
+            p.kill()
+            pytest.skip("attaching is not permitted here")
+        rest = p.communicate(timeout=100)[0]
+    assert first == ["auxv right\n", "running\n"] and rest == "stop 7, entries many\n", gdb.stdout + gdb.stderr
+    assert "libc.so.6" in gdb.stdout and "tick (n=" in gdb.stdout and f"$1 = {p.pid}" in gdb.stdout, gdb.stdout
 
 
 GO = r"""

@@ -117,6 +117,9 @@ def test_view(layout, key, tmp_path):
     assert list(json.loads(r.stdout).items()) == [*short.items(), ("debug_enclave", True)]
     r = run("gramine-sgx-sigstruct-view", "-v", "--output-format=json", str(out))
     assert list(json.loads(r.stdout).items()) == [*short.items(), *long.items(), ("debug_enclave", True)]
+    for more, rest in ((), {}), (("-v",), long):
+        r = run("gramine-sgx-sigstruct-view", *more, "--output-format=json", str(out))
+        assert r.stdout == json.dumps({**short, **rest, "debug_enclave": True}, indent=4) + "\n"
     r = run("gramine-sgx-sigstruct-view", str(out))
     assert r.stdout.splitlines() == ["Attributes:", *(f"    {k}: {v}" for k, v in short.items()),
                                      "    debug_enclave: True"]

@@ -148,6 +148,59 @@ static void require(const uint64_t *auxv)
     sys(__NR_close, fd);
 }
 
+/* Fields 26 to 51 of /proc/self/stat, from 1 as proc(5) counts. */
+static bool read_stat(uint64_t field[52])
+{
+    char text[1024];
+    long fd = sys(__NR_openat, -100, "/proc/self/stat", 02000000 /* O_CLOEXEC */, 0);
+    long n = sys_failed(fd) ? fd : sys(__NR_read, fd, text, sizeof(text) - 1);
+    sys(__NR_close, fd);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    const char *p = text + n;
+    while (p > text && *p != ')') /* the name may hold anything */
+        p--;
+    int at = 2;
+    for (; *p && at < 51; p++) {
+        if (*p == ' ')
+            field[++at] = 0;
+        else if (*p >= '0' && *p <= '9' && at > 2)
+            field[at] = field[at] * 10 + (uint64_t)(*p - '0');
+    }
+    for (; *p >= '0' && *p <= '9'; p++)
+        field[at] = field[at] * 10 + (uint64_t)(*p - '0');
+    return at == 51;
+}
+
+/* Debuggers find the program, its interpreter and its libraries by the auxiliary vector that the
+ * kernel keeps, in /proc/PID/auxv and in core files. Where it may not be set, they do not. */
+static void publish_auxv(uint64_t *auxv)
+{
+    uint64_t f[52] = {0}, words = 2;
+    if (!read_stat(f))
+        return;
+    for (const uint64_t *a = auxv; a[0] != AT_NULL; a += 2)
+        words += 2;
+    struct prctl_mm_map map = {
+        .start_code = f[26],
+        .end_code = f[27],
+        .start_stack = f[28],
+        .start_data = f[45],
+        .end_data = f[46],
+        .start_brk = f[47],
+        .brk = (uint64_t)sys(__NR_brk, 0),
+        .arg_start = f[48],
+        .arg_end = f[49],
+        .env_start = f[50],
+        .env_end = f[51],
+        .auxv = (__u64 *)auxv,
+        .auxv_size = (__u32)(words * sizeof(*auxv)),
+        .exe_fd = (__u32)-1,
+    };
+    sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0);
+}
+
 void emu_start(uint64_t *sp)
 {
     uint64_t argc = sp[0];
@@ -163,6 +216,7 @@ void emu_start(uint64_t *sp)
     uint64_t entry = process_load(program_path, auxv);
     set_aux(auxv, AT_EXECFN, (uint64_t)program_path);
     set_aux(auxv, AT_SYSINFO_EHDR, vdso_map(aux(auxv, AT_SYSINFO_EHDR)));
+    publish_auxv(auxv);
     set_name(program_path);
     struct thread *t = thread_new();
     t->tid = (uint32_t)sys(__NR_gettid);
