@@ -141,6 +141,9 @@ bool trap_at_enclu(uint64_t rip);
 /* signal/ */
 void signal_handler(int sig, siginfo_t *info, void *uc); /* the device's only handler */
 long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, uint64_t size);
+/* CLONE_CLEAR_SIGHAND, in the new process before it runs: what it would handle has its default
+ * again. */
+void signal_clear_handlers(struct thread *t);
 long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t set, uint64_t old,
                      uint64_t size);
 long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old);

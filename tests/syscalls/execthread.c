@@ -138,7 +138,7 @@ static void one(int kind)
     snprintf(name, sizeof(name), "the old descriptors are closed (%s)", kinds[kind]);
     CHECK(name, n == 1 && p.revents & POLLERR);
     if (kind != ENDED) { /* then the host keeps what was the first thread as a zombie */
-        for (int i = 0; i < 5000 && state(pid) != 'S'; i++)
+        for (int i = 0; i < 5000 && (state(pid) != 'S' || tasks(pid) != 1); i++)
             usleep(1000);
         say("its parent sees", "%c, %d", state(pid), tasks(pid));
     }

@@ -118,7 +118,9 @@ static void randomness(void)
     CHECK("differ", memcmp(a, b, 256) != 0);
     TRY("GRND_RANDOM", getrandom(a, 32, GRND_RANDOM));
     TRY("GRND_INSECURE", getrandom(a, 32, GRND_INSECURE));
-    TRY("both", getrandom(a, 32, GRND_INSECURE | GRND_RANDOM));
+    /* glibc 2.41 serves this one in the vDSO where the host has one, and that knows no such rule.
+     */
+    TRY("both", syscall(SYS_getrandom, a, 32, GRND_INSECURE | GRND_RANDOM));
     TRY("unknown flag", getrandom(a, 32, 0x80));
     TRY("nothing", getrandom(a, 0, 0));
     SYS("nowhere", SYS_getrandom, BAD_LOW, 32L, 0);

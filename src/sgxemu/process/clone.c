@@ -16,7 +16,8 @@ struct start {
     struct start *self;
     struct thread *thread;
     struct ucontext *uc;
-    bool identify; /* the maker's descriptor is inherited */
+    bool identify;       /* the maker's descriptor is inherited */
+    bool clear_handlers; /* CLONE_CLEAR_SIGHAND */
 };
 
 static uint32_t xsave_size(const struct ucontext *uc)
@@ -31,6 +32,8 @@ static void child_start(struct start *s)
 {
     struct thread *t = s->thread;
     t->tid = (uint32_t)sys(__NR_gettid);
+    if (s->clear_handlers)
+        signal_clear_handlers(t);
     if (s->identify)
         fast_thread_start(t);
     emu_resume(s->uc); /* installs mask and handler stack from the frame */
@@ -38,7 +41,7 @@ static void child_start(struct start *s)
 
 /* Copies the context onto the new region's stack: [function, self] where emu_clone pops them. */
 static struct start *prepare(struct thread *t, struct thread *from, const struct ucontext *uc,
-                             uint64_t new_sp, bool share_sighand)
+                             uint64_t new_sp, uint64_t flags)
 {
     uint64_t top = (uint64_t)t + THREAD_REGION - 64;
     uint32_t fp_size = xsave_size(uc);
@@ -54,11 +57,15 @@ static struct start *prepare(struct thread *t, struct thread *from, const struct
     copy->uc_stack =
         (stack_t){.ss_sp = (char *)t + sizeof(*t), .ss_size = THREAD_REGION - sizeof(*t)};
     struct start *s = (struct start *)((frame - sizeof(struct start)) & ~15ULL);
-    *s = (struct start){
-        .function = child_start, .self = s, .thread = t, .uc = copy, .identify = from->fast_ok};
+    *s = (struct start){.function = child_start,
+                        .self = s,
+                        .thread = t,
+                        .uc = copy,
+                        .identify = from->fast_ok,
+                        .clear_handlers = flags & CLONE_CLEAR_SIGHAND};
     t->mask = from->mask;
     t->sighand = from->sighand;
-    if (!share_sighand) {
+    if (!(flags & CLONE_SIGHAND)) {
         memcpy(&t->own_sighand, from->sighand, sizeof(t->own_sighand));
         t->own_sighand.lock = 0;
         t->sighand = &t->own_sighand;
@@ -69,14 +76,15 @@ static struct start *prepare(struct thread *t, struct thread *from, const struct
 static long clone_sharing_memory(struct thread *t, struct ucontext *uc, long nr, uint64_t *args,
                                  struct clone_args *ca)
 {
-    uint64_t flags = nr == __NR_clone3 ? ca->flags : args[0];
+    uint64_t flags = nr == __NR_clone3 ? ca->flags : (uint32_t)args[0];
     uint64_t new_sp = nr == __NR_clone3 ? (ca->stack ? ca->stack + ca->stack_size : 0) : args[1];
     struct thread *child = thread_new();
-    struct start *s = prepare(child, t, uc, new_sp, flags & CLONE_SIGHAND);
+    struct start *s = prepare(child, t, uc, new_sp, flags);
     if (flags & CLONE_VFORK) /* the child borrows the stack, and the program's alternate stack */
         child->altstack = t->altstack;
     long r;
     if (nr == __NR_clone3) {
+        ca->flags &= ~CLONE_CLEAR_SIGHAND; /* the device's own handlers stay */
         ca->stack = (uint64_t)child + sizeof(*child);
         ca->stack_size = (uint64_t)s - ca->stack;
         r = emu_clone(nr, (uint64_t)ca, args[1], 0, 0, 0);
@@ -92,8 +100,10 @@ static long clone_copying_memory(struct thread *t, struct ucontext *uc, long nr,
                                  const uint64_t *args, struct clone_args *ca)
 {
     uint64_t stack = nr == __NR_clone3 ? (ca->stack ? ca->stack + ca->stack_size : 0) : args[1];
+    uint64_t clear = nr == __NR_clone3 ? ca->flags & CLONE_CLEAR_SIGHAND : 0;
     long r;
     if (nr == __NR_clone3) {
+        ca->flags &= ~CLONE_CLEAR_SIGHAND;
         ca->stack = ca->stack_size = 0;
         r = sys(nr, ca, args[1]);
     } else {
@@ -105,6 +115,8 @@ static long clone_copying_memory(struct thread *t, struct ucontext *uc, long nr,
         t->dispatch_on = false;
         t->timer = -1; /* timers are not inherited */
         t->sighand->lock = 0;
+        if (clear)
+            signal_clear_handlers(t);
         t->slot_enclave = NULL;
         t->entry.tcs_address = 0;
         fast_after_fork();
@@ -133,6 +145,8 @@ long process_clone(struct thread *t, struct ucontext *uc, long nr, const uint64_
             args[1] = sizeof(ca); /* newer fields are beyond this device */
         if (!user_read(&ca, args[0], args[1]))
             return -EFAULT;
+        if (ca.flags & CLONE_CLEAR_SIGHAND && ca.flags & CLONE_SIGHAND)
+            return -EINVAL;
     }
     uint64_t flags = nr == __NR_clone3 ? ca.flags : args[0];
     if (flags & CLONE_VM)

@@ -62,6 +62,18 @@ long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, ui
     return r;
 }
 
+void signal_clear_handlers(struct thread *t)
+{
+    const struct action none = {0};
+    for (int sig = 1; sig <= NSIG_ALL; sig++) {
+        if (t->sighand->action[sig].handler <= 1)
+            continue;
+        t->sighand->action[sig] = none;
+        if (!(RESERVED_SIGNALS & SIGBIT(sig)))
+            sys(__NR_rt_sigaction, sig, &none, 0, 8);
+    }
+}
+
 long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t set, uint64_t old,
                      uint64_t size)
 {

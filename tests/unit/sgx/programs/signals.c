@@ -2,6 +2,7 @@
 /* Signal behaviour of an ordinary program; its output must not depend on the device. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -174,6 +176,64 @@ static void vectors_survive(void)
     printf("xmm %s\n", x == y ? "kept" : "lost");
 }
 
+static void in_cleared_child(void)
+{
+    struct sigaction a;
+    int bad = 0;
+    for (int sig = SIGHUP; sig <= SIGSYS; sig++) {
+        if (sig == SIGKILL || sig == SIGSTOP)
+            continue;
+        sigaction(sig, NULL, &a);
+        bad |= a.sa_handler != (sig == SIGUSR2 ? SIG_IGN : SIG_DFL);
+    }
+    _exit(bad);
+}
+
+/* clone3 with CLONE_CLEAR_SIGHAND, as posix_spawn of later C libraries makes it. */
+static long cleared_child(uint64_t flags)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    struct clone_args args = {.flags = flags | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD};
+    if (flags & CLONE_VM) {
+        args.stack = (uint64_t)stack;
+        args.stack_size = sizeof(stack);
+    }
+    register void (*child)(void) __asm__("r8") = in_cleared_child;
+    long r;
+    __asm__ volatile("syscall\n\t"
+                     "testq %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "andq $-16, %%rsp\n\t"
+                     "callq *%%r8\n"
+                     "1:"
+                     : "=a"(r)
+                     : "0"((long)SYS_clone3), "D"(&args), "S"(sizeof(args)), "r"(child)
+                     : "rcx", "r11", "memory");
+    return r;
+}
+
+static void cleared_children(void)
+{
+    const uint64_t kinds[] = {0, CLONE_VM | CLONE_VFORK};
+    const int caught[] = {SIGUSR1, SIGSYS, SIGSEGV};
+    for (int i = 0; i < 3; i++)
+        set(caught[i], handler, 0);
+    signal(SIGUSR2, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        int status = -1;
+        pid_t pid = (pid_t)cleared_child(kinds[i]);
+        waitpid(pid, &status, 0);
+        struct sigaction a;
+        sigaction(SIGSYS, NULL, &a);
+        printf("cleared child %x, the parent's %s\n", status,
+               a.sa_handler == SIG_DFL ? "gone" : "kept");
+    }
+    printf("cleared and shared %d\n", cleared_child(CLONE_VM | CLONE_SIGHAND) == -EINVAL);
+    for (int i = 0; i < 3; i++)
+        signal(caught[i], SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+}
+
 static void children(void)
 {
     for (int i = 0; i < 20; i++) {
@@ -237,6 +297,7 @@ int main(void)
     faults();
     vectors_survive();
     children();
+    cleared_children();
     set(SIGUSR2, handler, 0);
     threads();
     raise(SIGKILL);
