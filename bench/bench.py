@@ -362,6 +362,8 @@ def memory(row):
 # name: (what, unit, how native and ours are compared, goal, function)
 ROWS = {
     'getppid': ('raw getppid, static binary', 'ns', 'ratio', 0.5, call_row('getppid', ('-static', '-no-pie'), '-static')),
+    'kill': ('kill(getpid(), 0)', 'ns', 'ratio', 0.5, call_row('kill')),
+    'queue': ('sigqueue to itself, handler runs', 'ns', 'ratio', 0.5, call_row('queue')),
     'clock': ('clock_gettime', 'ns', 'ratio', 1.3, call_row('clock')),
     'pread': ('pread 4 KiB, allowed file', 'ns', 'ratio', 1.15, call_row('pread')),
     'pread-trusted': ('pread 4 KiB, trusted file', 'ns', 'ratio', 1.15, call_row('pread', trusted=True)),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* calls getppid|clock|open FILE|mmap|pread FILE|pwrite FILE: prints the nanoseconds of one call.
- * The median slice counts (slices.h). */
+/* calls getppid|kill|queue|clock|open FILE|mmap|pread FILE|pwrite FILE: prints the nanoseconds of
+ * one call. The median slice counts (slices.h). */
 #define _GNU_SOURCE
 #include "slices.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -22,6 +23,35 @@ static void getppid_raw(int fd, long n)
                          : "=a"(ret)
                          : "i"(SYS_getppid)
                          : "rcx", "r11", "memory");
+    }
+}
+
+static void kill_self(int fd, long n)
+{
+    (void)fd;
+    int me = getpid();
+    for (long i = 0; i < n; i++)
+        if (kill(me, 0))
+            exit(1);
+}
+
+static volatile sig_atomic_t handled;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    handled = 1;
+}
+
+static void queue_to_self(int fd, long n)
+{
+    (void)fd;
+    int me = getpid();
+    signal(SIGUSR1, on_signal);
+    for (long i = 0; i < n; i++) {
+        handled = 0;
+        if (sigqueue(me, SIGUSR1, (union sigval){0}) || !handled)
+            exit(1);
     }
 }
 
@@ -79,6 +109,7 @@ int main(int argc, char **argv)
         long count;
         int flags;
     } kinds[] = {
+        {"kill", kill_self, 1000, -1},         {"queue", queue_to_self, 200, -1},
         {"getppid", getppid_raw, 1000, -1},    {"clock", clock_call, 2000, -1},
         {"open", open_close, 100, O_RDONLY},   {"mmap", map_touch_unmap, 5, -1},
         {"pread", pread_block, 256, O_RDONLY}, {"pwrite", pwrite_block, 256, O_RDWR},
@@ -102,6 +133,7 @@ int main(int argc, char **argv)
         printf("%.2f\n", median(slices, SLICES));
         return 0;
     }
-    fprintf(stderr, "usage: calls getppid|clock|open FILE|mmap|pread FILE|pwrite FILE\n");
+    fprintf(stderr,
+            "usage: calls getppid|kill|queue|clock|open FILE|mmap|pread FILE|pwrite FILE\n");
     return 2;
 }
