@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* An entry's name: 64 hex digits, "-v", numbers and ".bin"; while it is written, more behind it. */
+/* An entry's name: 64 hex digits, "-v", the format and ".bin"; while it is written, more behind it.
+ */
 #define HASH_DIGITS 64
 #define NAME_SIZE   128
 
@@ -67,8 +68,8 @@ static void entry_name(const uint8_t sha[32], char name[NAME_SIZE])
         name[2 * i] = "0123456789abcdef"[sha[i] >> 4];
         name[2 * i + 1] = "0123456789abcdef"[sha[i] & 15];
     }
-    snprintf(name + HASH_DIGITS, NAME_SIZE - HASH_DIGITS, "-v%u.%u.bin", MF_VERSION,
-             CACHE_REVISION);
+    snprintf(name + HASH_DIGITS, NAME_SIZE - HASH_DIGITS, "-v%016llx.bin",
+             (unsigned long long)mf_format);
 }
 
 /* Larger blocks are left to the library OS to check; the checksum says that they are whole. */
@@ -93,8 +94,8 @@ int cache_check(int fd, const uint8_t text_sha256[32], struct mf_image *image)
     if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
         pread(fd, image, sizeof(*image), 0) != (ssize_t)sizeof(*image))
         return -1;
-    if (memcmp(image->magic, MF_MAGIC, sizeof(image->magic)) || image->version != MF_VERSION ||
-        image->image_size != sizeof(*image) || image->total_size != (uint64_t)st.st_size ||
+    if (memcmp(image->magic, MF_MAGIC, sizeof(image->magic)) || image->format != mf_format ||
+        image->total_size != (uint64_t)st.st_size ||
         memcmp(image->text_sha256, text_sha256, sizeof(image->text_sha256)))
         return -1;
     return check_block(fd, image->total_size);

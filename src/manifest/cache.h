@@ -11,9 +11,6 @@
 #pragma once
 #include "manifest/compiled.h"
 
-/* Increased with every change of what the compiler makes of a text. */
-#define CACHE_REVISION 2
-
 /* What is kept at most. The entries that were used longest ago go first, when one is added. */
 #define CACHE_MAX_FILES 256
 #define CACHE_MAX_BYTES (64ll << 20)

@@ -6,7 +6,7 @@
 
 #include "manifest/compile_int.h"
 #include "manifest/compiled.h"
-#include "manifest/schema.h"
+#include "manifest/schema_int.h"
 #include "manifest/toml.h"
 #include "manifest/value.h"
 
@@ -55,39 +55,33 @@ static struct mf_str put_uri(struct compiler *c, const struct dom *n, uint32_t *
     return put_path(c, n, path ? path : uri_dev(n->text), false);
 }
 
-static uint8_t boolean(const struct dom *root, const char *key, bool otherwise)
+/* A plain value as the number that stands for it. */
+static uint64_t number_of(const struct dom *root, const char *key, enum kind kind, uint64_t most,
+                          uint64_t otherwise, const char *names)
 {
     const struct dom *n = dom_get(root, key);
-    return n ? n->boolean : otherwise;
+    uint64_t number = otherwise;
+    if (!n)
+        return otherwise;
+    if (kind == K_BOOLEAN)
+        number = n->boolean;
+    else if (kind == K_INTEGER)
+        number = (uint64_t)n->integer;
+    else if (kind == K_ENUM)
+        number = (uint64_t)value_enum(n->text, names);
+    else if (kind == K_SIZE)
+        value_size(n->text, &number);
+    else
+        value_mask(n->text, mask_digits(most), &number);
+    return number;
 }
 
-static uint64_t integer(const struct dom *root, const char *key, uint64_t otherwise)
+static void compile_values(struct compiler *c)
 {
-    const struct dom *n = dom_get(root, key);
-    return n ? (uint64_t)n->integer : otherwise;
-}
-
-static uint64_t size(const struct dom *root, const char *key)
-{
-    uint64_t v = MF_UNSET;
-    const char *s = dom_string(root, key);
-    if (s)
-        value_size(s, &v);
-    return v;
-}
-
-static uint8_t choice(const struct dom *root, const char *key, const char *names, uint8_t otherwise)
-{
-    const char *s = dom_string(root, key);
-    return s ? (uint8_t)value_enum(s, names) : otherwise;
-}
-
-static uint64_t mask(const struct dom *root, const char *key, unsigned digits, uint64_t otherwise)
-{
-    const char *s = dom_string(root, key);
-    if (s)
-        value_mask(s, digits, &otherwise);
-    return otherwise;
+#define VALUE(key, field, kind, least, most, otherwise, names) \
+    c->image.field = number_of(c->root, key, kind, most, otherwise, names);
+    MF_VALUES(VALUE)
+#undef VALUE
 }
 
 static void put_argument(struct compiler *c, const char *text)
@@ -124,12 +118,7 @@ static void compile_loader(struct compiler *c)
             e.value = put_string(c, value->text);
         buffer_add(&c->env, &e, sizeof(e));
     }
-    im->disable_aslr = boolean(root, "loader.insecure__disable_aslr", false);
-    im->log_level =
-        choice(root, "loader.log_level", "none|error|warning|debug|trace|all", MF_LOG_ERROR);
     im->log_file = put_string(c, dom_string(root, "loader.log_file"));
-    im->uid = (uint32_t)integer(root, "loader.uid", 0);
-    im->gid = (uint32_t)integer(root, "loader.gid", 0);
 }
 
 static void compile_libos(struct compiler *c)
@@ -143,24 +132,14 @@ static void compile_libos(struct compiler *c)
         im->entrypoint = put_path(c, n, entry, true);
     if (entry && (im->argv_mode == MF_ARGV_NONE || im->argv_mode == MF_ARGV_CMDLINE))
         put_argument(c, entry);
-    im->check_invalid_pointers = boolean(root, "libos.check_invalid_pointers", true);
-    im->sync_enable = boolean(root, "libos.sync.enable", false);
-    im->stack_size = size(root, "sys.stack.size");
-    im->brk_max_size = size(root, "sys.brk.max_size");
-    im->encrypted_cache = size(root, "fs.encrypted_cache_size");
-    im->fds_limit = integer(root, "sys.fds.limit", MF_UNSET);
-    im->sigterm_injection = boolean(root, "sys.enable_sigterm_injection", false);
-    im->runtime_domain_names = boolean(root, "sys.enable_extra_runtime_domain_names_conf", false);
-    im->disallow_subprocesses = boolean(root, "sys.disallow_subprocesses", false);
-    im->allow_eventfd = boolean(root, "sys.insecure__allow_eventfd", false);
-    im->flock = boolean(root, "sys.experimental__enable_flock", false);
 }
 
 static struct mf_mount compile_mount(struct compiler *c, const struct dom *n)
 {
+    const char *type = dom_string(n, "type");
     struct mf_mount m = {
-        .type = choice(n, "type", "chroot|encrypted|tmpfs|untrusted_shm", MF_MOUNT_CHROOT),
-        .recovery = boolean(n, "enable_recovery", false),
+        .type = type ? (uint32_t)value_enum(type, MF_NAMES(MF_MOUNT_TYPES)) : MF_MOUNT_CHROOT,
+        .recovery = dom_is_true(n, "enable_recovery"),
     };
     const struct dom *path = dom_child(n, "path"), *uri = dom_child(n, "uri");
     m.path = path ? put_path(c, path, path->text, true) : put_string(c, "/");
@@ -194,43 +173,6 @@ static void compile_fs(struct compiler *c)
         value_hex(n->text, k.key, sizeof(k.key));
         buffer_add(&c->keys, &k, sizeof(k));
     }
-}
-
-static void compile_sgx(struct compiler *c)
-{
-    static const char features[] = "unspecified|disabled|required";
-    const struct dom *root = c->root;
-    c->image.sgx = (struct mf_sgx){
-        .enclave_size = size(root, "sgx.enclave_size"),
-        .seal_flags_mask = mask(root, "sgx.seal_key.flags_mask", 16, UINT64_MAX),
-        .seal_xfrm_mask = mask(root, "sgx.seal_key.xfrm_mask", 16, 0xfffffffffff9ff1b),
-        .seal_misc_mask = (uint32_t)mask(root, "sgx.seal_key.misc_mask", 8, UINT32_MAX),
-        .profile_frequency = integer(root, "sgx.profile.frequency", 50),
-        .max_threads = (uint32_t)integer(root, "sgx.max_threads", 4),
-        .rpc_threads = (uint32_t)integer(root, "sgx.insecure__rpc_thread_num", 0),
-        .isv_prod_id = (uint16_t)integer(root, "sgx.isvprodid", 0),
-        .isv_svn = (uint16_t)integer(root, "sgx.isvsvn", 0),
-        .debug = boolean(root, "sgx.debug", false),
-        .edmm = boolean(root, "sgx.edmm_enable", false),
-        .preheat = boolean(root, "sgx.preheat_enclave", false),
-        .use_exinfo = boolean(root, "sgx.use_exinfo", true),
-        .allow_memfaults_without_exinfo =
-            boolean(root, "sgx.insecure__allow_memfaults_without_exinfo", false),
-        .enable_stats = boolean(root, "sgx.enable_stats", false),
-        .vtune = boolean(root, "sgx.vtune_profile", false),
-        .profile_with_stack = boolean(root, "sgx.profile.with_stack", false),
-        .remote_attestation = choice(root, "sgx.remote_attestation", "none|dcap", MF_ATTEST_NONE),
-        .avx = choice(root, "sgx.cpu_features.avx", features, MF_FEATURE_UNSPECIFIED),
-        .avx512 = choice(root, "sgx.cpu_features.avx512", features, MF_FEATURE_UNSPECIFIED),
-        .amx = choice(root, "sgx.cpu_features.amx", features, MF_FEATURE_UNSPECIFIED),
-        .mpx = choice(root, "sgx.cpu_features.mpx", features, MF_FEATURE_DISABLED),
-        .pkru = choice(root, "sgx.cpu_features.pkru", features, MF_FEATURE_DISABLED),
-        .profile = choice(root, "sgx.profile.enable", "none|main|all", MF_PROFILE_NONE),
-        .profile_mode =
-            choice(root, "sgx.profile.mode", "aex|ocall_inner|ocall_outer", MF_PROFILE_AEX),
-    };
-    c->image.policy =
-        choice(root, "sgx.file_check_policy", "strict|allow_all_but_log", MF_POLICY_STRICT);
 }
 
 struct file {
@@ -372,14 +314,13 @@ bool manifest_compile(const struct dom *root, const uint8_t text_sha256[32], uin
     unsigned before = d->error_count;
     struct compiler c = {.root = root, .diag = d};
     memcpy(c.image.magic, MF_MAGIC, sizeof(c.image.magic));
-    c.image.version = MF_VERSION;
-    c.image.image_size = sizeof(c.image);
+    c.image.format = mf_format;
     c.image.text_size = text_size;
     memcpy(c.image.text_sha256, text_sha256, 32);
     compile_loader(&c);
     compile_libos(&c);
     compile_fs(&c);
-    compile_sgx(&c);
+    compile_values(&c);
     compile_trusted(&c);
     compile_allowed(&c);
     compile_ioctls(&c);

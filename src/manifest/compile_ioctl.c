@@ -70,7 +70,8 @@ static struct mf_ioctl_field make_field(struct compiler *c, const struct dom *n)
         .alignment = align ? (uint64_t)align->integer : MF_UNSET,
         .unit = unit ? (uint64_t)unit->integer : 1,
         .adjustment = adjust ? adjust->integer : 0,
-        .direction = direction ? (uint32_t)value_enum(direction, "none|out|in|inout") : MF_DIR_NONE,
+        .direction =
+            direction ? (uint32_t)value_enum(direction, MF_NAMES(MF_DIRECTIONS)) : MF_DIR_NONE,
         .ptr = UINT32_MAX,
     };
     add_condition(c, &f, dom_string(n, "onlyif"));

@@ -103,7 +103,7 @@ static bool env_ok(const struct mf *m)
     const struct mf_image *im = m->image;
     for (uint32_t i = 0; i < im->env.count; i++) {
         const struct mf_env *e = &mf_envs(m)[i];
-        if (!string_ok(m, e->name, true) || !e->name.len || e->passthrough > 1)
+        if (!string_ok(m, e->name, true) || !e->name.len || e->passthrough > 1 || e->reserved)
             return false;
         if (!string_ok(m, e->value, !e->passthrough) || (e->passthrough && !absent(e->value)))
             return false;
@@ -121,7 +121,7 @@ static bool env_ok(const struct mf *m)
 
 static bool mount_ok(const struct mf *m, const struct mf_mount *mt)
 {
-    if (!path_ok(m, mt->path, true) || mt->recovery > 1)
+    if (!path_ok(m, mt->path, true) || mt->recovery > 1 || mt->reserved)
         return false;
     if (!string_ok(m, mt->key_name, mt->type == MF_MOUNT_ENCRYPTED))
         return false;
@@ -165,7 +165,7 @@ static bool files_ok(const struct mf *m)
     for (uint32_t i = 0; i < m->image->trusted.count; i++) {
         if (!path_ok(m, t[i].path, false) || (t[i].flags & ~(MF_TRUSTED_SHA256 | MF_TRUSTED_TREE)))
             return false;
-        if (!(t[i].flags & MF_TRUSTED_SHA256))
+        if (!(t[i].flags & MF_TRUSTED_SHA256) || t[i].reserved)
             return false;
         if ((t[i].flags & MF_TRUSTED_TREE) && t[i].size > INT64_MAX)
             return false;
@@ -176,7 +176,7 @@ static bool files_ok(const struct mf *m)
     for (uint32_t i = 0; i < m->image->allowed.count; i++)
         if (!path_ok(m, a[i].path, false) || (i && !ascending(m, a[i - 1].path, a[i].path)))
             return false;
-    return m->image->policy <= MF_POLICY_ALLOW_ALL_BUT_LOG;
+    return true;
 }
 
 static bool ioctl_value_ok(const struct mf *m, const struct mf_ioctl_value *v)
@@ -192,7 +192,7 @@ static bool ioctls_ok(const struct mf *m)
             return false;
     for (uint32_t i = 0; i < im->ioctls.count; i++) {
         uint32_t layout = mf_ioctls(m)[i].layout;
-        if (layout != UINT32_MAX && layout >= im->ioctl_structs.count)
+        if (mf_ioctls(m)[i].reserved || (layout != UINT32_MAX && layout >= im->ioctl_structs.count))
             return false;
     }
     for (uint32_t i = 0; i < im->ioctl_structs.count; i++) {
@@ -208,23 +208,12 @@ static bool ioctls_ok(const struct mf *m)
             return false;
         if (f->alignment != MF_UNSET && (!f->alignment || f->alignment & (f->alignment - 1)))
             return false;
-        if (f->direction > MF_DIR_INOUT || f->if_equal > 1)
+        if (f->direction > MF_DIR_INOUT || f->if_equal > 1 || f->reserved)
             return false;
         if (f->ptr != UINT32_MAX && f->ptr >= im->ioctl_structs.count)
             return false;
     }
     return true;
-}
-
-static bool sgx_ok(const struct mf_sgx *s)
-{
-    return s->debug <= 1 && s->edmm <= 1 && s->preheat <= 1 && s->use_exinfo <= 1 &&
-           s->allow_memfaults_without_exinfo <= 1 && s->enable_stats <= 1 && s->vtune <= 1 &&
-           s->profile_with_stack <= 1 && s->remote_attestation <= MF_ATTEST_DCAP &&
-           s->avx <= MF_FEATURE_REQUIRED && s->avx512 <= MF_FEATURE_REQUIRED &&
-           s->amx <= MF_FEATURE_REQUIRED && s->mpx <= MF_FEATURE_REQUIRED &&
-           s->pkru <= MF_FEATURE_REQUIRED && s->profile <= MF_PROFILE_ALL &&
-           s->profile_mode <= MF_PROFILE_OCALL_OUTER;
 }
 
 static bool lists_ok(const struct mf *m)
@@ -242,15 +231,21 @@ static bool lists_ok(const struct mf *m)
            list_ok(m, im->ioctl_fields, sizeof(struct mf_ioctl_field));
 }
 
-static bool scalars_ok(const struct mf *m)
+static bool within(uint64_t value, uint64_t least, uint64_t most, uint64_t otherwise)
+{
+    return value == otherwise || (value >= least && value <= most);
+}
+
+static bool values_ok(const struct mf *m)
 {
     const struct mf_image *im = m->image;
-    const uint8_t *b = &im->disable_aslr;
-    for (int i = 0; i < 8; i++)
-        if (b[i] > 1)
-            return false;
+#define WITHIN(key, field, kind, least, most, otherwise, names) \
+    if (!within(im->field, least, most, otherwise))             \
+        return false;
+    MF_VALUES(WITHIN)
+#undef WITHIN
     return path_ok(m, im->entrypoint, false) && path_ok(m, im->start_dir, true) &&
-           string_ok(m, im->log_file, false) && im->log_level <= MF_LOG_ALL && sgx_ok(&im->sgx);
+           string_ok(m, im->log_file, false);
 }
 
 int mf_open(struct mf *m, const void *base, size_t len)
@@ -260,13 +255,12 @@ int mf_open(struct mf *m, const void *base, size_t len)
         return -EINVAL;
     if (len < 16 || !bytes_equal(im->magic, MF_MAGIC, 8))
         return -EINVAL;
-    if (im->version != MF_VERSION)
+    if (im->format != mf_format)
         return -EPROTO;
-    if (len < sizeof(*im) || len > MF_MAX_SIZE || im->image_size != sizeof(*im) ||
-        im->total_size != len)
+    if (len < sizeof(*im) || len > MF_MAX_SIZE || im->total_size != len)
         return -EBADMSG;
     struct mf probe = {.base = base, .image = im};
-    if (!lists_ok(&probe) || !scalars_ok(&probe) || !argv_ok(&probe) || !env_ok(&probe) ||
+    if (!lists_ok(&probe) || !values_ok(&probe) || !argv_ok(&probe) || !env_ok(&probe) ||
         !mounts_ok(&probe) || !files_ok(&probe) || !ioctls_ok(&probe))
         return -EBADMSG;
     *m = probe;

@@ -18,8 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "manifest/keys.h"
+
 #define MF_MAGIC    "ADYTONMF"
-#define MF_VERSION  3u
 #define MF_MAX_SIZE (1u << 30) /* bytes; larger blocks are refused */
 #define MF_PATH_MAX 4096       /* bytes of a path with its NUL */
 
@@ -49,55 +50,20 @@ enum mf_env_mode {
     MF_ENV_SRC_FILE, /* loader.env_src_file: `env_src`, then `env` */
 };
 
-enum mf_log_level {
-    MF_LOG_NONE,
-    MF_LOG_ERROR,
-    MF_LOG_WARNING,
-    MF_LOG_DEBUG,
-    MF_LOG_TRACE,
-    MF_LOG_ALL,
-};
-
-enum mf_mount_type {
-    MF_MOUNT_CHROOT,
-    MF_MOUNT_ENCRYPTED,
-    MF_MOUNT_TMPFS,
-    MF_MOUNT_UNTRUSTED_SHM,
-};
-
 enum mf_scheme {
     MF_SCHEME_NONE, /* tmpfs without a uri */
     MF_SCHEME_FILE,
     MF_SCHEME_DEV,
 };
 
-enum mf_file_policy {
-    MF_POLICY_STRICT,
-    MF_POLICY_ALLOW_ALL_BUT_LOG,
-};
-
-enum mf_attestation {
-    MF_ATTEST_NONE,
-    MF_ATTEST_DCAP,
-};
-
-enum mf_feature {
-    MF_FEATURE_UNSPECIFIED,
-    MF_FEATURE_DISABLED,
-    MF_FEATURE_REQUIRED,
-};
-
-enum mf_profile {
-    MF_PROFILE_NONE,
-    MF_PROFILE_MAIN,
-    MF_PROFILE_ALL,
-};
-
-enum mf_profile_mode {
-    MF_PROFILE_AEX,
-    MF_PROFILE_OCALL_INNER,
-    MF_PROFILE_OCALL_OUTER,
-};
+enum mf_log_level { MF_LOG_LEVELS(MF_NUMBER_OF) };
+enum mf_mount_type { MF_MOUNT_TYPES(MF_NUMBER_OF) };
+enum mf_file_policy { MF_POLICIES(MF_NUMBER_OF) };
+enum mf_attestation { MF_ATTESTATIONS(MF_NUMBER_OF) };
+enum mf_feature { MF_FEATURES(MF_NUMBER_OF) };
+enum mf_profile { MF_PROFILES(MF_NUMBER_OF) };
+enum mf_profile_mode { MF_PROFILE_MODES(MF_NUMBER_OF) };
+enum mf_direction { MF_DIRECTIONS(MF_NUMBER_OF) };
 
 /* loader.env.NAME. Names are unique. */
 struct mf_env {
@@ -163,13 +129,6 @@ struct mf_ioctl_struct {
     uint32_t first, count;
 };
 
-enum mf_direction {
-    MF_DIR_NONE,
-    MF_DIR_OUT, /* application to host */
-    MF_DIR_IN,  /* host to application */
-    MF_DIR_INOUT,
-};
-
 /* A number, or the name of an earlier field that holds it. */
 struct mf_ioctl_value {
     struct mf_str field; /* absent: `literal` counts */
@@ -189,28 +148,10 @@ struct mf_ioctl_field {
     uint32_t reserved;
 };
 
-/* sgx.*: kept for the signer and the enclave's loader. */
-struct mf_sgx {
-    uint64_t enclave_size; /* bytes, or MF_UNSET */
-    uint64_t seal_flags_mask, seal_xfrm_mask;
-    uint64_t profile_frequency;
-    uint32_t max_threads;
-    uint32_t rpc_threads;
-    uint32_t seal_misc_mask;
-    uint16_t isv_prod_id, isv_svn;
-    uint8_t debug, edmm, preheat, use_exinfo;
-    uint8_t allow_memfaults_without_exinfo, enable_stats, vtune, profile_with_stack;
-    uint8_t remote_attestation;          /* enum mf_attestation */
-    uint8_t avx, avx512, amx, mpx, pkru; /* enum mf_feature */
-    uint8_t profile, profile_mode;       /* enum mf_profile, mf_profile_mode */
-    uint8_t reserved[8];
-};
-
 /* The start of the block. */
 struct mf_image {
     char magic[8];
-    uint32_t version;
-    uint32_t image_size; /* sizeof(struct mf_image) */
+    uint64_t format;     /* mf_format */
     uint64_t total_size; /* of the block, in bytes */
     uint64_t text_size;  /* of the TOML text, in bytes */
     uint8_t text_sha256[32];
@@ -236,33 +177,20 @@ struct mf_image {
 
     struct mf_mount root; /* fs.root; chroot on "." when not given */
 
-    uint64_t stack_size;      /* sys.stack.size in bytes, or MF_UNSET */
-    uint64_t brk_max_size;    /* sys.brk.max_size in bytes, or MF_UNSET */
-    uint64_t fds_limit;       /* sys.fds.limit, or MF_UNSET */
-    uint64_t encrypted_cache; /* fs.encrypted_cache_size in bytes, or MF_UNSET */
-    uint32_t uid, gid;
     uint32_t argv_mode; /* enum mf_argv_mode */
     uint32_t env_mode;  /* enum mf_env_mode */
-    uint32_t log_level; /* enum mf_log_level */
-    uint32_t policy;    /* enum mf_file_policy: sgx.file_check_policy */
 
-    /* Switches: 0 or 1. */
-    uint8_t disable_aslr;           /* loader.insecure__disable_aslr */
-    uint8_t check_invalid_pointers; /* libos.check_invalid_pointers, 1 when not given */
-    uint8_t sync_enable;            /* libos.sync.enable */
-    uint8_t sigterm_injection;      /* sys.enable_sigterm_injection */
-    uint8_t runtime_domain_names;   /* sys.enable_extra_runtime_domain_names_conf */
-    uint8_t disallow_subprocesses;  /* sys.disallow_subprocesses */
-    uint8_t allow_eventfd;          /* sys.insecure__allow_eventfd */
-    uint8_t flock;                  /* sys.experimental__enable_flock */
-
-    struct mf_sgx sgx;
+    /* The keys with plain values: keys.h. */
+#define MF_FIELD(key, field, ...) uint64_t field;
+    MF_VALUES(MF_FIELD)
+#undef MF_FIELD
 };
 
-_Static_assert(sizeof(struct mf_env) == 24 && sizeof(struct mf_mount) == 40, "format");
-_Static_assert(sizeof(struct mf_key) == 24 && sizeof(struct mf_trusted) == 88, "format");
-_Static_assert(sizeof(struct mf_ioctl_field) == 112 && sizeof(struct mf_sgx) == 72, "format");
-_Static_assert(sizeof(struct mf_image) == 368, "format");
+/*
+ * Names the format: a hash of the sources in this folder, made by the build. Whoever changes them
+ * need not raise a number; what another version of the tools has compiled is compiled again.
+ */
+extern const uint64_t mf_format;
 
 /* An accepted block. */
 struct mf {

@@ -8,12 +8,46 @@
 #include <unistd.h>
 
 #include "manifest/hashing.h"
+#include "manifest/schema_int.h"
 #include "manifest/value.h"
 
 static void add(struct dom *table, struct dom *value)
 {
     if (!dom_child(table, value->key))
         dom_append(table, value);
+}
+
+/* The keys that are written in any case, with the defaults of keys.h. */
+static const char *const written[] = {
+    "sgx.max_threads",
+    "sgx.isvprodid",
+    "sgx.isvsvn",
+    "sgx.debug",
+    "sgx.remote_attestation",
+    "sgx.enable_stats",
+    "sgx.edmm_enable",
+    "sgx.use_exinfo",
+    "sgx.cpu_features.avx",
+    "sgx.cpu_features.avx512",
+    "sgx.cpu_features.amx",
+    "sgx.cpu_features.mpx",
+    "sgx.cpu_features.pkru",
+};
+
+static void add_default(struct arena *a, struct dom *root, const char *key)
+{
+    const struct rule *rule = rule_of(key);
+    const char *name = strrchr(key, '.') + 1, *text = rule->names;
+    struct dom *table = dom_make_table(a, root, arena_copy(a, key, (size_t)(name - 1 - key)));
+    if (rule->kind == K_ENUM) {
+        for (uint64_t i = 0; i < rule->otherwise; i++)
+            text = strchr(text, '|') + 1;
+        add(table, dom_new_string(a, name, arena_copy(a, text, strcspn(text, "|"))));
+    } else if (rule->kind == K_BOOLEAN) {
+        add(table, dom_new_boolean(a, name, rule->otherwise));
+    } else {
+        add(table, dom_new_integer(a, name, (int64_t)rule->otherwise));
+    }
 }
 
 static bool hash_entrypoint(struct arena *a, struct dom *table, const char *libos,
@@ -55,25 +89,15 @@ bool manifest_defaults(struct arena *a, struct dom *root, const char *libos, con
                        struct diag *d)
 {
     struct dom *sgx = dom_make_table(a, root, "sgx");
-    struct dom *cpu = dom_make_table(a, root, "sgx.cpu_features");
+    const struct dom *cpu = dom_make_table(a, root, "sgx.cpu_features");
     struct dom *entry = dom_make_table(a, root, "loader.entrypoint");
     if (!sgx || !cpu || !entry) {
         diag_error(d, 0, "'sgx', 'sgx.cpu_features' and 'loader.entrypoint' must be TOML tables");
         return false;
     }
-    add(sgx, dom_new_integer(a, "max_threads", 4));
-    add(sgx, dom_new_integer(a, "isvprodid", 0));
-    add(sgx, dom_new_integer(a, "isvsvn", 0));
-    add(sgx, dom_new_string(a, "remote_attestation", "none"));
-    add(sgx, dom_new_boolean(a, "debug", false));
-    add(sgx, dom_new_boolean(a, "enable_stats", false));
-    add(sgx, dom_new_boolean(a, "edmm_enable", false));
+    for (size_t i = 0; i < sizeof(written) / sizeof(*written); i++)
+        add_default(a, root, written[i]);
     bool edmm = dom_is_true(root, "sgx.edmm_enable");
     add(sgx, dom_new_string(a, "enclave_size", edmm ? "1024G" : "256M"));
-    /* On by default: page faults can only be trusted with it. */
-    add(sgx, dom_new_boolean(a, "use_exinfo", true));
-    static const char *const features[] = {"avx", "avx512", "amx", "mpx", "pkru"};
-    for (int i = 0; i < 5; i++)
-        add(cpu, dom_new_string(a, features[i], i < 3 ? "unspecified" : "disabled"));
     return hash_entrypoint(a, entry, libos, chroot, d);
 }

@@ -128,11 +128,14 @@ static const char *nearest_name(struct check *c, const char *text, const char *n
 
 static void check_enum(struct check *c, const struct rule *rule, const struct dom *n)
 {
-    if (!want(c, n, DOM_STRING, "a string") || value_enum(n->text, rule->names) >= 0)
+    if (!want(c, n, DOM_STRING, "a string") || value_enum(n->text, rule->names) >= rule->min)
         return;
     char names[256];
     size_t used = 0;
-    for (const char *p = rule->names; *p && used < sizeof(names) - 8; p++) {
+    const char *p = rule->names;
+    for (int64_t i = 0; i < rule->min; i++)
+        p = strchr(p, '|') + 1;
+    for (; p[0] && p[1] && used < sizeof(names) - 8; p++) {
         if (*p == '|')
             used += (size_t)snprintf(names + used, sizeof(names) - used, "\", \"");
         else
@@ -151,6 +154,16 @@ static void check_hex(struct check *c, const struct rule *rule, const struct dom
     explicit_bzero(bytes, sizeof(bytes));
 }
 
+static void out_of_range(struct check *c, const struct rule *rule, const struct dom *n)
+{
+    bool has_default = strchr(rule->key, '.');
+    bad_value(c, n, "%lld is not within %lld and %lld%s", (long long)n->integer,
+              (long long)rule->min, (long long)rule->max,
+              has_default ? arena_printf(c->arena, "; the default is %llu",
+                                         (unsigned long long)rule->otherwise)
+                          : "");
+}
+
 void check_value(struct check *c, const struct rule *rule, const struct dom *n)
 {
     uint64_t number;
@@ -163,8 +176,7 @@ void check_value(struct check *c, const struct rule *rule, const struct dom *n)
     case K_INTEGER:
         if (want(c, n, DOM_INTEGER, "an integer (without quotes)") &&
             (n->integer < rule->min || n->integer > rule->max))
-            bad_value(c, n, "%lld is not within %lld and %lld", (long long)n->integer,
-                      (long long)rule->min, (long long)rule->max);
+            out_of_range(c, rule, n);
         break;
     case K_STRING:
         want(c, n, DOM_STRING, "a string");
@@ -185,9 +197,10 @@ void check_value(struct check *c, const struct rule *rule, const struct dom *n)
         check_hex(c, rule, n);
         break;
     case K_MASK:
-        if (n->type != DOM_STRING || !value_mask(n->text, (unsigned)rule->max, &number))
-            bad_value(c, n, "the value must be a string of \"0x\" and exactly %d hex digits",
-                      (int)rule->max);
+        if (n->type != DOM_STRING ||
+            !value_mask(n->text, mask_digits((uint64_t)rule->max), &number))
+            bad_value(c, n, "the value must be a string of \"0x\" and exactly %u hex digits",
+                      mask_digits((uint64_t)rule->max));
         break;
     case K_PATH:
         check_path(c, n);
@@ -239,6 +252,14 @@ const char *nearest_key(struct arena *a, const char *key, const struct rule *rul
         }
     }
     return best;
+}
+
+const struct rule *rule_of(const char *key)
+{
+    const struct rule *rule = manifest_rules;
+    while (strcmp(rule->key, key) != 0)
+        rule++;
+    return rule;
 }
 
 static bool is_section(const char *key)
@@ -334,6 +355,19 @@ static void check_table(struct check *c, const struct dom *table, const char **p
     }
 }
 
+static void check_enclave(struct check *c)
+{
+    const struct dom *n = dom_get(c->root, "sgx.enclave_size");
+    uint64_t bytes;
+    if (n && n->type == DOM_STRING && value_size(n->text, &bytes) &&
+        (!bytes || bytes & (bytes - 1)))
+        bad_value(c, n, "%s is not a power of two (an SGX-imposed requirement)", n->text);
+    const struct dom *heat = dom_get(c->root, "sgx.preheat_enclave");
+    if (dom_is_true(c->root, "sgx.preheat_enclave") && dom_is_true(c->root, "sgx.edmm_enable"))
+        diag_error(c->diag, heat->line,
+                   "sgx.preheat_enclave and sgx.edmm_enable exclude each other; keep one");
+}
+
 static void check_sources(struct check *c)
 {
     const struct dom *list = dom_get(c->root, "loader.argv");
@@ -349,10 +383,6 @@ static void check_sources(struct check *c)
         diag_error(c->diag, env->line,
                    "loader.env_src_file and loader.insecure__use_host_env exclude each other; keep "
                    "one");
-    const struct dom *heat = dom_get(c->root, "sgx.preheat_enclave");
-    if (dom_is_true(c->root, "sgx.preheat_enclave") && dom_is_true(c->root, "sgx.edmm_enable"))
-        diag_error(c->diag, heat->line,
-                   "sgx.preheat_enclave and sgx.edmm_enable exclude each other; keep one");
 }
 
 static void check_required(struct check *c)
@@ -381,6 +411,7 @@ bool schema_check(struct arena *a, const struct dom *root, enum schema_mode mode
     const char *parts[8];
     check_table(&c, root, parts, 0);
     check_sources(&c);
+    check_enclave(&c);
     check_required(&c);
     return d->error_count == before;
 }

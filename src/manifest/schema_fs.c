@@ -7,7 +7,7 @@
 #include "manifest/compiled.h"
 #include "manifest/value.h"
 
-#define TYPES "chroot|encrypted|tmpfs|untrusted_shm"
+#define TYPES MF_NAMES(MF_MOUNT_TYPES)
 
 #define COMMON_FIELDS                                \
     {.key = "type", .kind = K_ENUM, .names = TYPES}, \

@@ -13,9 +13,9 @@ enum kind {
     K_SIZE,
     K_FILE_URI, /* "file:..." */
     K_URI,      /* "file:..." or "dev:..." */
-    K_ENUM,     /* one of `names` ("a|b|c") */
+    K_ENUM,     /* one of `names` ("a|b|c|"), the min-th or a later one */
     K_HEX,      /* `max` bytes as hex digits */
-    K_MASK,     /* "0x" and `max` hex digits */
+    K_MASK,     /* "0x" and as many hex digits as `max` has */
     K_PATH,     /* absolute path inside the library OS */
     K_CUSTOM,   /* `check` */
 };
@@ -31,6 +31,7 @@ struct rule {
     const char *key; /* dotted from the root, or a key of an inline table; "*" is any one key */
     enum kind kind;
     int64_t min, max;
+    uint64_t otherwise; /* the default of a plain value (keys.h) */
     const char *names;
     void (*check)(struct check *c, const struct dom *n);
 };
@@ -38,6 +39,15 @@ struct rule {
 /* Reports an error about `n`: "Cannot parse 'KEY': " and the text. */
 __attribute__((format(printf, 3, 4))) void bad_value(struct check *c, const struct dom *n,
                                                      const char *fmt, ...);
+
+/* Digits of a mask whose largest value is `most`. */
+static inline unsigned mask_digits(uint64_t most)
+{
+    return most == UINT32_MAX ? 8 : 16;
+}
+
+/* The rule of a key of the whole manifest; it must have one. */
+const struct rule *rule_of(const char *key);
 
 /* Checks one value against a rule. */
 void check_value(struct check *c, const struct rule *rule, const struct dom *n);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The description language of ioctl arguments. */
+#include "manifest/keys.h"
 #include "manifest/schema_int.h"
 
 #include <string.h>
@@ -46,7 +47,7 @@ static void check_field(struct check *c, const struct dom *n, unsigned depth)
         {.key = "size", .kind = K_CUSTOM, .check = check_count},
         {.key = "unit", .kind = K_INTEGER, .min = 1, .max = INT32_MAX},
         {.key = "adjustment", .kind = K_INTEGER, .min = INT32_MIN, .max = INT32_MAX},
-        {.key = "direction", .kind = K_ENUM, .names = "none|out|in|inout"},
+        {.key = "direction", .kind = K_ENUM, .names = MF_NAMES(MF_DIRECTIONS)},
         {.key = "ptr", .kind = K_CUSTOM, .check = check_ptr},
         {.key = "array_len", .kind = K_CUSTOM, .check = check_count},
         {.key = "onlyif", .kind = K_CUSTOM, .check = check_onlyif},

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manifest/compiled.h"
 #include "manifest/value.h"
 #include "syscall_names.h"
 
@@ -20,25 +21,13 @@
     {                              \
         .key = k, .kind = K_STRING \
     }
-#define SIZE(k)                  \
-    {                            \
-        .key = k, .kind = K_SIZE \
-    }
 #define FILE_URI(k)                  \
     {                                \
         .key = k, .kind = K_FILE_URI \
     }
-#define ENUM(k, n)                           \
-    {                                        \
-        .key = k, .kind = K_ENUM, .names = n \
-    }
 #define HEX(k, bytes)                         \
     {                                         \
         .key = k, .kind = K_HEX, .max = bytes \
-    }
-#define MASK(k, digits)                         \
-    {                                           \
-        .key = k, .kind = K_MASK, .max = digits \
     }
 #define PATH(k)                  \
     {                            \
@@ -134,38 +123,19 @@ static void check_mocks(struct check *c, const struct dom *n)
     }
 }
 
-static void check_fds_limit(struct check *c, const struct dom *n)
-{
-    static const struct rule limit = {.kind = K_INTEGER, .min = 0, .max = 65536};
-    if (n->type == DOM_INTEGER && !n->integer)
-        bad_value(c, n,
-                  "with 0 no descriptor can be opened, not even for the program itself; leave the "
-                  "key out for 900, or write a number up to 65536");
-    else
-        check_value(c, &limit, n);
-}
+/* A plain value (keys.h). */
+#define VALUE(k, f, kind_, least, most, otherwise_, names_) \
+    {.key = k,                                              \
+     .kind = kind_,                                         \
+     .min = least,                                          \
+     .max = (int64_t)most,                                  \
+     .otherwise = otherwise_,                               \
+     .names = names_},
 
-static void check_enclave_size(struct check *c, const struct dom *n)
-{
-    static const struct rule size = SIZE("");
-    uint64_t bytes;
-    check_value(c, &size, n);
-    if (n->type == DOM_STRING && value_size(n->text, &bytes) && (!bytes || bytes & (bytes - 1)))
-        bad_value(c, n, "%s is not a power of two (an SGX-imposed requirement)", n->text);
-}
-
-static void check_attestation(struct check *c, const struct dom *n)
-{
-    static const struct rule choice = ENUM("", "none|dcap");
-    if (n->type == DOM_STRING && !strcmp(n->text, "epid"))
-        bad_value(c, n, "EPID attestation no longer exists; use \"dcap\"");
-    else
-        check_value(c, &choice, n);
-}
-
+/* clang-format off */
 const struct rule manifest_rules[] = {
+    MF_VALUES(VALUE)
     CUSTOM("libos.entrypoint", check_entrypoint),
-    BOOLEAN("libos.check_invalid_pointers"),
     FILE_URI("loader.entrypoint.uri"),
     HEX("loader.entrypoint.sha256", 32),
     CUSTOM("loader.argv", check_argv),
@@ -174,56 +144,16 @@ const struct rule manifest_rules[] = {
     CUSTOM("loader.env.*", check_env),
     FILE_URI("loader.env_src_file"),
     BOOLEAN("loader.insecure__use_host_env"),
-    BOOLEAN("loader.insecure__disable_aslr"),
-    ENUM("loader.log_level", "none|error|warning|debug|trace|all"),
     STRING("loader.log_file"),
-    INTEGER("loader.uid", 0, UINT32_MAX),
-    INTEGER("loader.gid", 0, UINT32_MAX),
     CUSTOM("fs.root", check_root_mount),
     CUSTOM("fs.mounts", check_mounts),
     PATH("fs.start_dir"),
-    SIZE("fs.encrypted_cache_size"),
     HEX("fs.insecure__keys.*", 16),
-    SIZE("sys.stack.size"),
-    SIZE("sys.brk.max_size"),
-    CUSTOM("sys.fds.limit", check_fds_limit),
-    BOOLEAN("sys.enable_sigterm_injection"),
-    BOOLEAN("sys.enable_extra_runtime_domain_names_conf"),
-    BOOLEAN("sys.disallow_subprocesses"),
-    BOOLEAN("sys.insecure__allow_eventfd"),
-    BOOLEAN("sys.experimental__enable_flock"),
     CUSTOM("sys.ioctl_structs.*", check_ioctl_struct),
     CUSTOM("sys.allowed_ioctls", check_allowed_ioctls),
     CUSTOM("sys.debug__mock_syscalls", check_mocks),
-    CUSTOM("sgx.enclave_size", check_enclave_size),
-    INTEGER("sgx.max_threads", 1, 4096),
-    BOOLEAN("sgx.edmm_enable"),
-    BOOLEAN("sgx.preheat_enclave"),
-    BOOLEAN("sgx.debug"),
-    INTEGER("sgx.isvprodid", 0, 65535),
-    INTEGER("sgx.isvsvn", 0, 65535),
-    CUSTOM("sgx.remote_attestation", check_attestation),
     CUSTOM("sgx.trusted_files", check_trusted_files),
     CUSTOM("sgx.allowed_files", check_allowed_files),
-    ENUM("sgx.file_check_policy", "strict|allow_all_but_log"),
-    BOOLEAN("sgx.use_exinfo"),
-    BOOLEAN("sgx.insecure__allow_memfaults_without_exinfo"),
-    INTEGER("sgx.insecure__rpc_thread_num", 0, 256),
-    ENUM("sgx.cpu_features.avx", "unspecified|disabled|required"),
-    ENUM("sgx.cpu_features.avx512", "unspecified|disabled|required"),
-    ENUM("sgx.cpu_features.amx", "unspecified|disabled|required"),
-    ENUM("sgx.cpu_features.mpx", "disabled|required"),
-    ENUM("sgx.cpu_features.pkru", "disabled|required"),
-    MASK("sgx.seal_key.flags_mask", 16),
-    MASK("sgx.seal_key.xfrm_mask", 16),
-    MASK("sgx.seal_key.misc_mask", 8),
-    BOOLEAN("sgx.enable_stats"),
-    ENUM("sgx.profile.enable", "none|main|all"),
-    ENUM("sgx.profile.mode", "aex|ocall_inner|ocall_outer"),
-    BOOLEAN("sgx.profile.with_stack"),
-    INTEGER("sgx.profile.frequency", 1, 250),
-    BOOLEAN("sgx.vtune_profile"),
-    /* Experimental, not offered by the tools: schema.c leaves it out there. */
-    BOOLEAN("libos.sync.enable"),
 };
+/* clang-format on */
 const size_t manifest_rule_count = sizeof(manifest_rules) / sizeof(*manifest_rules);

@@ -217,7 +217,12 @@ static void attestation(struct old *o)
                      dom_name(o->arena, gone[i]));
         dom_remove(gone[i]);
     }
-    if (n && n->type == DOM_BOOLEAN) {
+    if (n && n->type == DOM_STRING && !strcmp(n->text, "epid")) {
+        diag_error(o->diag, n->line,
+                   "Cannot parse 'sgx.remote_attestation': EPID attestation no longer exists; use "
+                   "\"dcap\"");
+        dom_remove(n);
+    } else if (n && n->type == DOM_BOOLEAN) {
         n->type = DOM_STRING;
         n->text = n->boolean ? "dcap" : "none";
         n->len = 4;

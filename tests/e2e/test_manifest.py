@@ -592,3 +592,16 @@ def test_tool_and_launcher_compile_alike(call, tmp_path, forest):
     entry.unlink()
     refused(call('gramine-direct', 'app', 'argument'), 'loader.argv')
     assert entry.read_bytes() == written
+
+
+def test_format_names_itself(call, project_root, tmp_path):
+    """A compiled manifest says by which sources it was made: all of them, so nobody has to raise a number."""
+    folder = project_root / 'src' / 'manifest'
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in ('.c', '.cc', '.h')):
+        digest.update(path.read_bytes())
+    assert call('gramine-manifest', '-c', HEAD, 'app.manifest').status == 0
+    (entry,) = (tmp_path / 'cache' / 'adyton' / 'manifest').iterdir()
+    made_by = struct.unpack_from('<Q', entry.read_bytes(), 8)[0]
+    assert f'{made_by:016x}' == digest.hexdigest()[:16], 'src/manifest/meson.build: is a file missing in mf_format?'
+    assert entry.name.endswith(f'-v{made_by:016x}.bin')

@@ -341,7 +341,7 @@ def test_cache_with_many_starts(rounds, libos, cache, tmp_path):
 def damage(entry, how):
     data = bytearray(entry.read_bytes())
     if how == 'one bit':  # the uid: any value of it is a sound one
-        at = data.index((1000).to_bytes(4, 'little') + (1001).to_bytes(4, 'little'))
+        at = data.index((1000).to_bytes(8, 'little') + (1001).to_bytes(8, 'little'))
         data[at] ^= 1
     elif how == 'cut':
         del data[-8:]

@@ -140,9 +140,8 @@ static int open_context(struct enc_node *n, const char *host, bool create, bool 
                                .size = back_size,
                                .sync = back_sync,
                                .copy = back_copy};
-    uint64_t limit = run.manifest.image->encrypted_cache;
     if (!pool.limit)
-        pool.limit = limit == MF_UNSET ? PFS_POOL_DEFAULT : MAX(limit, 1UL);
+        pool.limit = MAX(run.manifest.image->encrypted_cache, 1UL);
     struct pfs_open_args args = {.pool = &pool,
                                  .flags = PFS_REFUSE_PENDING | (create        ? PFS_CREATE
                                                                 : n->writable ? 0

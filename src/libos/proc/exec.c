@@ -158,14 +158,11 @@ static uintptr_t build_stack(struct process *p, uintptr_t top, const char *path,
     return sp;
 }
 
-#define DEFAULT_BRK (1UL << 30)
-
 /* The addresses for brk() are kept free of other mappings: behind the program when it has a fixed
  * place, else anywhere. Without them brk() just never grows. */
 static void set_up_brk(struct process *p, const struct elf_image *im, uintptr_t end)
 {
-    uint64_t limit = run.manifest.image->brk_max_size;
-    limit = PAGE_UP(limit == MF_UNSET ? DEFAULT_BRK : MIN(limit, 1UL << 40));
+    uint64_t limit = PAGE_UP(MIN(run.manifest.image->brk_max_size, 1UL << 40));
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     long at = -ENOMEM;
     if (im->fixed)

@@ -10,9 +10,8 @@
 #include "libos/process.h"
 #include <asm/unistd.h>
 
-/* What Gramine begins with, and lets a program raise it to. */
-#define FIRST_NOFILE 900
-#define MOST_NOFILE  65536
+/* What Gramine lets a program raise its limit to. */
+#define MOST_NOFILE 65536
 
 __attribute__((noreturn)) static void fail(void)
 {
@@ -26,13 +25,12 @@ static void set_limits(struct process *p)
         p->limits[i] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
     host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&p->limits[RLIMIT_NOFILE], 0, 0);
     struct rlimit64 host_files = p->limits[RLIMIT_NOFILE];
-    uint64_t files = im->fds_limit == MF_UNSET ? FIRST_NOFILE : im->fds_limit;
-    uint64_t most = MAX(files, MIN((uint64_t)host_files.rlim_max, (uint64_t)MOST_NOFILE));
-    p->limits[RLIMIT_NOFILE] = (struct rlimit64){files, most};
+    uint64_t most = MAX(im->fds_limit, MIN((uint64_t)host_files.rlim_max, (uint64_t)MOST_NOFILE));
+    p->limits[RLIMIT_NOFILE] = (struct rlimit64){im->fds_limit, most};
     /* The host's own limit must not be in the way: we hold descriptors of our own too. */
     host_files.rlim_cur = host_files.rlim_max;
     host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, (long)&host_files, 0, 0, 0);
-    p->limits[RLIMIT_STACK].rlim_cur = im->stack_size == MF_UNSET ? 8UL << 20 : im->stack_size;
+    p->limits[RLIMIT_STACK].rlim_cur = im->stack_size;
     p->limits[RLIMIT_CORE].rlim_cur = 0;
     p->limits[RLIMIT_MEMLOCK] = (struct rlimit64){8UL << 20, 8UL << 20};
     p->limits[RLIMIT_NICE] = (struct rlimit64){0, 0};
