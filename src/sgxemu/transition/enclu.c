@@ -172,9 +172,13 @@ void transition_resume(struct thread *t, struct ucontext *uc)
     uint64_t rip = m->rip;
     if (!settings.rewrite || t->cpu.in_enclave || m->rax != SGX_ERESUME || m->eflags & RFLAGS_TF)
         return;
-    rip += resume_prefix(rip);
-    const struct site *s = site_at(rip);
-    if (trap_at_enclu(rip) || (s && s->form == SITE_TAIL && is_patched(s))) {
+    bool there = trap_at_enclu(rip);
+    if (!there) {
+        rip += resume_prefix(rip);
+        const struct site *s = site_at(rip);
+        there = trap_at_enclu(rip) || (s && s->form == SITE_TAIL && is_patched(s));
+    }
+    if (there) {
         uc->uc_mcontext.rip = rip;
         transition_enclu(t, uc);
     }
