@@ -29,17 +29,17 @@ ENVIRONMENT = {'PATH': '/usr/bin:/bin', 'HOME': '/root', 'LC_ALL': 'C.UTF-8', 'T
 TRUSTED_FILES = 26000
 KEY = '00112233445566778899aabbccddeeff'
 
-BASE = f'''
+BASE = '''
 loader.insecure__use_cmdline_argv = true
 loader.log_level = "error"
 loader.env.LC_ALL = "C.UTF-8"
 loader.env.PATH = "/usr/bin:/bin"
-loader.env.OMP_NUM_THREADS = {{ passthrough = true }}
+loader.env.OMP_NUM_THREADS = { passthrough = true }
 sys.stack.size = "8M"
 sys.brk.max_size = "256M"
 sgx.enclave_size = "4G"
 sgx.max_threads = 64
-fs.root = {{ type = "chroot", uri = "file:/" }}
+fs.root = { type = "chroot", uri = "file:/" }
 '''
 
 

@@ -1,13 +1,30 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-3.0-or-later
-# Everything that must hold before a change is taken; --full adds long fuzzing, stress and a clang
-# build. The last line of output is "N passed, N failed, N skipped"; exit status 1 if any failed.
+# Everything that must hold before a change is taken. The last line of output is "N passed, N failed, N skipped";
+# exit status 1 if any failed.
+# usage: scripts/check.sh [--full] [STAGE...]
+#   lint      clang-format, clang-tidy, shellcheck, ruff; asked for by name, or with --full, also a build
+#             with clang and gcc's -fanalyzer (minutes)
+#   unit      unit and system-call tests
+#   sanitize  the unit tests under AddressSanitizer and UBSan
+#   e2e       end-to-end tests
+#   docs      what the documents claim
+# Without a stage: all of them. --full adds long versions, fuzzing and stress.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 full=no
-if [ "${1:-}" = --full ]; then
-    full=yes
+stages=
+for argument; do
+    case $argument in
+    --full) full=yes ;;
+    lint | unit | sanitize | e2e | docs) stages="$stages $argument" ;;
+    *) sed -n 's/^# \(usage:.*\)/\1/p; s/^#   //p' "$0" >&2; exit 2 ;;
+    esac
+done
+named=${stages:+yes}
+stages=${stages:-lint unit sanitize e2e docs}
+if [ $full = yes ]; then
     export ADYTON_FULL=1
     export ADYTON_RACE_RUNS=${ADYTON_RACE_RUNS:-2000}
     export ADYTON_ENCRYPTED_RUNS=${ADYTON_ENCRYPTED_RUNS:-60}
@@ -87,6 +104,28 @@ sanitized_unit_tests() {
     return $status
 }
 
+# The files that the build compiles for the commands and the library OS, as clang reads them.
+tidy() {
+    local tool status
+    tool=$(scripts/pypi-tool.sh clang-tidy) || return 1
+    mkdir -p "$out/tidy"
+    /usr/bin/python3 scripts/sources.py --database $build >"$out/tidy/compile_commands.json" || return 1
+    /usr/bin/python3 scripts/sources.py $build |
+        xargs -P "$(nproc)" -n 8 "$tool" -p "$out/tidy" --quiet >"$out/tidy.txt" 2>&1
+    status=$?
+    [ $status -eq 0 ] || grep -vE '^[0-9]+ warnings? ' "$out/tidy.txt"
+    return $status
+}
+
+shell_scripts() {
+    git ls-files -z -- '*.sh' .ci/run | xargs -0 -r shellcheck -S warning
+}
+
+python_scripts() {
+    local tool
+    tool=$(scripts/pypi-tool.sh ruff) && "$tool" check --no-cache --quiet --output-format concise .
+}
+
 clang_build() {
     [ -f $build-clang/build.ninja ] || CC=clang CXX=clang++ meson setup $build-clang >/dev/null || return 1
     ninja -C $build-clang >"$out/clang.txt" 2>&1 || { tail -n 60 "$out/clang.txt"; return 1; }
@@ -112,7 +151,7 @@ fuzz() {
 
 # Encrypted files come from hostile storage: so many executions, however long that takes.
 fuzz_files() { # fuzz_files BUILDDIR
-    local jobs i pid pids= status=0
+    local jobs i pid pids='' status=0
     jobs=$(nproc)
     ninja -C "$1" tests/fuzz/pfs_fuzz >"$out/fuzz-build.txt" 2>&1 || { tail -n 40 "$out/fuzz-build.txt"; return 1; }
     for i in $(seq "$jobs"); do
@@ -152,21 +191,37 @@ fi
 mkdir -p $out
 rm -f "$out/counts-fuzz"
 
-step "format" scripts/format.sh --dry-run --Werror
-counted "unit and system-call tests" meson_tests $build
-counted "unit tests under AddressSanitizer and UBSan" sanitized_unit_tests
-if [ $full = yes ]; then
-    step "build with clang" clang_build
+wanted() { # wanted STAGE
+    case " $stages " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
+if wanted lint; then
+    step "format" scripts/format.sh --dry-run --Werror
+    step "clang-tidy" tidy
+    step "shellcheck" shell_scripts
+    step "ruff" python_scripts
+    if [ "$named" = yes ] || [ $full = yes ]; then
+        step "build with clang" clang_build
+        step "gcc -fanalyzer" scripts/analyze.sh $build
+    fi
+fi
+wanted unit && counted "unit and system-call tests" meson_tests $build
+wanted sanitize && counted "unit tests under AddressSanitizer and UBSan" sanitized_unit_tests
+fuzzing=
+if [ $full = yes ] && wanted unit; then
     # Beside the end-to-end tests, which mostly keep one processor busy. Output and counts follow later.
-    { passed=0 failed=0 skipped=0; fuzz; echo "$passed $failed $skipped" >"$out/counts-fuzz"; } >"$out/fuzz.txt" 2>&1 &
+    clang_build && { passed=0 failed=0 skipped=0; fuzz; echo "$passed $failed $skipped" >"$out/counts-fuzz"; } \
+        >"$out/fuzz.txt" 2>&1 &
+    fuzzing=yes
 fi
-if ls tests/e2e/test_*.py >/dev/null 2>&1; then
-    counted "end-to-end tests" pytest_run tests/e2e
+if wanted e2e; then
+    counted "end-to-end tests" pytest_run tests/e2e --ignore=tests/e2e/test_docs.py
 fi
-if [ $full = yes ]; then
+wanted docs && counted "documents" pytest_run tests/e2e/test_docs.py
+if [ -n "$fuzzing" ]; then
     wait
     cat "$out/fuzz.txt"
-    if [ -s "$out/counts-fuzz" ]; then add $(cat "$out/counts-fuzz"); else add 0 1 0; fi
+    if [ -s "$out/counts-fuzz" ]; then read -r p f s <"$out/counts-fuzz"; add "$p" "$f" "$s"; else add 0 1 0; fi
     for script in tests/stress/*.sh; do
         [ -x "$script" ] && step "$script" "$script" $build
     done

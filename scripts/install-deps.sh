@@ -10,7 +10,7 @@ clang libcmocka-dev libssl-dev libcurl4-openssl-dev libjansson-dev libcbor-dev l
 python3 python3-venv python3-pytest python3-jinja2 python3-cryptography python3-cryptography-vectors
 python3-numpy python3-pil python3-torch python3-torchvision
 openssl strace musl-tools golang-go busybox-static sqlite3 file perl curl ca-certificates
-redis-server redis-tools nginx-light wrk memcached procps psmisc'
+redis-server redis-tools nginx-light wrk memcached procps psmisc shellcheck'
 
 # ID and VERSION_ID are all that is wanted of these variables.
 release() {
@@ -59,7 +59,7 @@ missing=$(not_installed $packages)
 
 [ "$known" = tested ] || echo "install-deps: $(release) is $known (tested: Debian 12 and 13); trying its packages"
 if [ "$(id -u)" = 0 ]; then
-    as_root=env
+    as_root='env'
 elif command -v sudo >/dev/null; then
     as_root=sudo
 else

@@ -57,7 +57,7 @@ def family(result):
             r' *(\d+) +(\d+) +(\S+) +(\d+) (.{20}) (.*)', line).groups()
         rows[int(pid)] = int(ppid), state, threads, comm.strip(), args
     found = []
-    for pid, (parent, state, threads, comm, args) in rows.items():
+    for pid, (_, state, threads, comm, args) in rows.items():
         names = [comm]
         up = pid
         while up != int(first) and up in rows:

@@ -5,7 +5,6 @@ of compiled manifests that is full, shared, damaged or somebody else's.
 import concurrent.futures
 import hashlib
 import os
-import pathlib
 import shutil
 import socket
 import subprocess

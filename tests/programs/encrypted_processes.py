@@ -2,7 +2,13 @@
 """Several processes on one file, in ways that a plain directory allows: run in an empty directory,
 natively and on an encrypted mount, it must print the same.
 """
-import os, sys, time, mmap, signal, subprocess
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+
 d=sys.argv[1]; os.chdir(d)
 def child(fn):
     pid=os.fork()

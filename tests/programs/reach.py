@@ -166,7 +166,7 @@ for sig in range(1, 65):
 child = sleeper()
 random.seed(rounds)
 inside = {os.getpid(), child}
-for n in range(rounds):
+for _ in range(rounds):
     pid = random.choice([*outside, *outside, *inside, *range(1, 64), -1, 0, random.randrange(1 << 22)])
     name = random.choice([*CALLS])
     deadly = pid > 0 and pid not in inside and 'group' not in name

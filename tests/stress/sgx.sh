@@ -26,7 +26,7 @@ done
 device --stats ./storm 2500000 25
 device --stats --inject-aex 100 ./storm 1000000
 device --no-rewrite --stats ./storm 100000
-for i in $(seq 100); do
+for _ in $(seq 100); do
     for options in "" --no-rewrite; do
         rm -f sealed
         device $options --inject-aex 200 ./hello sealed >out

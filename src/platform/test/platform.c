@@ -329,7 +329,9 @@ void vector_begin(void)
 
 void vector_end(void)
 {
-    assert(current()->vector_depth-- > 0);
+    struct thread *t = current();
+    assert(t->vector_depth > 0);
+    t->vector_depth--;
 }
 
 void signal_host_disposition(struct process *p, int sig)
