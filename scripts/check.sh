@@ -131,7 +131,7 @@ clang_build() {
     ninja -C $build-clang >"$out/clang.txt" 2>&1 || { tail -n 60 "$out/clang.txt"; return 1; }
 }
 
-# Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS (pfs_fuzz: $FUZZ_RUNS executions);
+# Every libFuzzer target of tests/fuzz, each for $FUZZ_SECONDS (pfs_fuzz, attest_fuzz: $FUZZ_RUNS executions);
 # tests/fuzz/NAME.corpus holds its seeds.
 fuzz() {
     local source name seeds
@@ -141,30 +141,30 @@ fuzz() {
         seeds=tests/fuzz/$name.corpus
         [ -d "$seeds" ] || seeds=
         mkdir -p "$build-clang/corpus/$name"
-        if [ "$name" = pfs_fuzz ]; then
-            step "fuzz $name" fuzz_files $build-clang
+        if [ "$name" = pfs_fuzz ] || [ "$name" = attest_fuzz ]; then
+            step "fuzz $name" fuzz_counted $build-clang "$name"
         else
             step "fuzz $name" fuzz_one $build-clang "$name" $seeds
         fi
     done
 }
 
-# Encrypted files come from hostile storage: so many executions, however long that takes.
-fuzz_files() { # fuzz_files BUILDDIR
+# Encrypted files come from hostile storage, quotes from anybody: so many executions, however long that takes.
+fuzz_counted() { # fuzz_counted BUILDDIR NAME
     local jobs i pid pids='' status=0
     jobs=$(nproc)
-    ninja -C "$1" tests/fuzz/pfs_fuzz >"$out/fuzz-build.txt" 2>&1 || { tail -n 40 "$out/fuzz-build.txt"; return 1; }
+    ninja -C "$1" "tests/fuzz/$2" >"$out/fuzz-build.txt" 2>&1 || { tail -n 40 "$out/fuzz-build.txt"; return 1; }
     for i in $(seq "$jobs"); do
-        "$1/tests/fuzz/pfs_fuzz" -runs=$((${FUZZ_RUNS:-10000000} / jobs + 1)) -seed="$i" -reload=1 -timeout=20 \
-            -max_len=160 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix="$out/" "$1/corpus/pfs_fuzz" \
-            >"$out/fuzz-pfs_fuzz.$i.txt" 2>&1 &
+        "$1/tests/fuzz/$2" -runs=$((${FUZZ_RUNS:-10000000} / jobs + 1)) -seed="$i" -reload=1 -timeout=20 \
+            -max_len=160 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix="$out/" "$1/corpus/$2" \
+            >"$out/fuzz-$2.$i.txt" 2>&1 &
         pids="$pids $!"
     done
     i=0
     for pid in $pids; do
         i=$((i + 1))
-        wait "$pid" || { status=1; tail -n 60 "$out/fuzz-pfs_fuzz.$i.txt"; }
-        grep -E 'number_of_executed_units|new_units_added' "$out/fuzz-pfs_fuzz.$i.txt"
+        wait "$pid" || { status=1; tail -n 60 "$out/fuzz-$2.$i.txt"; }
+        grep -E 'number_of_executed_units|new_units_added' "$out/fuzz-$2.$i.txt"
     done
     return $status
 }

@@ -41,7 +41,7 @@ bool der_take_time(der *in, int64_t *seconds);
 
 static inline bool bytes_equal(struct adyton_bytes a, const void *data, size_t size)
 {
-    return a.size == size && !memcmp(a.data, data, size);
+    return a.size == size && (!size || !memcmp(a.data, data, size));
 }
 static inline bool same_bytes(struct adyton_bytes a, struct adyton_bytes b)
 {

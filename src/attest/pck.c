@@ -12,7 +12,7 @@ static bool take_pair(der *list, const uint8_t *below, size_t below_size, uint8_
     if (!der_take(list, DER_SEQUENCE, value) || !der_take(value, DER_OID, &oid) ||
         oid.size != sizeof(sgx_oid) + below_size + 1 ||
         memcmp(oid.data, sgx_oid, sizeof(sgx_oid)) ||
-        memcmp(oid.data + sizeof(sgx_oid), below, below_size))
+        (below_size && memcmp(oid.data + sizeof(sgx_oid), below, below_size)))
         return false;
     *number = oid.data[oid.size - 1];
     return true;
