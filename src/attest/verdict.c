@@ -6,6 +6,12 @@
 /* Collateral dated so far ahead is from the future; clocks differ by less. */
 #define CLOCK_SKEW 300
 
+void verdict_init(struct verdict *v, int64_t at)
+{
+    v->shown.at = at;
+    v->shown.dynamic_platform = v->shown.cached_keys = v->shown.smt_enabled = -1;
+}
+
 struct verdict *verdict_new(const adyton_quote *quote, int64_t at)
 {
     struct verdict *v = calloc(1, sizeof(*v));
@@ -13,8 +19,7 @@ struct verdict *verdict_new(const adyton_quote *quote, int64_t at)
         return NULL;
     v->quote = attest_quote_hold(quote);
     v->shown.quote = &v->quote->info;
-    v->shown.at = at;
-    v->shown.dynamic_platform = v->shown.cached_keys = v->shown.smt_enabled = -1;
+    verdict_init(v, at);
     return v;
 }
 

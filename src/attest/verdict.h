@@ -11,6 +11,7 @@ struct verdict {
     char **advisories;
 };
 
+void verdict_init(struct verdict *v, int64_t at);
 struct verdict *verdict_new(const adyton_quote *quote, int64_t at);
 /* Notes when a thing is valid. */
 void verdict_dated(struct verdict *v, unsigned bit, int64_t from, int64_t until);

@@ -460,12 +460,50 @@ static int check_tee(struct work *w, int tee)
     return 0;
 }
 
+static void forget(struct verdict *v)
+{
+    struct verdict fresh = {.quote = v->quote};
+    for (size_t i = 0; i < v->shown.advisory_count; i++)
+        free(v->advisories[i]);
+    free(v->advisories);
+    verdict_init(&fresh, v->shown.at);
+    *v = fresh;
+    v->shown.quote = &v->quote->info;
+}
+
+/* With fetched collateral; once more without what was kept on disk, if that turns out to be no
+ * good. */
+static int run_fetching(struct work *w, const adyton_quote *quote)
+{
+    adyton_collateral *fetched = NULL;
+    bool kept = false;
+    int err = 0;
+    for (int round = 0; round < 2; round++) {
+        fetched = NULL;
+        err = fetch_collateral(w->s.verifier, quote, w->v->shown.at, round, &fetched, &kept,
+                               w->s.error);
+        w->collateral = fetched;
+        if (!err)
+            err = run(w);
+        session_end(&w->s);
+        adyton_collateral_free(fetched);
+        w->collateral = NULL;
+        bool documents =
+            err == ADYTON_ATTEST_FETCH_RESPONSE ||
+            (err >= ADYTON_ATTEST_ROOT_CRL_MISSING && err < ADYTON_ATTEST_QE_REPORT_SIGNATURE);
+        if (!documents || !kept || round)
+            break;
+        forget(w->v);
+        w->module = NULL;
+    }
+    return err;
+}
+
 int adyton_attest_verify(adyton_attest *verifier, const adyton_quote *quote,
                          const adyton_collateral *collateral, int64_t at, int tee,
                          adyton_verdict **verdict)
 {
     static const adyton_collateral nothing;
-    adyton_collateral *fetched = NULL;
     if (!verdict)
         return ADYTON_ATTEST_INVALID_ARGUMENT;
     *verdict = NULL;
@@ -479,14 +517,11 @@ int adyton_attest_verify(adyton_attest *verifier, const adyton_quote *quote,
                      .quote = &v->quote->info,
                      .collateral = collateral ? collateral : &nothing};
     int err = check_tee(&w, tee);
-    if (!err && !collateral && verifier->fetcher) {
-        err = adyton_attest_fetch(verifier, quote, at, &fetched, &v->error);
-        w.collateral = fetched;
-    }
-    if (!err)
+    if (!err && !collateral && verifier->fetcher)
+        err = run_fetching(&w, quote);
+    else if (!err)
         err = run(&w);
     session_end(&w.s);
-    adyton_collateral_free(fetched);
     verdict_finish(v, err);
     *verdict = &v->shown;
     return err;

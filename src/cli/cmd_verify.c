@@ -18,7 +18,7 @@
 
 struct request {
     const char *name;
-    const char *quote, *collateral, *trust_root, *pccs, *cache;
+    const char *quote, *collateral, *trust_root, *pccs, *cache, *qcnl;
     bool json, insecure_tls;
     int tee;
     int64_t at;
@@ -94,6 +94,7 @@ static int parse_options(struct request *r, int argc, char **argv)
         {"collateral", required_argument, NULL, 'c'},
         {"pccs", required_argument, NULL, 'u'},
         {"cache", required_argument, NULL, 'd'},
+        {"qcnl", required_argument, NULL, 'q'},
         {"insecure-tls", no_argument, NULL, 'i'},
         {"trust-root", required_argument, NULL, 'r'},
         {"at", required_argument, NULL, 'a'},
@@ -116,6 +117,9 @@ static int parse_options(struct request *r, int argc, char **argv)
             break;
         case 'd':
             r->cache = optarg;
+            break;
+        case 'q':
+            r->qcnl = optarg;
             break;
         case 'i':
             r->insecure_tls = true;
@@ -197,7 +201,7 @@ static int load_collateral(struct request *r, adyton_collateral *collateral,
 static int set_fetch(struct request *r, adyton_attest *verifier, struct adyton_attest_error *e)
 {
     struct adyton_fetch_options options = {.struct_size = sizeof(options)};
-    const char *url = r->pccs ? r->pccs : getenv("ADYTON_PCCS_URL");
+    const char *url = r->pccs || r->qcnl ? r->pccs : getenv("ADYTON_PCCS_URL");
     if (url && *url) {
         options.url = url;
         options.cache_dir = r->cache;
@@ -205,6 +209,8 @@ static int set_fetch(struct request *r, adyton_attest *verifier, struct adyton_a
         options.retries = 1;
         return adyton_attest_set_fetch(verifier, &options, e);
     }
+    if (r->qcnl)
+        return adyton_attest_set_fetch_from_qcnl(verifier, r->qcnl, e);
     if (!access(QCNL_FILE, R_OK))
         return adyton_attest_set_fetch_from_qcnl(verifier, QCNL_FILE, e);
     return 0;
