@@ -147,6 +147,21 @@ static long argument(struct input *in)
     }
 }
 
+/* An argument that gets past the first checks, so that what is done with the call's pointers is
+ * seen. */
+static long fitting_argument(struct input *in, enum argument_kind kind)
+{
+    uint8_t choice = byte(in);
+    if (kind == A_FD || kind == A_DIRFD)
+        return choice & 8 ? results[choice & 7] : choice & 7;
+    if (kind == A_PATH)
+        return choice % 4 ? (long)arena + choice % (long)ARRAY_SIZE(path_texts) * PATHS
+                          : (long)MOCK_GUARDED;
+    if (kind > A_PATH)
+        return choice % 4 ? (long)arena + choice % 16 * PAGE_SIZE : (long)MOCK_GUARDED;
+    return kind == A_SIZE || choice & 1 ? choice : 0;
+}
+
 static void store(struct input *in)
 {
     uint64_t value = byte(in) & 1 ? (uint64_t)argument(in) : word(in);
@@ -175,9 +190,10 @@ static void sequence(void *arg)
             store(in);
             continue;
         }
+        const uint8_t *kinds = byte(in) & 1 ? syscall_arguments(nr) : NULL;
         long a[6];
         for (int j = 0; j < 6; j++)
-            a[j] = argument(in);
+            a[j] = kinds ? fitting_argument(in, kinds[j]) : argument(in);
         calls_made++;
         made[nr]++;
         results[i % 8] = traced_call(nr, a);

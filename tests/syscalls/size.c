@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* lseek, holes, truncate, fallocate, fsync and fadvise. */
+/* lseek, holes, truncate, fallocate, fsync, fadvise and cachestat. */
 #include "check.h"
 #include <linux/falloc.h>
 
@@ -121,6 +121,31 @@ static void allocation(void)
     VALUE("fadvise closed", posix_fadvise(999, 0, 0, 0) == EBADF);
 }
 
+#ifndef SYS_cachestat
+#    define SYS_cachestat 451
+#endif
+
+static void cached(void)
+{
+    uint64_t all[2] = {0, 0}, two[2] = {PAGE, 2 * PAGE}, counts[5] = {0};
+    char block[4 * PAGE];
+    int p[2];
+    memset(block, 7, sizeof(block));
+    int fd = open("cached", O_RDWR | O_CREAT, 0600);
+    NEED(fd >= 0 && pipe(p) == 0);
+    NEED(write(fd, block, sizeof(block)) == sizeof(block));
+    TRY("cachestat", syscall(SYS_cachestat, fd, all, counts, 0));
+    VALUE("all", counts[0]);
+    TRY("cachestat part", syscall(SYS_cachestat, fd, two, counts, 0));
+    VALUE("two", counts[0]);
+    TRY("cachestat flags", syscall(SYS_cachestat, fd, all, counts, 1));
+    TRY("cachestat pipe", syscall(SYS_cachestat, p[0], all, counts, 0));
+    TRY("cachestat closed", syscall(SYS_cachestat, 999, all, counts, 0));
+    SYS("cachestat range", SYS_cachestat, fd, BAD_LOW, counts, 0);
+    SYS("cachestat counts", SYS_cachestat, fd, all, BAD_LOW, 0);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -128,5 +153,6 @@ int main(int argc, char **argv)
     holes();
     truncation();
     allocation();
+    cached();
     return 0;
 }

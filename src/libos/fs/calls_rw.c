@@ -367,6 +367,34 @@ SYSCALL3(readahead, int, fd, int64_t, off, size_t, n)
     return r;
 }
 
+#ifndef __NR_cachestat /* kernel headers before 6.5 */
+#    define __NR_cachestat 451
+#endif
+
+struct cachestat_range_abi { /* struct cachestat_range of <linux/mman.h> */
+    uint64_t off, len;
+};
+
+struct cachestat_abi { /* struct cachestat, pages */
+    uint64_t cache, dirty, writeback, evicted, recently_evicted;
+};
+
+SYSCALL4(cachestat, int, fd, const void *, urange, void *, ucounts, unsigned, flags)
+{
+    struct cachestat_range_abi range;
+    struct cachestat_abi counts;
+    struct file *f = fd_get_io(fd);
+    if (!f)
+        return -EBADF;
+    long r = f->host_fd < 0 ? -EOPNOTSUPP : copy_from_user(&range, urange, sizeof(range));
+    if (!r)
+        r = host_pass(__NR_cachestat, f->host_fd, (long)&range, (long)&counts, flags, 0, 0);
+    if (!r)
+        r = put_user(ucounts, counts);
+    file_put(f);
+    return r;
+}
+
 SYSCALL4(sync_file_range, int, fd, int64_t, off, int64_t, n, unsigned, flags)
 {
     (void)off, (void)n, (void)flags;
