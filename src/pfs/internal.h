@@ -21,7 +21,7 @@
 #define CHILD_SLOTS   32
 #define NONCE_SIZE    32
 #define META_SIZE     3884
-#define PADDING_SIZE  153
+#define PADDING_SIZE  PFS_PAD_SIZE
 #define MAX_DEPTH     12              /* 32^11 hash nodes are more than PFS_MAX_SIZE needs */
 #define HASH_FLOOR    (2 * MAX_DEPTH) /* so many it may have however little room there is */
 #define FLAG_PENDING  1
@@ -170,7 +170,7 @@ uint64_t pfs_extent(uint64_t data_nodes);
 
 /* The part of node 0 that the format leaves alone, where undo.c keeps its notes. */
 #define OFF_PAD  (PFS_NODE_SIZE - PADDING_SIZE)
-#define OFF_TAGS 10 /* nonce and metadata tag */
+#define OFF_TAGS PFS_TAG_AT /* nonce and metadata tag */
 
 /* Whether `raw` begins as node 0 does. */
 bool pfs_has_magic(const uint8_t *raw);

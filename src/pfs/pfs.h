@@ -60,6 +60,10 @@
 #define PFS_PATH_SIZE   772 /* including the terminating NUL */
 #define PFS_TAG_SIZE    48  /* nonce (32) and metadata tag (16) */
 #define PFS_BOOT_SIZE   16
+/* Bytes of node 0 that change whenever the file does: nonce and tag, and the padding at its end,
+ * where src/pfs makes notes. */
+#define PFS_TAG_AT   10
+#define PFS_PAD_SIZE 153
 
 /* The largest plaintext size whose host file still has a signed 64-bit length. */
 #define PFS_MAX_SIZE (INT64_C(0x7fffffffffffffff) / 98 * 96)

@@ -11,7 +11,8 @@
 
 #define ENC_BOUNCE (128 * 1024UL) /* bytes */
 
-#define ENC_SEEN 201 /* bytes of node 0 that tell whether the file was changed */
+#define ENC_SEEN \
+    (PFS_TAG_SIZE + PFS_PAD_SIZE) /* bytes of node 0 that tell whether the file was changed */
 
 struct enc_map;
 struct share_slot;

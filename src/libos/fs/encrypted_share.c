@@ -15,7 +15,6 @@
 #define FIRST_WAIT    20000UL         /* ns; doubled up to LONGEST_WAIT */
 #define LONGEST_WAIT  4000000UL
 #define OFD_SETLK     37
-#define TAG_OFFSET    10 /* of nonce and tag in node 0 */
 
 #define KNOWN      4  /* processes of a slot that are known by their pid */
 #define LOOK_AFTER 64 /* operations between looks at whether they still are */
@@ -169,9 +168,8 @@ static int look(struct enc_node *n, uint8_t seen[ENC_SEEN])
     ssize r = host_pread(n->host_fd, raw, PFS_NODE_SIZE, 0);
     if (r != PFS_NODE_SIZE)
         return r < 0 ? (int)r : -EIO;
-    memcpy(seen, raw + TAG_OFFSET, PFS_TAG_SIZE);
-    memcpy(seen + PFS_TAG_SIZE, raw + PFS_NODE_SIZE - (ENC_SEEN - PFS_TAG_SIZE),
-           ENC_SEEN - PFS_TAG_SIZE);
+    memcpy(seen, raw + PFS_TAG_AT, PFS_TAG_SIZE);
+    memcpy(seen + PFS_TAG_SIZE, raw + PFS_NODE_SIZE - PFS_PAD_SIZE, PFS_PAD_SIZE);
     return 0;
 }
 
