@@ -48,7 +48,9 @@ static char *unescape(const char *text, size_t len)
     char *out = malloc(len + 1);
     size_t n = 0;
     uint8_t byte;
-    for (size_t i = 0; out && i < len; i++) {
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < len; i++) {
         if (text[i] != '%') {
             out[n++] = text[i];
         } else if (len - i > 2 && hex_decode(text + i + 1, 2, &byte, 1) && byte) {
@@ -58,8 +60,7 @@ static char *unescape(const char *text, size_t len)
             break;
         }
     }
-    if (out)
-        out[n] = 0;
+    out[n] = 0;
     return out;
 }
 
