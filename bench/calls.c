@@ -6,7 +6,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -101,6 +104,47 @@ static void map_touch_unmap(int fd, long n)
     }
 }
 
+static void count_up_down(int fd, long count)
+{
+    uint64_t v = 1;
+    int e = eventfd(0, 0);
+    (void)fd;
+    while (count--)
+        if (write(e, &v, 8) != 8 || read(e, &v, 8) != 8)
+            abort();
+    close(e);
+}
+
+static void byte_through(int fd, long count)
+{
+    int p[2];
+    char c = 1;
+    (void)fd;
+    if (pipe(p) != 0)
+        abort();
+    while (count--)
+        if (write(p[1], &c, 1) != 1 || read(p[0], &c, 1) != 1)
+            abort();
+    close(p[0]);
+    close(p[1]);
+}
+
+/* A ready event counter beside a socket of the host that is not. */
+static void wait_for_one(int fd, long count)
+{
+    int e = eventfd(1, 0), s = socket(AF_INET, SOCK_DGRAM, 0), ep = epoll_create1(0);
+    struct epoll_event ev = {.events = EPOLLIN}, out[4];
+    (void)fd;
+    if (epoll_ctl(ep, EPOLL_CTL_ADD, e, &ev) != 0 || epoll_ctl(ep, EPOLL_CTL_ADD, s, &ev) != 0)
+        abort();
+    while (count--)
+        if (epoll_wait(ep, out, 4, -1) != 1)
+            abort();
+    close(ep);
+    close(s);
+    close(e);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -111,8 +155,10 @@ int main(int argc, char **argv)
     } kinds[] = {
         {"kill", kill_self, 1000, -1},         {"queue", queue_to_self, 200, -1},
         {"getppid", getppid_raw, 1000, -1},    {"clock", clock_call, 2000, -1},
-        {"open", open_close, 100, O_RDONLY},   {"mmap", map_touch_unmap, 5, -1},
-        {"pread", pread_block, 256, O_RDONLY}, {"pwrite", pwrite_block, 256, O_RDWR},
+        {"eventfd", count_up_down, 500, -1},   {"pipe", byte_through, 500, -1},
+        {"epoll", wait_for_one, 200, -1},      {"open", open_close, 100, O_RDONLY},
+        {"mmap", map_touch_unmap, 5, -1},      {"pread", pread_block, 256, O_RDONLY},
+        {"pwrite", pwrite_block, 256, O_RDWR},
     };
     for (size_t k = 0; argc > 1 && k < sizeof kinds / sizeof *kinds; k++) {
         if (strcmp(argv[1], kinds[k].name) != 0)

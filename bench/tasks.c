@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* tasks pipe|futex|thread|fork|spawn|forkexec: prints the nanoseconds of one round.
+/* tasks pipe|threadpipe|eventfds|futex|thread|fork|spawn|forkexec: prints the nanoseconds of one
+ * round.
  *
  *   pipe      two processes pass a byte to and fro
+ *   threadpipe, eventfds  the same for two threads, by pipes and by event counters
  *   futex     two threads wake each other
  *   thread    create and join
  *   fork      fork, _exit, wait
@@ -16,6 +18,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +52,41 @@ static void pipe_round(void)
 {
     char c = 'x';
     expect(write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1, "pipe");
+}
+
+static void *pipe_thread(void *arg)
+{
+    pipe_partner();
+    return arg;
+}
+
+static void thread_pipe_setup(void)
+{
+    pthread_t partner;
+    expect(pipe(there) == 0 && pipe(back) == 0, "pipe");
+    expect(pthread_create(&partner, NULL, pipe_thread, NULL) == 0, "pthread_create");
+}
+
+static void *counter_partner(void *arg)
+{
+    uint64_t v;
+    while (read(there[0], &v, 8) == 8 && write(back[0], &v, 8) == 8)
+        ;
+    return arg;
+}
+
+static void eventfds_setup(void)
+{
+    pthread_t partner;
+    there[0] = eventfd(0, 0);
+    back[0] = eventfd(0, 0);
+    expect(pthread_create(&partner, NULL, counter_partner, NULL) == 0, "pthread_create");
+}
+
+static void eventfds_round(void)
+{
+    uint64_t v = 1;
+    expect(write(there[0], &v, 8) == 8 && read(back[0], &v, 8) == 8, "eventfd");
 }
 
 static atomic_int ball; /* whose turn: 0 the main thread's, 1 its partner's */
@@ -142,9 +180,14 @@ int main(int argc, char **argv)
         void (*round)(void);
         int count, slices; /* rounds in a slice */
     } kinds[] = {
-        {"pipe", pipe_setup, pipe_round, 20, 1000}, {"futex", futex_setup, futex_round, 20, 1000},
-        {"thread", NULL, thread_round, 1, 2000},    {"fork", NULL, fork_round, 1, 400},
-        {"spawn", NULL, spawn_round, 1, 60},        {"forkexec", NULL, fork_exec_round, 1, 60},
+        {"pipe", pipe_setup, pipe_round, 20, 1000},
+        {"futex", futex_setup, futex_round, 20, 1000},
+        {"threadpipe", thread_pipe_setup, pipe_round, 20, 1000},
+        {"eventfds", eventfds_setup, eventfds_round, 20, 1000},
+        {"thread", NULL, thread_round, 1, 2000},
+        {"fork", NULL, fork_round, 1, 400},
+        {"spawn", NULL, spawn_round, 1, 60},
+        {"forkexec", NULL, fork_exec_round, 1, 60},
     };
     one_processor();
     for (size_t k = 0; argc == 2 && k < sizeof kinds / sizeof *kinds; k++) {
@@ -163,6 +206,6 @@ int main(int argc, char **argv)
         printf("%.0f\n", median(slices, (size_t)kinds[k].slices));
         return 0;
     }
-    fprintf(stderr, "usage: tasks pipe|futex|thread|fork|spawn|forkexec\n");
+    fprintf(stderr, "usage: tasks pipe|threadpipe|eventfds|futex|thread|fork|spawn|forkexec\n");
     return 2;
 }

@@ -29,20 +29,18 @@ static int from_hex(struct adyton_bytes in, uint8_t **out, size_t *size)
         in.size--;
     uint8_t *data = malloc(in.size / 2 + 1);
     bool ok = !(in.size % 2);
-    if (!data)
-        return -2;
-    for (size_t i = 0; ok && i < in.size / 2; i++) {
+    for (size_t i = 0; data && ok && i < in.size / 2; i++) {
         int high = hex_digit(in.data[2 * i]), low = hex_digit(in.data[2 * i + 1]);
         ok = high >= 0 && low >= 0;
         data[i] = (uint8_t)(high << 4 | low);
     }
-    if (ok) {
+    if (data && ok) {
         *out = data;
         *size = in.size / 2;
         return 1;
     }
     free(data);
-    return -1;
+    return data ? -1 : -2;
 }
 
 static int to_der(struct adyton_bytes in, uint8_t **out, size_t *size)

@@ -256,10 +256,9 @@ static int take_pck(struct fetch *w, const struct adyton_quote_info *q)
     hex(qe, q->user_data, 16);
     data += tail + 16;
     snprintf(url, sizeof(url),
-             "%s/sgx/certification/v%u/pckcert?qeid=%s%s%s&cpusvn=%s&pcesvn=%02x%02x&"
-             "pceid=%02x%02x",
-             w->f->root, w->f->version, qe, ppid ? "&encrypted_ppid=" : "", text, cpu, data[0],
-             data[1], data[2], data[3]);
+             "%s/sgx/certification/v%u/pckcert?qeid=%s&encrypted_ppid=%s&cpusvn=%s&"
+             "pcesvn=%02x%02x&pceid=%02x%02x",
+             w->f->root, w->f->version, qe, text, cpu, data[0], data[1], data[2], data[3]);
     const char *const headers[2] = {"SGX-PCK-Certificate-Issuer-Chain", NULL};
     int err = get(w, ADYTON_COLLATERAL_PCK_CHAIN, url, headers, &answer);
     if (!err && !answer.chain)
@@ -288,22 +287,16 @@ static int take_all(struct fetch *w, const adyton_quote *quote)
     const struct chain *chain;
     bool tdx = q->tee == ADYTON_TEE_TDX;
     struct pck pck;
-    int err = 0;
-    if (q->certification_type < 4 || q->certification_type > 5)
-        err = take_pck(w, q);
-    /* Type 4 has the certificate alone; which of the two CAs issued it shows when one fits. */
-    if (q->certification_type == 4)
-        err = take_lists(w, true);
+    int err = q->certification_type == 4   ? take_lists(w, true)
+              : q->certification_type == 5 ? 0
+                                           : take_pck(w, q);
     if (!err)
         err = verify_pck_chain(&s, q, w->out, &chain, &pck);
-    if (q->certification_type == 4 && err == ADYTON_ATTEST_PCK_LEAF_INVALID) {
-        err = take_lists(w, false);
-        if (!err)
-            err = verify_pck_chain(&s, q, w->out, &chain, &pck);
-    }
     session_end(&s);
     if (!err && q->certification_type != 4)
         err = take_lists(w, pck.platform);
+    else if (!err && !pck.platform)
+        err = take_lists(w, false);
     if (err)
         return err;
     /* TDX came with version 4. */

@@ -48,9 +48,7 @@ static char *unescape(const char *text, size_t len)
     char *out = malloc(len + 1);
     size_t n = 0;
     uint8_t byte;
-    if (!out)
-        return NULL;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; out && i < len; i++) {
         if (text[i] != '%') {
             out[n++] = text[i];
         } else if (len - i > 2 && hex_decode(text + i + 1, 2, &byte, 1) && byte) {
@@ -60,7 +58,8 @@ static char *unescape(const char *text, size_t len)
             break;
         }
     }
-    out[n] = 0;
+    if (out)
+        out[n] = 0;
     return out;
 }
 

@@ -61,7 +61,12 @@ struct thread {
     int host_tid;
     void *memory;       /* the allocation that holds stacks and this structure */
     uint32_t park_word; /* changes with every unpark() */
-    int alive;          /* platform: the host thread still uses `memory` */
+    uint32_t on_bell;   /* atomic: asleep in park_on_fds(), where only the bell is heard */
+    bool has_bell;
+    int bell;                  /* host event counter, made when it is first needed */
+    struct thread *to_wake[4]; /* by unpark_later() */
+    uint32_t to_wake_count;
+    int alive; /* platform: the host thread still uses `memory` */
 
     uint64_t fs_base;
     uint32_t *clear_tid; /* set_tid_address, CLONE_CHILD_CLEARTID (application address) */
@@ -160,7 +165,23 @@ void thread_end_if_told(void);
  * or work arrives. 0, -ETIMEDOUT or -EINTR. The caller re-checks its own condition.
  */
 int park(struct thread *t, uint32_t seen, uint64_t deadline_ns);
+/*
+ * The same, and until one of the host's descriptors is ready: the number of those that are, revents
+ * filled. `fds` holds n entries and room for one more. 0: unparked; -ETIMEDOUT, -EINTR, or an errno
+ * of the host.
+ */
+struct pollfd;
+int park_on_fds(struct thread *t, struct pollfd *fds, uint32_t n, uint32_t seen,
+                uint64_t deadline_ns);
+/* The thread ended, or stayed behind in the parent of a fork. */
+void bell_drop(struct thread *t);
 void unpark(struct thread *t);
+/*
+ * The same under a lock that `t` will want: it is unparked in effect, but its host thread is woken
+ * by unpark_those(), after the lock is free, or else it would only wake to wait for that.
+ */
+void unpark_later(struct thread *t);
+void unpark_those(void);
 static inline uint32_t park_prepare(struct thread *t)
 {
     return __atomic_load_n(&t->park_word, __ATOMIC_SEQ_CST);

@@ -400,18 +400,6 @@ static void put_qe(const struct forge *f, const struct forge_quote *o, const uin
     }
 }
 
-void forge_other_ca(const struct forge *f, char **chain, uint8_t **crl, size_t *size)
-{
-    EVP_PKEY *key = forge_key();
-    X509 *ca = forge_certificate(&(struct forge_cert_options){
-        f->o.processor ? "Adyton Test SGX PCK Platform CA" : "Adyton Test SGX PCK Processor CA",
-        key, f->root_key, f->root, true, CA_SERIAL + 10, FORGE_AT + YEARS, NULL, 0});
-    *chain = forge_pem(ca, f->root, NULL);
-    *crl = forge_crl(ca, key, 0, FORGE_AT + MONTH, size);
-    X509_free(ca);
-    EVP_PKEY_free(key);
-}
-
 uint8_t *forge_make_quote(const struct forge *f, const struct forge_quote *options, size_t *size)
 {
     struct bytes *b = calloc(1, sizeof(*b)), *qe = calloc(1, sizeof(*qe));

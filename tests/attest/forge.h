@@ -56,8 +56,6 @@ const char *forge_root(const struct forge *forge);
 const char *forge_pck_chain(const struct forge *forge);
 /* A new set; PCK chain included. */
 adyton_collateral *forge_collateral(const struct forge *forge);
-/* The CA that did not issue the PCK certificate: its chain as PEM and its CRL, malloc()ed. */
-void forge_other_ca(const struct forge *forge, char **chain, uint8_t **crl, size_t *size);
 /* malloc()ed bytes of a quote. */
 uint8_t *forge_make_quote(const struct forge *forge, const struct forge_quote *options,
                           size_t *size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * attest-forge DIR [OPTION...]: writes a test platform into DIR: root.pem, quote.bin, cert.der
- * (RA-TLS), and the collateral under the names that adyton verify reads. Options: tdx, v4, v5,
- * debug, out-of-date, revoked, expired, type1, type3, type4, processor.
+ * attest-forge DIR [OPTION...]: writes a test platform into DIR: root.pem, quote.bin, cert.pem-like
+ * cert.der, and the collateral under the names that adyton verify reads. Options: tdx, v4, v5,
+ * debug, out-of-date, revoked, expired, type1, processor.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,8 +43,8 @@ int main(int argc, char **argv)
             o.revoke_leaf = true;
         else if (!strcmp(a, "expired"))
             o.crl_next_update = FORGE_AT - 1;
-        else if (!strcmp(a, "type1") || !strcmp(a, "type3") || !strcmp(a, "type4"))
-            q.certification_type = a[4] - '0';
+        else if (!strcmp(a, "type1"))
+            q.certification_type = 1;
         else if (!strcmp(a, "processor"))
             o.processor = true;
         else
@@ -61,13 +61,6 @@ int main(int argc, char **argv)
         save(argv[1], names[i], b.data, b.size);
     }
     save(argv[1], "root.pem", forge_root(f), strlen(forge_root(f)));
-    char *chain;
-    uint8_t *crl;
-    forge_other_ca(f, &chain, &crl, &size);
-    save(argv[1], "other_ca_chain.pem", chain, strlen(chain));
-    save(argv[1], "other_ca_crl.der", crl, size);
-    free(chain);
-    free(crl);
     uint8_t *quote = forge_make_quote(f, &q, &size);
     save(argv[1], "quote.bin", quote, size);
     free(quote);

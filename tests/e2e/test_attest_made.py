@@ -194,8 +194,6 @@ class Pccs(http.server.BaseHTTPRequestHandler):
         }[name]
         if name == 'tcb':
             assert query['fmspc'] == ['00e0c0de0002']
-        if name == 'pckcrl' and query['ca'] != [server.ca]:
-            file, chain = 'other_ca_crl.der', 'other_ca_chain.pem'
         if file == 'pck_leaf.pem':
             whole = (server.folder / 'pck_chain.pem').read_text()
             body = whole[:whole.index('-----END') + 26].encode()
@@ -225,7 +223,7 @@ class Pccs(http.server.BaseHTTPRequestHandler):
 def pccs(platform):
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Pccs)
     server.daemon_threads = True
-    server.folder, server.mode, server.asked, server.ca = platform, '', [], 'platform'
+    server.folder, server.mode, server.asked = platform, '', []
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     server.url = f'http://127.0.0.1:{server.server_port}/sgx/certification/v4/'
@@ -263,13 +261,10 @@ def test_fetch_version_3(pccs, tmp_path):
     assert all('/v3/' in url for url in pccs.asked)
 
 
-@pytest.mark.parametrize('options', [('type1',), ('type3',), ('type4',), ('type4', 'processor')])
-def test_fetch_pck_certificate(tmp_path, pccs, options):
-    pccs.folder = make(tmp_path / 'made', *options)
-    pccs.ca = 'processor' if 'processor' in options else 'platform'
+def test_fetch_pck_certificate(tmp_path, pccs):
+    pccs.folder = make(tmp_path / 'type1', 'type1')
     assert fetch(pccs, tmp_path / 'cache')[1]['status'] == 'UpToDate'
-    assert any('pckcert?qeid=' in url for url in pccs.asked) == (options[0] != 'type4')
-    assert any('encrypted_ppid=' in url for url in pccs.asked) == (options[0] == 'type3')
+    assert 'pckcert?qeid=' in pccs.asked[0]
 
 
 def test_fetch_tdx(tmp_path, pccs):

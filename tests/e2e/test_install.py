@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """What make install puts in place works from there, wherever that is."""
-import re
 import shutil
 import subprocess
 
@@ -39,35 +38,3 @@ sgx.file_check_policy = "allow_all_but_log"
     assert done.status == 0, str(done)
     done = run_native([installed / 'bin' / 'gramine-direct', './app'], cwd=tmp_path)
     assert done.status == 0 and done.out == f'from {installed}/lib/adyton/runtime/glibc\n', str(done)
-
-
-def test_attest_library(installed, tmp_path):
-    """Another program compiles against the header and runs with the shared library; nothing else is exported."""
-    library = next(installed.rglob('libadyton_attest.so'))
-    source = tmp_path / 'program.c'
-    source.write_text('''
-#include <adyton/attest.h>
-#include <stdio.h>
-int main(void)
-{
-    struct adyton_attest_error error;
-    adyton_quote *quote = NULL;
-    adyton_attest *verifier = adyton_attest_new();
-    int code = adyton_quote_parse("\\3\\0", 2, &quote, &error);
-    printf("%u %s %d\\n", adyton_attest_abi(), adyton_attest_code_name(code), verifier != NULL);
-    adyton_attest_free(verifier);
-    return 0;
-}
-''')
-    for compiler in (['gcc', '-std=c99', '-pedantic-errors'], ['g++', '-x', 'c++', '-pedantic-errors']):
-        subprocess.run([*compiler, '-Wall', '-Wextra', '-Werror', '-I', installed / 'include', source, '-o', tmp_path / 'program',
-                        '-x', 'none', library], check=True)
-        done = subprocess.run([tmp_path / 'program'], env={'LD_LIBRARY_PATH': str(library.parent)}, capture_output=True,
-                              text=True, check=True)
-        assert done.stdout == '1 QUOTE_SIZE 1\n'
-    names = subprocess.run(['nm', '-D', '--defined-only', library], capture_output=True, text=True, check=True).stdout
-    exported = {line.split()[2] for line in names.splitlines()}
-    assert 'adyton_attest_verify@@ADYTON_ATTEST_1' in exported
-    assert all(name.startswith('adyton_') and '@@ADYTON_ATTEST_1' in name for name in exported - {'ADYTON_ATTEST_1'})
-    declared = set(re.findall(r'^ADYTON_API [^;]*?(adyton_\w+)\(', (installed / 'include/adyton/attest.h').read_text(), re.M))
-    assert declared == {name.split('@')[0] for name in exported - {'ADYTON_ATTEST_1'}}

@@ -52,9 +52,6 @@ static void counting(void)
     TRY("short write", write(fd, &v, 4));
     TRY("long read", (set(fd, 9), read(fd, two, 16)));
     say("long read value", "%d %d", (int)two[0], (int)two[1]);
-    two[0] = 1, two[1] = 2;
-    TRY("long write", write(fd, two, 16));
-    TRY("adds the first", (get(fd), (long)v));
     TRY("pread", pread(fd, &v, 8, 0));
     SYS("write from nowhere", SYS_write, fd, BAD_LOW, 8L);
     set(fd, 1);

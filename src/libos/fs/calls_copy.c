@@ -162,7 +162,8 @@ SYSCALL4(sendfile, int, out_fd, int, in_fd, int64_t *, uoff, size_t, n)
         r = pass(__NR_sendfile, out->host_fd, in->host_fd, (long)uoff, (long)n, 0, 0);
     } else if (!r) {
         bool streams =
-            in->kind != FILE_REGULAR && in->host_fd >= 0 && host_lseek(in->host_fd, 0, 1) < 0;
+            in->kind != FILE_REGULAR && ((in->ops->read && !in->seekable) ||
+                                         (in->host_fd >= 0 && host_lseek(in->host_fd, 0, 1) < 0));
         r = streams || out->flags & O_APPEND ? -EINVAL : take_pos(uoff, &pos);
         if (!r)
             r = copy(in, &pos, out, &none, MIN(n, (size_t)0x7ffff000));

@@ -111,20 +111,20 @@ SYSCALL3(close_range, unsigned, first, unsigned, last, unsigned, flags)
 
 SYSCALL1(dup, int, fd)
 {
-    struct file *f = fd_get(fd);
+    struct file *f = fd_get_unseen(fd);
     return f ? fd_install(f, 0, false) : -EBADF;
 }
 
 static long dup_to(int from, int to, bool cloexec)
 {
-    struct file *f = fd_get(from);
+    struct file *f = fd_get_unseen(from);
     return f ? fd_replace(to, f, cloexec) : -EBADF;
 }
 
 SYSCALL2(dup2, int, from, int, to)
 {
     if (from == to) {
-        struct file *f = fd_get(from);
+        struct file *f = fd_get_unseen(from);
         if (!f)
             return -EBADF;
         file_put(f);
@@ -177,6 +177,9 @@ static long fd_flags(int fd, bool set, unsigned long value)
 
 static long status_flags(struct file *f, bool set, unsigned long value)
 {
+    bool plain = f->ops->poll && (!set || !(value & (FASYNC | O_DIRECT | O_APPEND)));
+    if (f->kind == FILE_UNSEEN && !plain)
+        file_look(f, NULL);
     if (!set) {
         if (f->host_fd < 0)
             return (f->flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)) |
@@ -206,11 +209,18 @@ static long pass(struct file *f, int cmd, unsigned long arg)
     return host_pass(__NR_fcntl, f->host_fd, cmd, (long)arg, 0, 0, 0);
 }
 
+static bool concerns_descriptor(int cmd)
+{
+    return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || cmd == F_GETFD || cmd == F_SETFD;
+}
+
 SYSCALL3(fcntl, int, fd, int, cmd, unsigned long, arg)
 {
-    struct file *f = fd_get(fd);
+    struct file *f = fd_get_unseen(fd);
     if (!f)
         return -EBADF;
+    if (f->kind == FILE_UNSEEN && !concerns_descriptor(cmd) && cmd != F_GETFL && cmd != F_SETFL)
+        file_look(f, NULL);
     long r;
     switch (cmd) {
     case F_DUPFD:

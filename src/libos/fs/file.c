@@ -277,6 +277,8 @@ ssize file_read_kernel(struct file *f, void *buf, size_t n, int64_t pos)
 
 int file_stat(struct file *f, kstat *st)
 {
+    if (f->kind == FILE_UNSEEN && f->host_fd < 0)
+        file_look(f, NULL);
     if (f->ops->stat)
         return f->ops->stat(f, st);
     if (f->host_fd < 0) {

@@ -18,6 +18,7 @@ struct statfs64_k;
 struct file;
 struct mount;
 struct process;
+struct waiter;
 
 /* A sink for directory entries. `emit` copies one entry out; false: no room, stop before it. */
 struct dir_sink {
@@ -69,6 +70,14 @@ struct file_ops {
     int (*mmap_sync)(struct file *f, size_t len, int64_t off);
     /* The host descriptor to wait on for readiness; NULL with host_fd < 0: always ready. */
     int (*poll_fd)(struct file *f);
+    /*
+     * Of an own object (sync/own.h), which has no such descriptor: the poll events that hold now
+     * (POLLERR and POLLHUP among them); with `w` not NULL the waiter is put into the object's queue
+     * before that look.
+     */
+    uint32_t (*poll)(struct file *f, struct waiter *w);
+    /* Of a FILE_UNSEEN own object: hands it to the host. Called by file_look(). */
+    void (*to_host)(struct file *f);
     /* The host descriptor that carries the file's locks, below FILE_LOCK_LIMIT; NULL with host_fd <
      * 0: calls_lock.c. */
     int (*lock_fd)(struct file *f);
@@ -85,7 +94,8 @@ enum file_kind {
     FILE_EPOLL,
     FILE_EVENTFD,
     FILE_OTHER,
-    FILE_UNSEEN /* a host file just opened, whose type nobody asked for yet: file_look() */
+    /* A host file just opened, whose type nobody asked for yet, or an own object: file_look() */
+    FILE_UNSEEN
 };
 
 struct file {
@@ -119,7 +129,8 @@ int file_set_path(struct file *f, const char *path);
 int file_from_host(int host_fd, uint32_t flags, struct file **out);
 /* The same without a look at what it is: FILE_UNSEEN. */
 int file_from_host_unseen(int host_fd, uint32_t flags, struct file **out);
-/* Makes a FILE_UNSEEN file what it is: kind, operations. `st` is what fstat said, or NULL. */
+/* Makes a FILE_UNSEEN file what it is: kind, operations. `st` is what fstat said, or NULL. May stop
+ * the other threads: the caller holds no lock. */
 void file_look(struct file *f, const struct stat *st);
 #define FILE_LOCK_LIMIT (1L << 62)
 /* fcntl(2) with F_GETLK, F_SETLK, F_SETLKW or their F_OFD_ forms: fs/calls_lock.c. */
@@ -181,7 +192,7 @@ int fd_replace(int fd, struct file *f, bool cloexec);
 struct file *fd_get(int fd);
 /* As fd_get, but EBADF for O_PATH descriptors. */
 struct file *fd_get_io(int fd);
-/* The same two for callers to whom a FILE_UNSEEN file is as good: transfers, fstat. */
+/* The same two for callers to whom a FILE_UNSEEN file is as good: transfers, waits, duplicates. */
 struct file *fd_get_unseen(int fd);
 struct file *fd_get_transfer(int fd);
 int fd_close(int fd);

@@ -8,6 +8,7 @@
 #include "libos/proc/reach.h"
 #include "libos/process.h"
 #include "libos/sync/epoll.h"
+#include "libos/sync/wait.h"
 #include <asm/socket.h>
 #include <asm/unistd.h>
 #include <linux/capability.h>
@@ -73,7 +74,7 @@ static int send_rights(struct cmsg *c, struct passed *p)
                         f->path ? f->path : f->ops->name);
             return -EOPNOTSUPP;
         }
-        fds[i] = f->host_fd;
+        fds[i] = f->kind == FILE_EPOLL ? file_poll_fd(f) : f->host_fd;
     }
     return 0;
 }
@@ -180,8 +181,12 @@ int file_adopt(int host_fd, struct file **out)
     if (host_pass(__NR_getsockopt, host_fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&len, 0) ==
         0)
         return socket_file(host_fd, (uint32_t)flags, out);
-    if (is_epoll(host_fd))
-        return epoll_file(host_fd, out);
+    if (is_epoll(host_fd)) {
+        int err = epoll_file(host_fd, out);
+        if (!err)
+            file_poll_fd(*out); /* it has a second process */
+        return err;
+    }
     int err = file_from_host(host_fd, (uint32_t)flags, out);
     if (err) {
         host_close(host_fd);

@@ -14,6 +14,7 @@
 #include "libos/process.h"
 #include "libos/sync/eventfd.h"
 #include "libos/sync/futex.h"
+#include "libos/sync/own.h"
 #include "libos/sync/signalfd.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
@@ -101,9 +102,12 @@ void clone_become_child(struct process *p, const struct clone_request *c)
             continue;
         list_del(it);
         other->alive = 0;
+        bell_drop(other);
         thread_free(other);
     }
+    bell_drop(t);
     futex_forget_all();
+    queue_forget_all();
     p->nthreads = 1;
     memcpy(p->comm, t->comm, sizeof(p->comm));
     p->stopping = false;
@@ -146,9 +150,12 @@ static long hand_out_pidfd(struct clone_request *c, long pid, int pidfd)
 long clone_fork(struct clone_request *c)
 {
     int pidfd = -1;
+    long pid = own_hand_over_all();
+    if (pid < 0)
+        return hand_out_pidfd(c, pid, pidfd);
     encrypted_before_fork();
     tmp_before_fork();
-    long pid = member_before_fork();
+    pid = member_before_fork();
     if (!pid) {
         pid = platform_fork(c->flags & HOST_FLAGS, &pidfd);
         member_after_fork(pid);

@@ -6,7 +6,10 @@
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "libos/sync/futex.h"
+#include "libos/sync/wait.h"
 #include "platform/platform.h"
+#include <asm/unistd.h>
+#include <linux/poll.h>
 
 int park(struct thread *t, uint32_t seen, uint64_t deadline_ns)
 {
@@ -14,10 +17,82 @@ int park(struct thread *t, uint32_t seen, uint64_t deadline_ns)
     return r == -EAGAIN ? 0 : r;
 }
 
+static int bell_make(struct thread *t)
+{
+    if (t->has_bell)
+        return 0;
+    long fd = host_pass(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0);
+    if (fd < 0)
+        return (int)fd;
+    t->bell = (int)fd;
+    t->has_bell = true;
+    return 0;
+}
+
+void bell_drop(struct thread *t)
+{
+    if (t->has_bell)
+        host_close(t->bell);
+    t->has_bell = false;
+    t->on_bell = 0;
+}
+
+int park_on_fds(struct thread *t, struct pollfd *fds, uint32_t n, uint32_t seen,
+                uint64_t deadline_ns)
+{
+    long r = bell_make(t);
+    if (r)
+        return (int)r;
+    fds[n] = (struct pollfd){.fd = t->bell, .events = POLLIN};
+    __atomic_store_n(&t->on_bell, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&t->park_word, __ATOMIC_SEQ_CST) == seen) {
+        struct __kernel_timespec ts = time_until(deadline_ns);
+        r = host_pass_blocking(__NR_ppoll, (long)fds, n + 1, deadline_ns ? (long)&ts : 0, 0, 0, 0);
+        r = r ? r : -ETIMEDOUT;
+    }
+    __atomic_store_n(&t->on_bell, 0, __ATOMIC_SEQ_CST);
+    uint64_t rings;
+    if (r > 0 && fds[n].revents) {
+        host_read(t->bell, &rings, sizeof(rings));
+        r--;
+    }
+    return (int)r;
+}
+
+/* True: the host thread may sleep on the word, and is to be woken. */
+static bool call_off(struct thread *t)
+{
+    static const uint64_t one = 1;
+    __atomic_fetch_add(&t->park_word, 1, __ATOMIC_SEQ_CST);
+    if (likely(!__atomic_load_n(&t->on_bell, __ATOMIC_SEQ_CST)))
+        return true;
+    host_pass(__NR_write, t->bell, (long)&one, sizeof(one), 0, 0, 0);
+    return false;
+}
+
 void unpark(struct thread *t)
 {
-    __atomic_fetch_add(&t->park_word, 1, __ATOMIC_SEQ_CST);
-    host_futex_wake(&t->park_word, 1);
+    if (call_off(t))
+        host_futex_wake(&t->park_word, 1);
+}
+
+void unpark_later(struct thread *t)
+{
+    struct thread *me = current();
+    if (!call_off(t))
+        return;
+    if (me->to_wake_count == ARRAY_SIZE(me->to_wake))
+        host_futex_wake(&t->park_word, 1);
+    else
+        me->to_wake[me->to_wake_count++] = t;
+}
+
+void unpark_those(void)
+{
+    struct thread *me = current();
+    /* One that has ended meanwhile is memory that threads keep for each other: woken in vain. */
+    while (me->to_wake_count)
+        host_futex_wake(&me->to_wake[--me->to_wake_count]->park_word, 1);
 }
 
 /* Parked by world_stop: says so and sleeps until the world goes on. */
@@ -157,6 +232,7 @@ void thread_exit(int status)
         process_exit((status & 0xff) << 8);
     thread_release_user(t);
     platform_block_signals();
+    bell_drop(t);
     signal_leave(t);
     lock(&p->lock);
     if (p->nthreads == 1) { /* the others went meanwhile */

@@ -4,40 +4,31 @@
  * cannot be rebuilt from level polling. The application's data passes through it. Linux tells
  * members apart by (file, descriptor number), the host by ours: a file that is registered under a
  * second number gets a host descriptor of its own.
+ *
+ * Own objects (sync/own.h) are members of ours alone: epoll_own.c. An epoll without any is waited
+ * for by one call of the host.
  */
-#include "libos/proc/vdso.h"
-#include "libos/sync/epoll.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/proc/vdso.h"
 #include "libos/process.h"
+#include "libos/sync/epoll_own.h"
 #include "libos/sync/wait.h"
 #include <asm/unistd.h>
-#include <linux/eventpoll.h>
 #include <linux/time.h>
 
-#define EPOLL_EVENT_BYTES 12
-#define MOST_EVENTS       65536 /* of one wait; the rest comes with the next */
-
-struct watch {
-    struct list of_epoll;
-    struct watch *next; /* of the same file */
-    struct file *epoll, *file;
-    int fd; /* the application's */
-    int host_fd;
-    bool own_fd; /* a duplicate made for this registration */
-};
-
-/* Guards all registrations: struct epoll.watches and file.watches. Lock: above heap_lock, below all
- * others but process.lock's order; host calls under it do not block. */
-static struct lock epoll_lock;
-
-struct epoll {
-    struct list watches;
-};
+/* Guards all registrations: struct epoll.watches and file.watches. Lock: above heap_lock and the
+ * locks of own objects, below all others but process.lock's order; host calls under it do not
+ * block. */
+struct lock epoll_lock;
 
 static void drop_watch(struct watch *w)
 {
     list_del(&w->of_epoll);
+    if (w->host_fd < 0)
+        own_member_leave(w);
+    else
+        ((struct epoll *)w->epoll->priv)->hosts--;
     if (w->own_fd)
         host_close(w->host_fd);
     heap_free(w);
@@ -77,8 +68,15 @@ static void epoll_release(struct file *f)
     heap_free(ep);
 }
 
-static const struct file_ops epoll_ops = {.name = "anon_inode:[eventpoll]",
-                                          .release = epoll_release};
+/* Who watches an epoll itself hears the host only. */
+static int epoll_poll_fd(struct file *f)
+{
+    epoll_host_only(f->priv);
+    return f->host_fd;
+}
+
+static const struct file_ops epoll_ops = {
+    .name = "anon_inode:[eventpoll]", .poll_fd = epoll_poll_fd, .release = epoll_release};
 
 int epoll_file(int host_fd, struct file **out)
 {
@@ -89,7 +87,7 @@ int epoll_file(int host_fd, struct file **out)
         host_close(host_fd);
         return -ENOMEM;
     }
-    list_init(&ep->watches);
+    epoll_init(ep);
     f->priv = ep;
     *out = f;
     return 0;
@@ -143,19 +141,25 @@ static long add_watch(struct file *ep, struct file *f, int fd, struct epoll_even
     struct watch *w = heap_zalloc(sizeof(*w));
     if (!w)
         return -ENOMEM;
-    int host_fd = file_poll_fd(f);
-    *w = (struct watch){.epoll = ep, .file = f, .fd = fd, .own_fd = dup};
-    w->host_fd = dup ? host_dup(host_fd, true) : host_fd;
-    long r = w->host_fd < 0 ? w->host_fd : host_ctl(ep, EPOLL_CTL_ADD, w->host_fd, ev);
+    bool own = f->ops->poll != NULL;
+    int host_fd = own ? -1 : file_poll_fd(f);
+    *w = (struct watch){.epoll = ep, .file = f, .fd = fd, .own_fd = dup && !own, .event = *ev};
+    w->host_fd = w->own_fd ? host_dup(host_fd, true) : host_fd;
+    long r = own              ? own_member_join(w)
+             : w->host_fd < 0 ? w->host_fd
+                              : host_ctl(ep, EPOLL_CTL_ADD, w->host_fd, ev);
     if (r) {
         if (dup && w->host_fd >= 0)
             host_close(w->host_fd);
         heap_free(w);
         return r;
     }
+    struct epoll *e = ep->priv;
+    if (!own && !e->hosts++)
+        epoll_wake(e); /* who sleeps on own members alone must hear the host's, too */
     w->next = f->watches;
     f->watches = w;
-    list_add_tail(&((struct epoll *)ep->priv)->watches, &w->of_epoll);
+    list_add_tail(&e->watches, &w->of_epoll);
     return 0;
 }
 
@@ -167,15 +171,30 @@ static long control(struct file *ep, int op, struct file *f, int fd, struct epol
     long r;
     if (op == EPOLL_CTL_ADD && !w)
         r = add_watch(ep, f, fd, ev, sibling);
-    else if (!w && sibling)
+    else if (!w && (sibling || f->ops->poll))
         r = -ENOENT;
+    else if (w && w->host_fd < 0)
+        r = own_member_control(w, op, ev);
     else /* what a forked process changed only the host knows */
         r = host_ctl(ep, op, w ? w->host_fd : file_poll_fd(f), ev);
     if (!r && w && op == EPOLL_CTL_DEL) {
         unlink_from_file(w);
         drop_watch(w);
     }
-    unlock(&epoll_lock);
+    queue_unlock(&epoll_lock);
+    return r;
+}
+
+/* A file that is an own object, which it may have to cease to be for this epoll's sake. */
+static long control_own(struct file *ep, int op, struct file *f, int fd, struct epoll_event *ev)
+{
+    struct epoll *e = ep->priv;
+    if (epoll_wants_host(e, ev))
+        file_look(f, NULL);
+    long r = control(ep, op, f, fd, ev);
+    /* Somebody went to sleep on the host's epoll meanwhile, where nothing of ours is heard. */
+    if (!r && op == EPOLL_CTL_ADD && __atomic_load_n(&e->asleep, __ATOMIC_SEQ_CST))
+        file_look(f, NULL);
     return r;
 }
 
@@ -184,14 +203,16 @@ SYSCALL4(epoll_ctl, int, epfd, int, op, int, fd, struct epoll_event *, uevent)
     struct epoll_event ev = {0};
     if (op != EPOLL_CTL_DEL && get_user(ev, uevent))
         return -EFAULT;
-    struct file *ep = fd_get_io(epfd), *f = fd_get_io(fd);
+    struct file *ep = fd_get_io(epfd), *f = fd_get_pollable(fd);
     long r;
     if (!ep || !f)
         r = -EBADF;
-    else if (file_poll_fd(f) < 0)
+    else if (!f->ops->poll && file_poll_fd(f) < 0)
         r = -EPERM;
-    else if (ep->ops != &epoll_ops || ep == f)
+    else if (ep->ops != &epoll_ops || ep == f || op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD)
         r = -EINVAL;
+    else if (f->ops->poll)
+        r = control_own(ep, op, f, fd, &ev);
     else
         r = control(ep, op, f, fd, &ev);
     file_put(ep);
@@ -200,7 +221,7 @@ SYSCALL4(epoll_ctl, int, epfd, int, op, int, fd, struct epoll_event *, uevent)
 }
 
 /* `ns` < 0: no limit. */
-static long wait_on(int host_fd, void *uevents, int most, int64_t ns)
+static long wait_on_host(int host_fd, void *uevents, int most, int64_t ns)
 {
     struct __kernel_timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
     if (ns == 0)
@@ -224,6 +245,18 @@ static long wait_on(int host_fd, void *uevents, int most, int64_t ns)
     }
 }
 
+static long wait_on(struct file *f, void *uevents, int most, int64_t ns)
+{
+    struct epoll *ep = f->priv;
+    long r = -EAGAIN;
+    __atomic_fetch_add(&ep->asleep, 1, __ATOMIC_SEQ_CST);
+    bool own = __atomic_load_n(&ep->own, __ATOMIC_SEQ_CST) != 0;
+    if (likely(!own))
+        r = wait_on_host(f->host_fd, uevents, most, ns);
+    __atomic_fetch_sub(&ep->asleep, 1, __ATOMIC_SEQ_CST);
+    return likely(!own) ? r : epoll_wait_own(f, uevents, most, ns);
+}
+
 static long epoll_wait_for(int epfd, void *uevents, int most, int64_t ns, const sigmask *uset,
                            size_t size)
 {
@@ -243,7 +276,7 @@ static long epoll_wait_for(int epfd, void *uevents, int most, int64_t ns, const 
     else if (ep->ops != &epoll_ops)
         r = -EINVAL;
     else
-        r = wait_on(ep->host_fd, uevents, n, ns);
+        r = wait_on(ep, uevents, n, ns);
     file_put(ep);
     return wait_mask_leave(masked, r);
 }

@@ -6,3 +6,5 @@
 void epoll_forget_file(struct file *f);
 /* A file for an epoll of the host, taken over in any case. -ENOMEM */
 int epoll_file(int host_fd, struct file **out);
+/* An own object has become the host's, the world stopped: its registrations, too. */
+void epoll_file_is_hosts(struct file *f);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* poll(2), ppoll, select, pselect6: all of them one ppoll on the host's descriptors. */
+/*
+ * poll(2), ppoll, select, pselect6: one ppoll on the host's descriptors. Own objects among the
+ * entries are asked one by one, and wake the thread that waits for the host's.
+ */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
+#include "libos/sync/queue.h"
 #include "libos/sync/wait.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
@@ -79,49 +83,157 @@ static long host_ppoll(struct pollfd *fds, uint32_t n, struct __kernel_timespec 
     }
 }
 
-/* Fills the host's entries (-1: not its matter); returns how many are ready already. */
-static uint32_t prepare(struct pollfd *fds, struct pollfd *host, struct file **files, uint32_t n)
+struct file *fd_get_pollable(int fd)
+{
+    struct file *f = fd_get_transfer(fd);
+    if (f && f->kind == FILE_UNSEEN && !f->ops->poll)
+        file_look(f, NULL);
+    return f;
+}
+
+uint64_t deadline_of(const struct __kernel_timespec *ts)
+{
+    if (!ts || ts->tv_sec > INT64_MAX / 2000000000)
+        return 0;
+    return vdso_clock_ns(CLOCK_MONOTONIC) + (uint64_t)ts->tv_sec * 1000000000 +
+           (uint64_t)ts->tv_nsec;
+}
+
+struct __kernel_timespec time_until(uint64_t deadline_ns)
+{
+    uint64_t now = vdso_clock_ns(CLOCK_MONOTONIC);
+    uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    return (struct __kernel_timespec){.tv_sec = (int64_t)(left / 1000000000),
+                                      .tv_nsec = (int64_t)(left % 1000000000)};
+}
+
+struct polling {
+    struct pollfd *fds;
+    uint32_t n;
+    struct pollfd *host;    /* n, with descriptors of the host (-1: not its matter), and one more */
+    struct file **files;    /* n */
+    struct waiter *waiters; /* n, of own objects; NULL: there are none */
+    uint32_t seen;          /* park_word before the look */
+    uint32_t own, hosts;    /* entries of either kind */
+};
+
+/* Looks at entry i; the waiter of an own object joins its queue. */
+static void look_at(struct polling *s, uint32_t i)
+{
+    struct pollfd *fd = &s->fds[i], *host = &s->host[i];
+    struct file *f = fd->fd < 0 ? NULL : fd_get_pollable(fd->fd);
+    *host = (struct pollfd){.fd = -1, .events = fd->events};
+    s->files[i] = f;
+    fd->revents = 0;
+    if (f && f->ops->poll && s->waiters)
+        fd->revents =
+            (short)(f->ops->poll(f, &s->waiters[i]) & ((uint16_t)fd->events | POLLERR | POLLHUP));
+    else if (f && !f->ops->poll)
+        host->fd = file_poll_fd(f);
+    if (fd->fd >= 0 && host->fd < 0 && !(f && f->ops->poll))
+        fd->revents = f ? fd->events & POLL_ALWAYS : POLLNVAL;
+}
+
+static void let_go(struct polling *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->waiters)
+            queue_leave(&s->waiters[i]);
+        if (s->files[i])
+            file_put(s->files[i]);
+    }
+}
+
+/* How many are ready already, of those that are not the host's. */
+static uint32_t prepare(struct polling *s)
 {
     uint32_t ready = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        host[i] = (struct pollfd){.fd = -1, .events = fds[i].events};
-        fds[i].revents = 0;
-        files[i] = fds[i].fd < 0 ? NULL : fd_get_io(fds[i].fd);
-        if (files[i])
-            host[i].fd = file_poll_fd(files[i]);
-        if (fds[i].fd >= 0 && host[i].fd < 0)
-            fds[i].revents = files[i] ? fds[i].events & POLL_ALWAYS : POLLNVAL;
-        ready += fds[i].revents != 0;
+    s->own = s->hosts = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        look_at(s, i);
+        ready += s->fds[i].revents != 0;
+        s->own += s->files[i] && s->files[i]->ops->poll;
+        s->hosts += s->host[i].fd >= 0;
     }
     return ready;
 }
 
-static long poll_with(struct pollfd *fds, struct pollfd *host, struct file **files, uint32_t n,
-                      struct __kernel_timespec *ts)
+/* With own objects: until something is ready, or somebody says so. As park_on_fds(). */
+static long wait_own(struct polling *s, uint64_t deadline)
+{
+    return s->hosts ? park_on_fds(current(), s->host, s->n, s->seen, deadline)
+                    : park(current(), s->seen, deadline);
+}
+
+static long take_host(struct polling *s, long r)
+{
+    for (uint32_t i = 0; r > 0 && i < s->n; i++)
+        if (s->host[i].fd >= 0)
+            s->fds[i].revents = s->host[i].revents;
+    return MAX(r, 0L);
+}
+
+/* The entries with own objects among them: look, wait, look again. */
+static long poll_own(struct polling *s, struct __kernel_timespec *ts)
 {
     struct __kernel_timespec now = {0};
-    uint32_t ready = prepare(fds, host, files, n);
-    long r = host_ppoll(host, n, ready ? &now : ts);
-    for (uint32_t i = 0; i < n; i++) {
-        if (host[i].fd >= 0 && r > 0)
-            fds[i].revents = host[i].revents;
-        if (files[i])
-            file_put(files[i]);
+    bool zero = ts && !ts->tv_sec && !ts->tv_nsec, signal = false, over = zero;
+    uint64_t deadline = deadline_of(ts);
+    for (;;) {
+        for (uint32_t i = 0; i < s->n; i++)
+            waiter_thread(&s->waiters[i]);
+        s->seen = park_prepare(current());
+        long ready = prepare(s);
+        long r = s->hosts ? host_ppoll(s->host, s->n, &now) : 0;
+        ready += take_host(s, r);
+        if (!ready && r >= 0 && !over && !signal)
+            r = wait_own(s, deadline);
+        let_go(s);
+        if (deadline && ts && !zero)
+            *ts = time_until(deadline);
+        if (ready || over || signal)
+            return ready ? ready : signal ? -ERESTARTNOHAND : 0;
+        if (r == -EINTR)
+            signal = interrupted();
+        else if (r < 0 && r != -ETIMEDOUT)
+            return r;
+        over = r == -ETIMEDOUT;
     }
+}
+
+static long poll_host(struct polling *s, uint32_t ready, struct __kernel_timespec *ts)
+{
+    struct __kernel_timespec now = {0};
+    long r = host_ppoll(s->host, s->n, ready ? &now : ts);
+    take_host(s, r);
+    let_go(s);
     return r < 0 ? r : ready + r;
+}
+
+static long poll_with(struct polling *s, struct __kernel_timespec *ts)
+{
+    uint32_t ready = prepare(s);
+    if (likely(!s->own))
+        return poll_host(s, ready, ts);
+    let_go(s);
+    s->waiters = heap_alloc(s->n * sizeof(struct waiter));
+    long r = s->waiters ? poll_own(s, ts) : -ENOMEM;
+    heap_free(s->waiters);
+    return r;
 }
 
 long poll_files(struct pollfd *fds, uint32_t n, struct __kernel_timespec *ts)
 {
-    struct pollfd host[ON_STACK];
+    struct pollfd host[ON_STACK + 1];
     struct file *files[ON_STACK];
+    struct polling s = {.fds = fds, .n = n, .host = host, .files = files};
     if (likely(n <= ON_STACK))
-        return poll_with(fds, host, files, n, ts);
-    struct pollfd *h = heap_alloc(n * sizeof(*h));
-    struct file **f = heap_alloc(n * sizeof(struct file *));
-    long r = h && f ? poll_with(fds, h, f, n, ts) : -ENOMEM;
-    heap_free(h);
-    heap_free(f);
+        return poll_with(&s, ts);
+    s.host = heap_alloc((n + 1) * sizeof(struct pollfd));
+    s.files = heap_alloc(n * sizeof(struct file *));
+    long r = s.host && s.files ? poll_with(&s, ts) : -ENOMEM;
+    heap_free(s.host);
+    heap_free(s.files);
     return r;
 }
 

@@ -7,8 +7,15 @@
 
 #define POLL_ALWAYS (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
 
-/* The host descriptor whose readiness is the file's, or -1 when it is always ready. */
+/* The host descriptor whose readiness is the file's, or -1 when it is always ready. Not for own
+ * objects, which have ops->poll. */
 int file_poll_fd(struct file *f);
+/* As fd_get_io(), but own objects stay what they are. */
+struct file *fd_get_pollable(int fd);
+
+/* Nanoseconds of a timeout from now on; NULL: none. 0 stands for "never" in both. */
+uint64_t deadline_of(const struct __kernel_timespec *ts);
+struct __kernel_timespec time_until(uint64_t deadline_ns);
 
 /*
  * As ppoll(2) on `n` entries in library-OS memory, without a mask. `ts` NULL: no limit; else it

@@ -5,6 +5,7 @@
 #include "libos/proc/vfork.h"
 #include "libos/entry/syscall.h"
 #include "libos/sync/futex.h"
+#include "libos/sync/queue.h"
 #include "crypto/crypto.h"
 #include "platform/test/world_files.h"
 #include <asm/unistd.h>
@@ -94,6 +95,7 @@ void world_reset(void)
     int value;
     if (t->vfork)
         mock_enter(end_child, NULL, &value);
+    queue_forget_all(); /* of calls that will never return */
     fd_close_all(p);
     mm_clear(&p->mm);
     mock_clear_window();
