@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 ROWS ?=
 
-.PHONY: all deps demo check check-full bench install clean format format-check
+.PHONY: all deps demo check check-full coverage bench install clean format format-check
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) -j $(JOBS)
@@ -28,6 +28,9 @@ check:
 check-full:
 	@scripts/check.sh --full
 
+coverage:
+	@scripts/coverage.sh
+
 bench: deps
 	@$(MAKE) --no-print-directory all
 	@/usr/bin/python3 bench/bench.py --build $(BUILD) $(ROWS)
@@ -37,7 +40,7 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD)-clang $(BUILD)-coverage
 
 format:
 	scripts/format.sh -i

@@ -24,7 +24,7 @@ def test_commands_exist(build_dir, project_root):
 def test_paths_exist(project_root):
     """Files that the documents name are there."""
     missing = []
-    for path in [project_root / 'README.md', *(project_root / 'docs').glob('*.md')]:
+    for path in [*project_root.glob('*.md'), *(project_root / 'docs').glob('*.md')]:
         for name in re.findall(r'`((?:src|docs|scripts|tests|examples|bench)/[\w./-]+)`', path.read_text()):
             # A test program is named without its suffix.
             if not (project_root / name).exists() and not (project_root / f'{name}.c').exists():
