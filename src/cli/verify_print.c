@@ -61,6 +61,8 @@ static void json_hex_member(FILE *out, const char *name, const uint8_t *data, si
 
 static void json_verdict(FILE *out, const adyton_verdict *v)
 {
+    /* Revocation lists from the future count as expired, as they do elsewhere. */
+    const unsigned lists = ADYTON_DATED_ROOT_CRL | ADYTON_DATED_PCK_CRL;
     char text[24];
     member(out, "qe_status", status_or_null(v->qe_status));
     member(out, "platform_status", status_or_null(v->platform_status));
@@ -76,7 +78,7 @@ static void json_verdict(FILE *out, const adyton_verdict *v)
     }
     fputs("]", out);
     fprintf(out, ",\n    \"collateral_expired\": %s",
-            v->expired || v->not_yet_valid ? "true" : "false");
+            v->expired || v->not_yet_valid & lists ? "true" : "false");
     json_items(out, "expired_items", v->expired);
     json_items(out, "not_yet_valid_items", v->not_yet_valid);
     time_to_iso(v->earliest_expiration, text);

@@ -131,6 +131,15 @@ def test_times(platform):
         assert verify(platform, at=at)[1]['verified_at'] == AT
 
 
+def test_too_early(platform):
+    for at, lists in (('2025-06-15T14:00:00Z', False), ('2025-06-14T15:00:00Z', True)):
+        r, found = verify(platform, at=at)
+        assert (found['status'], found['code'], r.returncode) == ('UpToDate', 'POLICY_EXPIRED', 1)
+        assert 'TCB info' in found['not_yet_valid_items'] and 'was not valid yet' in found['error']
+        assert (found['collateral_expired'], 'PCK CRL' in found['not_yet_valid_items']) == (lists, lists)
+        assert found['expired_items'] == []
+
+
 def test_bundle(platform, tmp_path):
     def text(name):
         return (platform / name).read_text()
