@@ -145,6 +145,8 @@ void thread_started(struct thread *t);
 
 /* Ends all other threads of the calling process and waits until they are gone (execve). */
 void threads_end_others(void);
+/* In a forked child: the other threads stayed behind. */
+void threads_in_child(void);
 /* What Linux does with application memory when a thread ends or execs: robust futexes, the
  * clear_child_tid word, the parent of a vfork. */
 void thread_release_user(struct thread *t);

@@ -7,8 +7,8 @@
 bool encrypted_mounted(void);
 
 /* Writes everything that open encrypted files hold in memory, so that a forked copy starts from
- * what is on the host, and lets the files go. The world is stopped. */
-void encrypted_before_fork(void);
+ * what is on the host, and lets the files go. The world is stopped. 0. */
+int encrypted_before_fork(void);
 /* In both processes: 0 in the child, its pid or an errno in the parent. */
 void encrypted_after_fork(long pid);
 

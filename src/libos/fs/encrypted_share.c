@@ -413,9 +413,10 @@ static void before_fork(struct enc_node *n)
     __atomic_fetch_add(&n->slot->count, 1, __ATOMIC_SEQ_CST);
 }
 
-void encrypted_before_fork(void)
+int encrypted_before_fork(void)
 {
     enc_nodes_each(before_fork);
+    return 0;
 }
 
 /* A description of its own at once: the parent's, kept open, would keep the parent's locks. */

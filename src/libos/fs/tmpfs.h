@@ -96,8 +96,8 @@ ssize tmp_call(struct mount *m, struct tmp_call *c, struct tmp_answer *a);
 ssize tmp_perform(struct tmpfs *fs, const struct tmp_call *c, struct tmp_answer *a);
 /* Opens the content anew on the host; `wait`: a FIFO, may return -EINTR. */
 int tmp_reopen(int content_fd, uint32_t flags, bool wait);
-/* The process is about to have a child: from now on others may use the trees. */
-void tmp_before_fork(void);
+/* The process is about to have a child: from now on others may use the trees. 0. */
+int tmp_before_fork(void);
 
 /* Gives the mount its file system. 0 or -ENOMEM. */
 int tmpfs_setup(struct mount *m);

@@ -400,19 +400,20 @@ ssize tmp_call(struct mount *m, struct tmp_call *c, struct tmp_answer *a)
     return here(m->priv, c, a);
 }
 
-void tmp_before_fork(void)
+int tmp_before_fork(void)
 {
     int pair[2];
     if (meeting)
-        return;
+        return 0;
     long r = host_pass(__NR_socketpair, AF_UNIX_K, SOCK_SEQPACKET | O_CLOEXEC, 0, (long)pair, 0, 0);
     struct meeting *shared = r ? NULL : platform_shared_pages(PAGE_SIZE);
     if (!shared) {
         log_warning("tmpfs: what processes create there is not seen by others: error %d",
                     r ? (int)-r : ENOMEM);
-        return;
+        return 0;
     }
     ask_fd = pair[0];
     home_fd = pair[1];
     meeting = shared;
+    return 0;
 }

@@ -2,20 +2,14 @@
 /* clone(2), clone3, fork, vfork: new threads and new processes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
-#include "libos/fs/encrypted.h"
-#include "libos/fs/tmpfs.h"
 #include "libos/log.h"
 #include "libos/proc/clone.h"
-#include "libos/proc/exec.h"
+#include "libos/proc/lifecycle.h"
 #include "libos/proc/members.h"
 #include "libos/proc/pidfd.h"
 #include "libos/proc/reach.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
-#include "libos/sync/eventfd.h"
-#include "libos/sync/futex.h"
-#include "libos/sync/own.h"
-#include "libos/sync/signalfd.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/sched.h>
@@ -96,29 +90,8 @@ void clone_become_child(struct process *p, const struct clone_request *c)
         fd_close(c->pidfd_number); /* the parent's */
     p->pid = t->tid = t->host_tid;
     p->is_first = false;
-    list_for_each_safe (it, &p->threads) {
-        struct thread *other = list_entry(it, struct thread, siblings);
-        if (other == t)
-            continue;
-        list_del(it);
-        other->alive = 0;
-        bell_drop(other);
-        thread_free(other);
-    }
-    bell_drop(t);
-    futex_forget_all();
-    queue_forget_all();
-    p->nthreads = 1;
     memcpy(p->comm, t->comm, sizeof(p->comm));
-    p->stopping = false;
-    p->parked = 0;
-    p->ending_others = p->exiting = false;
-    exec_forget(p);
-    work_clear(t, WORK_STOP);
-    signal_queue_flush(&p->pending);
-    signal_queue_flush(&t->pending);
-    signalfd_in_child();
-    eventfd_in_child(&p->fds);
+    life_in_child();
     t->robust_list = NULL;
     t->clear_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : NULL;
     if (c->flags & CLONE_SETTLS)
@@ -147,32 +120,36 @@ static long hand_out_pidfd(struct clone_request *c, long pid, int pidfd)
     return pid;
 }
 
+struct making {
+    uint64_t flags;
+    int code; /* of a child that has ended */
+    int pidfd;
+};
+
+static long make_child(void *arg)
+{
+    struct making *m = arg;
+    return platform_fork(m->flags, &m->pidfd);
+}
+
+static long make_ended_child(void *arg)
+{
+    struct making *m = arg;
+    return platform_ended_child(m->flags, &m->pidfd, m->code);
+}
+
 long clone_fork(struct clone_request *c)
 {
-    int pidfd = -1;
-    long pid = own_hand_over_all();
-    if (pid < 0)
-        return hand_out_pidfd(c, pid, pidfd);
-    encrypted_before_fork();
-    tmp_before_fork();
-    pid = member_before_fork();
-    if (!pid) {
-        pid = platform_fork(c->flags & HOST_FLAGS, &pidfd);
-        member_after_fork(pid);
-    }
-    encrypted_after_fork(pid);
-    return hand_out_pidfd(c, pid, pidfd);
+    struct making m = {.flags = c->flags & HOST_FLAGS, .pidfd = -1};
+    long pid = life_fork(false, make_child, &m);
+    return hand_out_pidfd(c, pid, m.pidfd);
 }
 
 long clone_ended(struct clone_request *c, int code)
 {
-    int pidfd = -1;
-    long pid = member_before_fork();
-    if (!pid) {
-        pid = platform_ended_child(c->flags & HOST_FLAGS, &pidfd, code);
-        member_after_fork(pid);
-    }
-    return hand_out_pidfd(c, pid, pidfd);
+    struct making m = {.flags = c->flags & HOST_FLAGS, .pidfd = -1, .code = code};
+    long pid = life_fork(true, make_ended_child, &m);
+    return hand_out_pidfd(c, pid, m.pidfd);
 }
 
 /* The parent's descriptor for its child, its number stored where the caller wants it. */

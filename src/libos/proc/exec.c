@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* execve(2): find the interpreter, clear the address space, load, build the initial stack. */
 #include "libos/proc/exec.h"
+#include "libos/proc/lifecycle.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
@@ -216,22 +217,6 @@ static int load(struct process *p, struct program *g, const char *path, struct s
     return 0;
 }
 
-static void reset_signals(struct process *p, struct thread *t)
-{
-    lock(&p->sig_lock);
-    for (int i = 0; i < NSIG_MAX; i++) {
-        uint64_t ignore = p->sighand.action[i].handler == 1;
-        p->sighand.action[i] = (struct ksigaction){.handler = ignore};
-    }
-    unlock(&p->sig_lock);
-    t->altstack = (struct sigaltstack_state){.flags = SS_DISABLE};
-    t->clear_tid = NULL;
-    t->robust_list = NULL;
-    t->fs_base = 0;
-    t->odd = 0;
-    thread_set_segments(t, USER_CS, USER_SS);
-}
-
 /* An execve of which nothing is left that could fail. */
 struct exec_ready {
     struct program *program;
@@ -261,10 +246,12 @@ __attribute__((noreturn)) static void go(struct exec_ready *x)
     work_clear(t, WORK_EXEC);
     thread_release_user(t); /* robust list, clear_child_tid, vfork parent */
     t->tid = p->pid;        /* whichever thread it was, it is the first one now */
-    fd_close_on_exec(p);
-    timers_exec();
-    mm_clear(&p->mm);
-    reset_signals(p, t);
+    life_exec();
+    t->clear_tid = NULL;
+    t->robust_list = NULL;
+    t->fs_base = 0;
+    t->odd = 0;
+    thread_set_segments(t, USER_CS, USER_SS);
     heap_free(p->exe);
     p->exe = heap_strdup(x->program->path); /* without memory for it, /proc/self/exe is missing */
     set_comm(p, x->name);

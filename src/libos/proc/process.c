@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The end of a process. */
-#include "libos/fs/encrypted.h"
+#include "libos/proc/lifecycle.h"
 #include "libos/proc/members.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
@@ -54,9 +54,7 @@ void process_exit(int wait_status)
     /* Where something is still to be written, other threads must not be at it. */
     if (__atomic_load_n(&files_to_flush, __ATOMIC_ACQUIRE)) {
         threads_end_others();
-        mm_clear(&p->mm);
-        fd_close_all(p);
-        encrypted_flush_all(false); /* whose handle an ended thread had in use */
+        life_exit();
     }
     int sig = wait_status & 0x7f;
     if (sig)

@@ -339,3 +339,23 @@ void signal_force(struct thread *t, const siginfo_t *info)
     unlock(&p->sig_lock);
     work_set(t, WORK_SIGNAL);
 }
+
+void signals_in_child(void)
+{
+    struct thread *t = current();
+    signal_queue_flush(&t->process->pending);
+    signal_queue_flush(&t->pending);
+}
+
+void signals_exec(void)
+{
+    struct thread *t = current();
+    struct process *p = t->process;
+    lock(&p->sig_lock);
+    for (int i = 0; i < NSIG_MAX; i++) {
+        uint64_t ignore = p->sighand.action[i].handler == 1;
+        p->sighand.action[i] = (struct ksigaction){.handler = ignore};
+    }
+    unlock(&p->sig_lock);
+    t->altstack = (struct sigaltstack_state){.flags = SS_DISABLE};
+}

@@ -80,6 +80,9 @@ void signal_queue_init(struct sigqueue *q);
 void signal_queue_flush(struct sigqueue *q);
 /* Is some pending signal not blocked, for the calling thread? Empties the host-signal box first. */
 bool signal_pending(struct thread *t);
+/* In a forked child, which has none pending; in execve, which leaves no handlers. */
+void signals_in_child(void);
+void signals_exec(void);
 /* Takes the next pending signal of `want`; returns its number, 0 when there is none. */
 int signal_take(struct thread *t, sigmask want, siginfo_t *info);
 /* Drops pending instances of a signal that is ignored from now on (under process.lock and

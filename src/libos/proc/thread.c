@@ -209,6 +209,27 @@ void threads_end_others(void)
     unlock(&p->lock);
 }
 
+void threads_in_child(void)
+{
+    struct process *p = current_process();
+    struct thread *t = current();
+    list_for_each_safe (it, &p->threads) {
+        struct thread *other = list_entry(it, struct thread, siblings);
+        if (other == t)
+            continue;
+        list_del(it);
+        other->alive = 0;
+        bell_drop(other);
+        thread_free(other);
+    }
+    bell_drop(t);
+    p->nthreads = 1;
+    p->stopping = false;
+    p->parked = 0;
+    p->ending_others = p->exiting = false;
+    work_clear(t, WORK_STOP);
+}
+
 void thread_release_user(struct thread *t)
 {
     futex_robust_exit(t);

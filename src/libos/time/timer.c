@@ -21,18 +21,12 @@ struct timer {
     int overrun; /* of the last signal */
 };
 
-/* The timers of process `owner`. Lock: above heap_lock, below process.lock. */
+/* The timers of the process. Lock: above heap_lock, below process.lock. */
 static struct lock timers_lock;
 static struct list timers = {&timers, &timers};
-static int owner;
 
-/* A child of fork finds its parent's list: it has no timers of its own yet. */
-static void lock_timers(void)
+void timers_in_child(void)
 {
-    lock(&timers_lock);
-    if (likely(owner == current_process()->pid))
-        return;
-    owner = current_process()->pid;
     list_for_each_safe (it, &timers) {
         list_del(it);
         heap_free(list_entry(it, struct timer, link));
@@ -72,7 +66,7 @@ static struct timer *find(int id)
 
 bool timer_is_for_thread(int id)
 {
-    lock_timers();
+    lock(&timers_lock);
     struct timer *t = find(id);
     bool yes = t && t->for_thread;
     unlock(&timers_lock);
@@ -89,7 +83,7 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
         return -EAGAIN;
     t->for_thread = event.sigev_notify & SIGEV_THREAD_ID;
     clock = run_named_clock(clock);
-    lock_timers();
+    lock(&timers_lock);
     long r =
         host_pass(__NR_timer_create, clock, (long)(uevent ? &event : NULL), (long)&t->id, 0, 0, 0);
     if (!r)
@@ -101,7 +95,7 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
     }
     if (!put_user(uid, t->id))
         return 0;
-    lock_timers();
+    lock(&timers_lock);
     host_pass(__NR_timer_delete, t->id, 0, 0, 0, 0, 0);
     list_del(&t->link);
     unlock(&timers_lock);
@@ -111,7 +105,7 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
 
 SYSCALL1(timer_delete, int, id)
 {
-    lock_timers();
+    lock(&timers_lock);
     struct timer *t = find(id);
     if (t) {
         host_pass(__NR_timer_delete, id, 0, 0, 0, 0, 0);
@@ -142,7 +136,7 @@ SYSCALL2(timer_gettime, int, id, void *, uvalue)
 
 void timer_delivered(int id, int overrun)
 {
-    lock_timers();
+    lock(&timers_lock);
     struct timer *t = find(id);
     if (t)
         t->overrun = overrun;
@@ -151,7 +145,7 @@ void timer_delivered(int id, int overrun)
 
 SYSCALL1(timer_getoverrun, int, id)
 {
-    lock_timers();
+    lock(&timers_lock);
     struct timer *t = find(id);
     int overrun = t ? t->overrun : -EINVAL;
     unlock(&timers_lock);
@@ -160,7 +154,7 @@ SYSCALL1(timer_getoverrun, int, id)
 
 void timers_exec(void)
 {
-    lock_timers();
+    lock(&timers_lock);
     list_for_each_safe (it, &timers) {
         struct timer *t = list_entry(it, struct timer, link);
         host_pass(__NR_timer_delete, t->id, 0, 0, 0, 0, 0);

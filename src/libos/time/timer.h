@@ -8,3 +8,5 @@ bool timer_is_for_thread(int id);
 void timer_delivered(int id, int overrun);
 /* execve: deletes all timers of timer_create; alarm and setitimer stay. */
 void timers_exec(void);
+/* A child of fork has no timers. */
+void timers_in_child(void);
