@@ -358,15 +358,25 @@ def test_leftovers_of_killed_runs(here):
     assert left(here / 'out') == ['a']
 
 
+def writes(pid, here):
+    """Whether the process has a file in the folder open that is not an input; it may have no name yet."""
+    found = []
+    for fd in os.listdir(f'/proc/{pid}/fd'):
+        try:
+            found.append(os.readlink(f'/proc/{pid}/fd/{fd}'))
+        except OSError:  # closed meanwhile
+            pass
+    return any(path.startswith(f'{here}/') and path not in (f'{here}/big', f'{here}/key') for path in found)
+
+
 def begin(here, *args, **more):
     """Starts encrypting a file of 20 GiB; returns when its output has begun."""
     with open(here / 'big', 'wb') as f:
         f.truncate(20 << 30)
-    before = len(left(here))
     tool = subprocess.Popen([BIN / 'adyton', 'encrypt', '-w', 'key', '-i', 'big', '-o', 'enc'], cwd=here,
                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
     deadline = time.time() + 20
-    while len(left(here)) == before and time.time() < deadline:
+    while not writes(tool.pid, here) and time.time() < deadline:
         time.sleep(0.01)
     return tool
 
