@@ -27,6 +27,7 @@ static const struct {
 } commands[] = {
     {"manifest", cmd_manifest},
     {"manifest-check", cmd_manifest_check},
+    {"trace", cmd_trace},
     {"compile-manifest", cmd_compile_manifest},
     {"encrypt", cmd_encrypt},
     {"decrypt", cmd_decrypt},
