@@ -231,3 +231,310 @@ def test_pytorch(pytorch):
 def test_training(workers, bench):
     (bench.work / 'train.py').write_text(TRAINING.replace('WORKERS', str(workers)))
     bench.same([PYTHON, 'train.py'], env={'OMP_NUM_THREADS': '1'}, unlike=('checkpoint.pt',))
+
+
+# --- what the run did not show ----------------------------------------------------------------
+
+def strings(value):
+    """Every key and string of a parsed manifest."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def uris(parsed, key='trusted_files'):
+    return [entry['uri'] if isinstance(entry, dict) else entry for entry in parsed['sgx'].get(key, [])]
+
+
+def test_second_file_is_refused_then_merged(folder):
+    (folder.work / 'other').write_text('the other file\n')
+    folder.trace(['cat', 'words'])
+    text = folder.template.read_text()
+    assert '# loader.insecure__use_cmdline_argv = true\n' in text
+    folder.template.write_text(text.replace('# loader.insecure__use_cmdline_argv', 'loader.insecure__use_cmdline_argv')
+                               .replace('loader.argv = ', '# '))
+    folder.render('-Dlog_level=warning')
+    refused = folder.inside('other')
+    assert refused.status == 1 and 'cat: other: Permission denied' in refused.err
+    assert f'"file:{folder.work}/other"' in refused.err and 'sgx.trusted_files' in refused.err, refused.err
+    # Changed by hand: what is written there is not lost.
+    argv = [folder.bin / 'adyton', 'trace', '-o', folder.template, '--merge', 'cat', 'other']
+    done = run(argv, cwd=folder.work)
+    assert done.status == 1 and 'changed by hand' in done.err, str(done)
+    folder.template.write_text(text)
+    done = run(argv, cwd=folder.work)
+    assert done.status == 0, str(done)
+    parsed = folder.render()
+    assert {f'file:{folder.work}/words', f'file:{folder.work}/other'} <= set(uris(parsed))
+    for name in ('other', 'words'):
+        done = folder.inside(name)
+        assert (done.status, done.out, done.err) == (0, (folder.work / name).read_text(), ''), str(done)
+    done = run([*argv[:-2], 'wc', 'other'], cwd=folder.work)
+    assert done.status == 1 and 'one manifest starts one program' in done.err, str(done)
+
+
+def test_merge_without_a_trace(folder):
+    done = run([folder.bin / 'adyton', 'trace', '-o', folder.template, '--merge', 'true'], cwd=folder.work)
+    assert done.status == 1 and 'trace without --merge first' in done.err and not folder.template.exists(), str(done)
+
+
+def test_secret_and_result(folder):
+    key = folder.made / 'key'
+    assert run([folder.bin / 'adyton', 'keygen', key]).status == 0
+    folder.keep()
+    native = folder.trace(['sh', '-c', 'sort numbers > sorted; wc sorted; cat words'], '--secret', 'numbers', '--result', 'sorted')
+    expected = (folder.work / 'sorted').read_bytes()
+    folder.restore()
+    parsed = folder.render(f'-Dinsecure_key={key.read_bytes().hex()}')
+    kinds = {mount['path']: mount.get('type') for mount in parsed['fs']['mounts']}
+    assert kinds[f'{folder.work}/numbers'] == kinds[f'{folder.work}/sorted'] == 'encrypted'
+    assert not any('numbers' in uri or 'sorted' in uri for uri in uris(parsed) + uris(parsed, 'allowed_files'))
+    plain = folder.made / 'plain'
+    (folder.work / 'numbers').rename(plain)
+    path = folder.work / 'numbers'
+    assert run([folder.bin / 'adyton', 'encrypt', '-w', key, '-i', plain, '-o', path]).status == 0
+    inside = folder.inside()
+    assert (inside.status, inside.out, inside.err) == (0, native.out, ''), str(inside)
+    assert (folder.work / 'sorted').read_bytes()[:8] != expected[:8]
+    done = run([folder.bin / 'adyton', 'decrypt', '-w', key, '-i', folder.work / 'sorted', '-o', folder.made / 'clear'])
+    assert done.status == 0 and (folder.made / 'clear').read_bytes() == expected, str(done)
+
+
+def test_environment(folder):
+    env = {'GREETING': 'he"llo {{ 7 * 7 }}\n{% x', 'API_TOKEN': 'xyzzy-12345', 'NOBODY_READS_ME': 'x', 'Über': 'ü'}
+    native, parsed = folder.same(['sh', '-c', 'echo "$GREETING" "$API_TOKEN"'], env=env)
+    assert '{{ 7 * 7 }}' in native.out
+    text = folder.template.read_text()
+    assert 'xyzzy' not in text and parsed['loader']['env']['API_TOKEN'] == {'passthrough': True}
+    assert 'NOBODY_READS_ME' not in parsed['loader']['env'] and 'NOBODY_READS_ME' in text
+    assert parsed['loader']['env']['GREETING'] == env['GREETING']
+
+
+def test_folders(folder):
+    (folder.work / 'script.py').write_text('import json, decimal, email.message, asyncio; print(json.dumps([1]))\n')
+    _, exact = folder.same([PYTHON, 'script.py'])
+    trace = folder.template.read_text()
+    _, whole = folder.same([PYTHON, 'script.py'], '--folders')
+    text = folder.template.read_text()
+    assert len(text.splitlines()) < len(trace.splitlines()) - 30
+    assert len(uris(whole)) > len(uris(exact)), 'whole folders hold more than what was used'
+    assert not any(uri.startswith('file:/usr/lib/x86_64-linux-gnu/') and uri.endswith('/') for uri in strings(text.split('"')))
+
+
+# --- hostile programs -------------------------------------------------------------------------
+
+HOSTILE_NAMES = [
+    'plain', 'with "quotes"', "it's", 'new\nline', 'tab\tand\\backslash', '{{ 7 * 7 }}', '{% raw %}', '{# gone #}', "{{ ''.__class__ }}",
+    '"]\nsgx.allowed_files = ["file:', 'ends with {', '\r', '#', ' ', 'ünïcode', '\u2028', '\x7f', '\ue0005\ue001', '\U0001f600', "'''", '"""',
+    '%s%n', '$(id)', '${HOME}', '<x>', '\u202eright-to-left', '{{', '}}', '{%- for x in range(10**9) %}',
+]
+
+
+def test_names_of_files_cannot_inject(bench):
+    """Names reach the template as data, whatever they are; each such file can be read inside."""
+    for name in HOSTILE_NAMES:
+        (bench.work / name).write_text(f'content of {name!r}\n')
+    (bench.work / 'all.py').write_text('import os\nfor name in sorted(os.listdir(".")): print(open(name).read())\n')
+    native, parsed = bench.same([PYTHON, 'all.py', *HOSTILE_NAMES])
+    assert all(repr(name) in native.out for name in HOSTILE_NAMES)
+    assert {f'file:{bench.work}/{name}' for name in HOSTILE_NAMES} <= set(uris(parsed))
+    assert parsed['loader']['argv'][2:] == HOSTILE_NAMES
+    assert parsed['sgx'].get('allowed_files', []) == []
+    text = bench.template.read_text()
+    assert all(line.isprintable() for line in text.split('\n')) and '{{ 7' not in text and '{#' not in text
+
+
+def test_made_names_cannot_inject(bench):
+    """The same for names that the program makes."""
+    script = 'import sys\nfor name in sys.stdin.buffer.read().split(b"\\0"): open(name, "w").write("x")\n'
+    (bench.work / 'make.py').write_text(script)
+    _, parsed = bench.same([PYTHON, 'make.py'], stdin='\0'.join(HOSTILE_NAMES))
+    assert set(uris(parsed, 'allowed_files')) == {f'file:{bench.work}/{name}' for name in HOSTILE_NAMES}
+
+
+def test_names_that_are_not_utf8(bench):
+    name = b'latin-\xe9'
+    (bench.work / os.fsdecode(name)).write_text('x')
+    (bench.work / 'words').write_text('y')
+    done = bench.trace(['cat', os.fsdecode(name), 'words'])
+    assert done.out == 'xy'
+    parsed = bench.render()
+    assert 'latin-\\\\xe9' in bench.template.read_text(), 'asked about'
+    assert parsed['loader']['argv_src_file'].endswith('.argv')
+    done = bench.inside()
+    assert done.out == 'y' and 'Permission denied' in done.err, str(done)
+
+
+HOSTILE = {
+    'killed': ('echo before; kill -9 $$', 137),
+    'fails': ('cat words; exit 77', 77),
+    'deletes-itself': ('cat words; rm script.sh', 0),
+    'deletes-inputs': ('cat words; rm words; cd /; rm -r "$OLDPWD/gone"', 0),
+    'background': ('(sleep 0.3; cat words > late) & exit 0', 0),
+    'stops': ('(sleep 0.2; kill -CONT $$) & kill -STOP $$; cat words', 0),
+    'forks': ('for i in 1 2 3 4 5 6 7 8 9; do for j in 1 2 3 4 5 6 7 8 9; do (cat words >/dev/null) & done; done; wait; cat words', 0),
+}
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+def test_hostile_program(name, folder):
+    script, _ = HOSTILE[name]
+    (folder.work / 'gone').mkdir()
+    (folder.work / 'script.sh').write_text(script)
+    folder.trace(['sh', 'script.sh'])
+    if name == 'deletes-itself' or name == 'deletes-inputs':
+        assert not (folder.work / 'script.sh').exists() or not (folder.work / 'words').exists()
+    folder.render()
+    wanted = 'words' if name != 'killed' else 'script.sh'
+    assert f'{folder.work}/{wanted}' in folder.template.read_text()
+
+
+TORMENTOR = r'''
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *opens(void *arg)
+{
+    for (int i = 0; i < 200; i++) {
+        close(open("words", O_RDONLY));
+        syscall(SYS_openat, -1, (char *)8, 0);
+        syscall(SYS_openat, 0x7fffffff, "x", 0);
+        syscall(SYS_openat2, AT_FDCWD, "words", (void *)16, 24L);
+        syscall(SYS_connect, 0, (void *)24, 1000000L);
+        syscall(SYS_rename, (char *)-1, arg);
+    }
+    return arg;
+}
+int main(int argc, char **argv)
+{
+    /* A path that ends at the end of memory, without a NUL. */
+    char *page = mmap(0, 8192, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(page + 4096, 4096);
+    memset(page, '/', 4096);
+    if (open(page, O_RDONLY) >= 0) return 1;
+    char *longest = malloc(200000);
+    memset(longest, 'a', 199999);
+    longest[199999] = 0;
+    if (open(longest, O_RDONLY) >= 0 || !ptrace(PTRACE_TRACEME, 0, 0, 0)) return 2;
+    for (int i = 0; i < 300; i++) { /* deep, through "..", and back */
+        if (mkdir("deep-and-long-name-of-a-folder", 0700) || chdir("deep-and-long-name-of-a-folder")) return 3;
+        if (i % 50 == 0) close(open("../../words", O_RDONLY));
+    }
+    for (int i = 0; i < 300; i++)
+        if (chdir("..") || rmdir("deep-and-long-name-of-a-folder")) return 4;
+    for (int round = 0; round < 20; round++) {
+        pid_t child = fork();
+        if (!child) {
+            pthread_t threads[4];
+            for (int i = 0; i < 4; i++) pthread_create(&threads[i], 0, opens, "y");
+            if (round % 4 == 1) kill(getpid(), SIGKILL);
+            if (round % 4 == 2) execl("/bin/true", "true", (char *)0);
+            if (round % 4 == 3) syscall(SYS_exit, 0);
+            _exit(0);
+        }
+        if (round % 2) usleep(500), kill(child, SIGKILL);
+    }
+    while (wait(0) > 0) ;
+    write(1, "done\n", 5);
+    return 0;
+}
+'''
+
+
+def test_tormentor(folder, run_native):
+    (folder.work / 'a.c').write_text(TORMENTOR)
+    done = run_native(['gcc', '-w', '-pthread', 'a.c', '-o', 'a'], cwd=folder.work)
+    assert done.status == 0, str(done)
+    assert folder.trace(['./a']).out == 'done\n'
+    parsed = folder.render()
+    assert f'file:{folder.work}/words' in uris(parsed)
+
+
+def test_command_is_missing(folder):
+    for argv in (['no-such-program'], ['./words'], [str(folder.work)]):
+        done = run([folder.bin / 'adyton', 'trace', '-o', folder.template, *argv], cwd=folder.work)
+        assert done.status == 1 and done.err.startswith('error: adyton trace: ') and argv[0] in done.err, str(done)
+        assert len(done.err.splitlines()) == 1 and not folder.template.exists()
+    assert run([folder.bin / 'adyton', 'trace']).status == 2
+
+
+# --- servers ----------------------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
+
+
+REDIS = [b'SET greeting hello\r\n', b'+OK\r\n'], [b'GET greeting\r\n', b'$5\r\nhello\r\n'], [b'INCR n\r\n', b':1\r\n']
+MEMCACHED = [b'set a 0 0 3\r\nabc\r\n', b'STORED\r\n'], [b'get a\r\n', b'VALUE a 0 3\r\nabc\r\nEND\r\n']
+HTTP = ([b'GET /words HTTP/1.0\r\n\r\n', b'lazy dog\n'],)
+
+
+def served(child, port, exchanges):
+    """Talks to the server as soon as it is there, then ends it."""
+    try:
+        for _ in range(600):
+            try:
+                client = socket.create_connection(('127.0.0.1', port), 30)
+                break
+            except OSError:
+                assert child.poll() is None, child.communicate()
+                try:
+                    child.wait(0.05)
+                except subprocess.TimeoutExpired:
+                    pass
+        with client:
+            for request, answer in exchanges:
+                client.sendall(request)
+                got = b''
+                while not got.endswith(answer):
+                    part = client.recv(65536)
+                    assert part, got
+                    got += part
+    finally:
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=60)
+    return child.returncode, out, err
+
+
+@pytest.mark.parametrize('name', ['redis', 'nginx', 'memcached', 'http.server'])
+def test_server(name, folder):
+    port = free_port()
+    argv = {
+        'redis': ['redis-server', '--port', port, '--save', '', '--bind', '127.0.0.1'],
+        'memcached': ['memcached', '-p', port, '-U', '0', '-l', '127.0.0.1', '-u', 'root'],
+        'nginx': ['nginx', '-p', folder.work, '-c', 'nginx.conf', '-e', 'error.log'],
+        'http.server': ['python3', '-m', 'http.server', '--bind', '127.0.0.1', port],
+    }[name]
+    (folder.work / 'nginx.conf').write_text(f'''daemon off; worker_processes 2; pid nginx.pid; user root;
+events {{ }} http {{ access_log off; client_body_temp_path body; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u;
+scgi_temp_path s; server {{ listen 127.0.0.1:{port}; location / {{ root {folder.work}; }} }} }}''')
+    argv = [command(argv[0]), *(str(word) for word in argv[1:])]
+    exchanges = {'redis': REDIS, 'memcached': MEMCACHED}.get(name, HTTP)
+    how = {'cwd': folder.work, 'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
+           'env': ENVIRONMENT, 'start_new_session': True}
+    folder.keep()
+    with subprocess.Popen([folder.bin / 'adyton', 'trace', '-o', folder.template, '--', *argv], **how) as child:
+        status, out, err = served(child, port, exchanges)
+    assert status == 0, (out, err)
+    folder.restore()
+    parsed = folder.render()
+    assert parsed['sys']['enable_sigterm_injection'] is True
+    with subprocess.Popen([folder.bin / 'gramine-direct', folder.made / 'app'], **how) as child:
+        served(child, port, exchanges)

@@ -41,9 +41,9 @@ void policy_log_denied(const char *host)
 {
     if (log_level_now < LOG_WARNING || !first_time(host, SAID_DENIED))
         return;
-    log_warning("Disallowing access to file '%s': it is neither trusted nor allowed (add it to "
-                "sgx.trusted_files or sgx.allowed_files)",
-                host);
+    log_warning("Disallowing access to file '%s': it is neither trusted nor allowed (add "
+                "\"file:%s\" to sgx.trusted_files or sgx.allowed_files)",
+                host, host);
 }
 
 void policy_log_unknown(const char *host)
