@@ -4,6 +4,7 @@
  * ecdsa-with-SHA256; who is who is told by phrases in the common names; the root is trusted for its
  * key, since more than one certificate of Intel's root is about.
  */
+#include "attest/mark.h"
 #include "attest/verifier.h"
 
 #include <stdlib.h>
@@ -219,6 +220,27 @@ static int missing(const struct build *b)
     return 0;
 }
 
+/* Test platforms write what they are into their names: a hint for people, not evidence. */
+static int untrusted(const struct build *b)
+{
+    const struct names *n = b->names;
+    const bool intel = b->s->verifier->root_kind == ADYTON_ROOT_INTEL;
+    if (!strncmp(b->at[0]->name, ATTEST_SOFTWARE_MARK, strlen(ATTEST_SOFTWARE_MARK)))
+        return attest_fail(
+            b->s->error, n->untrusted,
+            "the %s is that of a software SGX device's test platform, which protects "
+            "nothing ('%s'), and its key is not that of the trusted root: %s",
+            n->what, b->at[0]->name,
+            intel ? "for tests only, name its root.pem as trusted root"
+                  : "the root that was named is not this test platform's");
+    return attest_fail(b->s->error, n->untrusted,
+                       "the %s ends in '%s', whose key is not that of the trusted root%s", n->what,
+                       b->at[0]->name,
+                       intel ? ": it may be a software device's, which has to be named as trusted "
+                               "root"
+                             : "");
+}
+
 /* Root key, CA flags, names and signatures, from the root down. */
 static int verify(struct build *b)
 {
@@ -227,13 +249,7 @@ static int verify(struct build *b)
     const int invalid[] = {n->root_invalid, n->ca_invalid, n->leaf_invalid};
     const int bad[] = {n->root_invalid, n->ca_signature, n->leaf_signature};
     if (memcmp(b->at[0]->point, s->verifier->root, 64))
-        return attest_fail(s->error, n->untrusted,
-                           "the %s ends in '%s', whose key is not that of the trusted root%s",
-                           n->what, b->at[0]->name,
-                           s->verifier->root_kind == ADYTON_ROOT_INTEL
-                               ? ": it may be a software device's, which has to be named as "
-                                 "trusted root"
-                               : "");
+        return untrusted(b);
     for (unsigned i = 0; i < n->count; i++) {
         struct cert *cert = b->at[i], *issuer = b->at[i ? i - 1 : 0];
         int err;

@@ -48,6 +48,8 @@ static int usage(FILE *out, int status)
           "  verify QUOTE            verify a quote or RA-TLS certificate against a policy\n"
           "  quote show              what stands in a quote (gramine-sgx-quote-view)\n"
           "  sgxemu PROGRAM          run a program on the software SGX device\n"
+          "  sgxemu setup            make the device's test platform, for quotes that verify\n"
+          "  pccs --test-platform    serve the test platform's collateral to verifiers\n"
           "\n"
           "  --version               print the version\n"
           "  COMMAND --help          options of a command\n"

@@ -10,3 +10,4 @@ int cmd_sgx_sigstruct_view(int argc, char **argv); /* gramine-sgx-sigstruct-view
 int cmd_is_sgx_available(int argc, char **argv);   /* is-sgx-available */
 int cmd_sgx_sign_layout(int argc, char **argv);    /* adyton sign-layout */
 int cmd_sgxemu(int argc, char **argv);             /* adyton sgxemu */
+int cmd_pccs(int argc, char **argv);               /* adyton pccs */

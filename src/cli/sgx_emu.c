@@ -4,6 +4,7 @@
  * fuse file and starts the resident device in this process.
  */
 #include "cli/sgx_commands.h"
+#include "cli/sgx_emu.h"
 #include "cli/paths.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,8 @@ static void usage(FILE *to, const char *name)
 {
     fprintf(
         to,
-        "Usage: %s [OPTIONS] PROGRAM [ARGS...]\n\n"
+        "Usage: %s [OPTIONS] PROGRAM [ARGS...]\n"
+        "       %s setup|serve|quote [OPTIONS]\n\n"
         "Runs a program on the software SGX device: it finds /dev/sgx_enclave and ENCLU as on a\n"
         "machine with SGX2. For development and tests: it protects nothing.\n\n"
         "  --inject-aex MICROSECONDS\n"
@@ -35,8 +37,17 @@ static void usage(FILE *to, const char *name)
         "  --no-rewrite  leave every ENCLU trapping (slow; the program text is not changed)\n"
         "  --stats       count transitions and print the numbers at the end\n"
         "  --fuses FILE  the platform's secret (default ~/.local/state/adyton/sgx-fuses)\n"
-        "  --quiet       do not print the notice that the device gives no confidentiality\n",
-        name);
+        "  --quoting     run a quoting service for this program, with the test platform\n"
+        "  --aesm SOCKET where connections to the AESM service go (default: aesm.socket of the\n"
+        "                test platform, if it is there)\n"
+        "  --platform DIR\n"
+        "                the test platform (default: test-platform beside the fuse file)\n"
+        "  --quiet       do not print the notice that the device gives no confidentiality\n\n"
+        "  setup         make the test platform, whose quotes verify where its root is named\n"
+        "  serve         run its quoting service (the AESM protocol) until interrupted\n"
+        "  quote         make a quote for given report data, without an enclave\n"
+        "A program of such a name is run by its path.\n",
+        name, name);
 }
 
 /* By the XDG rules; without HOME, below the home directory of the user database. */
@@ -112,8 +123,7 @@ static int create_fuses(const char *path)
     return r;
 }
 
-/* False after one line that names cause and remedy. */
-static bool ensure_fuses(const char *name, const char *path)
+bool sgxemu_ensure_fuses(const char *name, const char *path)
 {
     struct stat st;
     int r = 0;
@@ -196,6 +206,22 @@ static char **resolve_script(char *path, size_t len, char **argv)
     return argv;
 }
 
+bool sgxemu_fuses(const char *name, const char *given, char path[PATH_MAX])
+{
+    if (given && strlen(given) < PATH_MAX) {
+        strcpy(path, given);
+        return true;
+    }
+    if (!given && default_fuses(path, PATH_MAX) == 0)
+        return true;
+    fprintf(stderr,
+            given ? "%s: the name of the fuse file is too long\n"
+                  : "%s: no place for the fuse file: neither XDG_STATE_HOME nor HOME is set, and "
+                    "this user has no home directory; name a file with --fuses\n",
+            name);
+    return false;
+}
+
 static int start(const char *name, const char *fuses, bool stats, char **argv)
 {
     char path[PATH_MAX], device[PATH_MAX], absolute[PATH_MAX];
@@ -228,6 +254,47 @@ static bool valid_interval(const char *text)
     return *text >= '0' && *text <= '9' && !*end && v >= 10 && v <= 1000000;
 }
 
+/* Where connect() to the AESM service leads: nowhere else when there is no test platform. */
+static bool set_aesm(const char *name, const char *fuses, const char *dir, const char *given,
+                     bool quoting)
+{
+    char path[PATH_MAX], absolute[PATH_MAX], socket[108];
+    struct test_platform *p;
+    bool ok = true;
+    unsetenv("ADYTON_SGXEMU_AESM");
+    if (!sgxemu_platform_dir(name, dir, fuses, path))
+        return false;
+    if (quoting) {
+        if (!sgxemu_open_platform(name, fuses, path, true, &p))
+            return false;
+        ok = sgxemu_start_quoting(name, p, socket);
+        test_platform_close(p);
+        if (ok)
+            setenv("ADYTON_SGXEMU_AESM", socket, 1);
+        return ok;
+    }
+    if (!given && quoting_path(absolute, path, "aesm.socket"))
+        return true;
+    if (!realpath(given ? given : absolute, path)) {
+        if (given)
+            fprintf(stderr, "%s: there is no socket %s (%s): `adyton sgxemu serve` makes one\n",
+                    name, given, strerror(errno));
+        return !given;
+    }
+    if (strlen(path) >= sizeof(socket)) {
+        fprintf(stderr, "%s: the path of the socket %s is longer than %zu bytes\n", name, path,
+                sizeof(socket) - 1);
+        return false;
+    }
+    setenv("ADYTON_SGXEMU_AESM", path, 1);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} subcommands[] = {{"setup", sgxemu_setup}, {"serve", sgxemu_serve}, {"quote", sgxemu_quote}};
+
 int cmd_sgxemu(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -236,13 +303,19 @@ int cmd_sgxemu(int argc, char **argv)
         {"inject-aex", required_argument, NULL, 'i'},
         {"quiet", no_argument, NULL, 'q'},
         {"no-rewrite", no_argument, NULL, 'R'},
+        {"quoting", no_argument, NULL, 'Q'},
+        {"aesm", required_argument, NULL, 'a'},
+        {"platform", required_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     char path[PATH_MAX];
-    const char *fuses = NULL, *inject = "0";
-    bool stats = false, quiet = false;
+    const char *fuses = NULL, *inject = "0", *aesm = NULL, *platform = NULL;
+    bool stats = false, quiet = false, quoting = false;
     int c;
+    for (size_t i = 0; argc > 1 && i < sizeof(subcommands) / sizeof(*subcommands); i++)
+        if (!strcmp(argv[1], subcommands[i].name))
+            return subcommands[i].run(argc - 1, argv + 1);
     optind = 0;
     setenv("ADYTON_SGXEMU_REWRITE", "1", 1);
     while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
@@ -260,6 +333,12 @@ int cmd_sgxemu(int argc, char **argv)
             setenv("ADYTON_SGXEMU_REWRITE", "0", 1);
         } else if (c == 'q') {
             quiet = true;
+        } else if (c == 'Q') {
+            quoting = true;
+        } else if (c == 'a') {
+            aesm = optarg;
+        } else if (c == 'p') {
+            platform = optarg;
         } else {
             usage(stderr, argv[0]);
             return 2;
@@ -269,17 +348,8 @@ int cmd_sgxemu(int argc, char **argv)
         usage(stderr, argv[0]);
         return 2;
     }
-    if (!fuses) {
-        if (default_fuses(path, sizeof(path)) < 0) {
-            fprintf(stderr,
-                    "%s: no place for the fuse file: neither XDG_STATE_HOME nor HOME is set, and "
-                    "this user has no home directory; name a file with --fuses\n",
-                    argv[0]);
-            return 1;
-        }
-        fuses = path;
-    }
-    if (!ensure_fuses(argv[0], fuses))
+    if (!sgxemu_fuses(argv[0], fuses, path) || !sgxemu_ensure_fuses(argv[0], path) ||
+        !set_aesm(argv[0], path, platform, aesm, quoting))
         return 1;
     if (!quiet)
         fprintf(stderr, "adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for "
@@ -287,5 +357,5 @@ int cmd_sgxemu(int argc, char **argv)
     char hex[20];
     snprintf(hex, sizeof(hex), "%lx", strtoul(inject, NULL, 10));
     setenv("ADYTON_SGXEMU_INJECT", hex, 1);
-    return start(argv[0], fuses, stats, argv + optind);
+    return start(argv[0], path, stats, argv + optind);
 }

@@ -39,6 +39,7 @@ static const struct {
     {"is-sgx-available", cmd_is_sgx_available},
     {"sign-layout", cmd_sgx_sign_layout},
     {"sgxemu", cmd_sgxemu},
+    {"pccs", cmd_pccs},
     {"verify", cmd_verify},
     {"quote", cmd_quote},
     {"quote-view", cmd_quote_view},

@@ -107,6 +107,7 @@ void thread_count_fast(uint64_t *enters, uint64_t *leaves);
 struct settings {
     char exe[4096];   /* absolute path of the program */
     char fuses[4096]; /* path of the fuse file */
+    char aesm[108];   /* where connections to the AESM service go; "@...": abstract, "": nowhere */
     bool stats;
     bool rewrite;      /* fast transitions */
     uint32_t inject;   /* mean microseconds between injected AEXs; 0: none */

@@ -5,6 +5,7 @@
  * equal dependencies give equal keys, on this platform only.
  */
 #include "sgxemu/core/internal.h"
+#include "sgxemu/core/fuses.h"
 #include "sgxemu/core/keys.h"
 #include "crypto/crypto.h"
 
@@ -68,9 +69,8 @@ void sgx_einittoken_mac(const struct sgx_platform *p, const struct sgx_einittoke
     crypto_wipe(key, sizeof(key));
 }
 
-/* The REPORT key of the enclave that `target` describes. */
-static void report_key(const struct sgx_platform *p, const struct sgx_targetinfo *target,
-                       const uint8_t key_id[32], uint8_t key[16])
+void sgx_report_key(const struct sgx_platform *p, const struct sgx_targetinfo *target,
+                    const uint8_t key_id[32], uint8_t key[16])
 {
     struct dependencies d = {
         .key_name = SGX_KEY_REPORT,
@@ -117,7 +117,7 @@ struct sgx_fault leaf_ereport(struct sgx_cpu *cpu, struct sgx_regs *regs)
     report.isv_prod_id = secs->isv_prod_id;
     report.isv_svn = secs->isv_svn;
     report.config_svn = secs->config_svn;
-    report_key(cpu->platform, &target, report.key_id, key);
+    sgx_report_key(cpu->platform, &target, report.key_id, key);
     aes128_cmac(key, &report, SGX_REPORT_BODY_SIZE, report.mac);
     crypto_wipe(key, sizeof(key));
     copy(out.data + (regs->rdx & PAGE_MASK), &report, sizeof(report));
@@ -230,7 +230,7 @@ struct sgx_fault leaf_egetkey(struct sgx_cpu *cpu, struct sgx_regs *regs)
         };
         copy(self.mrenclave, secs->mrenclave, 32);
         copy(self.config_id, secs->config_id, 64);
-        report_key(cpu->platform, &self, r.key_id, key);
+        sgx_report_key(cpu->platform, &self, r.key_id, key);
     } else {
         derive_requested(cpu, secs, state, &r, key);
     }

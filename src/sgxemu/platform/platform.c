@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The emulated platform: fuses from a file, version numbers, what CPUID shows. */
 #include "sgxemu/emu.h"
+#include "sgxemu/core/fuses.h"
 #include "crypto/crypto.h"
 #include <asm/prctl.h>
 #include <linux/fcntl.h>
@@ -46,7 +47,7 @@ static void read_xsave_layout(struct sgx_xsave_layout *x)
 /* Fuses: 64 bytes; the launcher has created the file. */
 static void read_fuses(struct sgx_platform *p)
 {
-    uint8_t fuses[64], boot[64];
+    uint8_t fuses[SGX_FUSES_SIZE], boot[64];
     long fd = sys(__NR_openat, AT_FDCWD, settings.fuses, O_RDONLY | O_CLOEXEC, 0);
     long n = sys_failed(fd) ? fd : sys(__NR_read, fd, fuses, sizeof(fuses));
     if (n != sizeof(fuses))
@@ -56,15 +57,11 @@ static void read_fuses(struct sgx_platform *p)
             "with another --fuses FILE",
             NULL);
     sys(__NR_close, fd);
-    memcpy(p->seal_fuses, fuses, 16);
-    memcpy(p->owner_epoch, fuses + 16, 16);
     /* Fresh per boot of the machine, the same for all processes. */
     fd = sys(__NR_openat, AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC, 0);
     n = sys_failed(fd) ? 0 : sys(__NR_read, fd, boot, sizeof(boot));
     sys(__NR_close, fd);
-    aes128_cmac(fuses + 32, boot, n > 0 ? (size_t)n : 0, p->report_key_id);
-    aes128_cmac(fuses + 48, boot, n > 0 ? (size_t)n : 0, p->report_key_id + 16);
-    aes128_cmac(fuses + 48, p->report_key_id, 32, p->paging_key);
+    sgx_platform_from_fuses(p, fuses, boot, n > 0 ? (size_t)n : 0);
     crypto_wipe(fuses, sizeof(fuses));
 }
 
@@ -76,7 +73,6 @@ static void start(struct sgx_platform *p)
     p->xfrm = settings.xcr0;
     p->miscselect = SGX_MISC_EXINFO;
     p->max_size_log2 = MAX_SIZE_LOG2;
-    memcpy(p->cpu_svn, "\x0e\x0e\x10\x0f\xff\x80\x06", 7);
     read_xsave_layout(&p->xsave);
 }
 

@@ -103,6 +103,7 @@ struct plan {
     char script_path[MAX_SCRIPTS][4096];
     long depth;
     char exe[4096 + 32], fuses[4096 + 32], mask[64], stats[32], inject[64], rewrite[32];
+    char aesm[128];
 };
 
 static long resolve(struct plan *p, const char *path)
@@ -165,6 +166,8 @@ static long build_envp(struct plan *p, struct thread *t, const char **out, uint6
     out[n++] = join(p->stats, "ADYTON_SGXEMU_STATS=", settings.stats ? "1" : "0");
     out[n++] = join(p->rewrite, "ADYTON_SGXEMU_REWRITE=", settings.rewrite ? "1" : "0");
     out[n++] = join(p->inject, "ADYTON_SGXEMU_INJECT=", format_hex(digits, settings.inject) + 2);
+    if (settings.aesm[0])
+        out[n++] = join(p->aesm, "ADYTON_SGXEMU_AESM=", settings.aesm);
     out[n] = NULL;
     return n;
 }

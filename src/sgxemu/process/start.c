@@ -48,6 +48,8 @@ static void take_setting(const char *text)
         settings.rewrite = text[8] == '1';
     else if (strncmp(text, "INJECT=", 7) == 0)
         settings.inject = (uint32_t)parse_hex(text + 7);
+    else if (strncmp(text, "AESM=", 5) == 0)
+        copy_setting(settings.aesm, text + 5, sizeof(settings.aesm));
     else if (strncmp(text, "MASK=", 5) == 0)
         first_mask = parse_hex(text + 5);
 }

@@ -76,10 +76,12 @@ static void install(const uint16_t *calls, size_t count, bool base, uint32_t fla
 
 void trap_install_filter(void)
 {
-    static const uint16_t at_exit[] = {__NR_exit_group};
+    static const uint16_t at_exit[] = {__NR_exit_group}, connects[] = {__NR_connect};
     install(always, sizeof(always) / sizeof(always[0]), true, 0);
     if (settings.stats)
         install(at_exit, 1, false, 0);
+    if (settings.aesm[0])
+        install(connects, 1, false, 0);
 }
 
 void trap_install_mapping_filter(void)

@@ -2,6 +2,7 @@
 /* System calls that the filter traps: done for the program, or passed on untouched. */
 #include "sgxemu/emu.h"
 #include <linux/fcntl.h>
+#include <linux/un.h>
 
 extern char emu_pass[];
 
@@ -88,6 +89,41 @@ static bool do_access(struct call *c, uint64_t path_arg, uint64_t mode, long *re
     if (!path_of(path_arg, path) || !driver_is_path(path))
         return false;
     *result = mode & 1 ? -EACCES : 0;
+    return true;
+}
+
+static bool is_aesm(const struct sockaddr_un *a, uint64_t len)
+{
+    static const char abstract[] = "\0sgx_aesm_socket_base", *const files[] = {
+                                                                 "/var/run/aesmd/aesm.socket",
+                                                                 "/run/aesmd/aesm.socket"};
+    if (memcmp(a->sun_path, abstract, sizeof(abstract) - 1) == 0) {
+        for (uint64_t i = sizeof(abstract) - 1; i + sizeof(a->sun_family) < len; i++) {
+            if (a->sun_path[i])
+                return false;
+        }
+        return len >= sizeof(a->sun_family) + sizeof(abstract) - 1;
+    }
+    return strcmp(a->sun_path, files[0]) == 0 || strcmp(a->sun_path, files[1]) == 0;
+}
+
+/* A connection to the AESM service leads to the quoting service of the software device. */
+static bool do_connect(struct call *c, uint64_t address, uint64_t len, long *result)
+{
+    struct sockaddr_un a = {0};
+    const size_t name = strlen(settings.aesm);
+    if (len <= sizeof(a.sun_family) || len > sizeof(a) || !user_read(&a, address, len) ||
+        a.sun_family != 1 /* AF_UNIX */)
+        return false;
+    a.sun_path[sizeof(a.sun_path) - 1] = '\0'; /* neither name is that long */
+    if (!is_aesm(&a, len))
+        return false;
+    memset(a.sun_path, 0, sizeof(a.sun_path));
+    memcpy(a.sun_path, settings.aesm, name);
+    const bool is_abstract = a.sun_path[0] == '@';
+    if (is_abstract)
+        a.sun_path[0] = '\0';
+    *result = sys(__NR_connect, c->a[0], &a, sizeof(a.sun_family) + name + !is_abstract);
     return true;
 }
 
@@ -181,6 +217,8 @@ static bool answer(struct call *c, long *result)
     case __NR_exit_group:
         trap_report_stats();
         return false;
+    case __NR_connect:
+        return do_connect(c, a[1], a[2], result);
     case __NR_ioctl:
         *result = driver_ioctl(c->t, (int)a[0], (unsigned)a[1], a[2]);
         return *result != -ENOTTY;
