@@ -16,6 +16,7 @@ import os
 import re
 import shlex
 import stat
+import struct
 import subprocess
 import sys
 
@@ -360,7 +361,9 @@ class Plan:
                 continue
             try:
                 with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    for name in [name for name, raw in left.items() if data.find(raw) >= 0]:
+                    parts = data_parts(data)
+                    for name in [name for name, raw in left.items()
+                                 if any(data.find(raw, start, end) >= 0 for start, end in parts)]:
                         found[name] = self.needs["env"][name]
                         del left[name]
             except OSError:
@@ -372,6 +375,24 @@ class Plan:
         self.unread = sorted(left)
         self.searched_all = searched <= SEARCHED_MOST
         return dict(sorted(found.items()))
+
+
+def data_parts(data):
+    """Where in a file constants can stand: of an ELF file whose code has segments of its own, not there."""
+    whole = [(0, len(data))]
+    if len(data) < 64 or data[:5] != b"\x7fELF\x02":
+        return whole
+    table, = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    if size != 56 or table + size * count > len(data):
+        return whole
+    parts, constants = [], False
+    for index in range(count):
+        kind, flags, start, _, _, length = struct.unpack_from("<IIQQQQ", data, table + index * size)
+        if kind == 1 and not flags & 1:
+            parts.append((start, min(start + length, len(data))))
+            constants |= flags == 4
+    return parts if constants else whole
 
 
 def package_files():
