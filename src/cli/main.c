@@ -39,6 +39,8 @@ static int usage(FILE *out, int status)
           "  manifest                render a template and hash its files (gramine-manifest)\n"
           "  manifest-check          check the keys of a manifest (gramine-manifest-check)\n"
           "  trace COMMAND           write a template from what a run of COMMAND used\n"
+          "  explain MANIFEST        what a manifest trusts, allows, encrypts and gives up\n"
+          "  diff A B                in what two manifests differ\n"
           "  argv-serializer         write arguments for loader.argv_src_file\n"
           "  encrypt, decrypt        encrypted files\n"
           "  inspect                 what is known of an encrypted file, and whether it is whole\n"

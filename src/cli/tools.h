@@ -9,6 +9,8 @@
 int cmd_manifest(int argc, char **argv);         /* gramine-manifest */
 int cmd_manifest_check(int argc, char **argv);   /* gramine-manifest-check */
 int cmd_trace(int argc, char **argv);            /* adyton trace */
+int cmd_explain(int argc, char **argv);          /* adyton explain */
+int cmd_diff(int argc, char **argv);             /* adyton diff */
 int cmd_compile_manifest(int argc, char **argv); /* private to the launcher: FILE DESCRIPTOR */
 
 /*

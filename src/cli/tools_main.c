@@ -28,6 +28,8 @@ static const struct {
     {"manifest", cmd_manifest},
     {"manifest-check", cmd_manifest_check},
     {"trace", cmd_trace},
+    {"explain", cmd_explain},
+    {"diff", cmd_diff},
     {"compile-manifest", cmd_compile_manifest},
     {"encrypt", cmd_encrypt},
     {"decrypt", cmd_decrypt},
