@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-3.0-or-later
 # Makes the directories that manifests mount as /lib: links to the distribution's own dynamic loader
-# and C library, nothing copied and nothing patched.
+# and C library, nothing copied and nothing patched; and to the
+# libraries that attest.
 #   make-runtime-dir.sh DIR [STAMP]     writes DIR/glibc, and DIR/musl where musl is installed
 # Without DIR (as an install script of meson): below MESON_INSTALL_DESTDIR_PREFIX.
 set -e
@@ -28,6 +29,12 @@ done
 for file in ld-linux-x86-64.so.2 libc.so.6; do
     [ -e "$dir/glibc/$file" ] || { echo "make-runtime-dir.sh: no $file in /lib/$arch" >&2; exit 1; }
 done
+
+# The attesting side of RA-TLS, for LD_PRELOAD. In the build tree the files themselves are here.
+if [ -z "${1:-}" ]; then
+    find "$MESON_INSTALL_DESTDIR_PREFIX" \( -name libra_tls_attest.so -o -name libsecret_prov_attest.so \) \
+        ! -path '*/runtime/*' -exec ln -sr {} "$dir/glibc/" \;
+fi
 
 for loader in /lib/ld-musl-x86_64.so.1 /usr/lib/ld-musl-x86_64.so.1; do
     [ -e "$loader" ] || continue

@@ -159,11 +159,16 @@ static void say_tdx(const struct forge *f, struct text *t)
     say(t, "]}],");
 }
 
-static void say_dates(struct text *t, int64_t next_update)
+static int64_t usual_end(const struct forge *f)
+{
+    return f->o.valid_until ? f->o.valid_until : FORGE_AT + MONTH;
+}
+
+static void say_dates(const struct forge *f, struct text *t, int64_t next_update)
 {
     char issued[32], next[32];
     iso(FORGE_AT - 3600, issued);
-    iso(next_update ? next_update : FORGE_AT + MONTH, next);
+    iso(next_update ? next_update : usual_end(f), next);
     say(t, "\"issueDate\":\"%s\",\"nextUpdate\":\"%s\",", issued, next);
 }
 
@@ -175,7 +180,7 @@ static void say_tcb_info(const struct forge *f, struct text *t)
     if (version == 3)
         say(t, "\"id\":\"%s\",", f->o.tdx ? "TDX" : "SGX");
     say(t, "\"version\":%d,%s", version, f->o.extra_tcb ? f->o.extra_tcb : "");
-    say_dates(t, f->o.tcb_next_update);
+    say_dates(f, t, f->o.tcb_next_update);
     say(t, "\"fmspc\":\"00E0C0DE00%02x\",\"pceId\":\"0000\",\"tcbType\":0,",
         f->o.other_fmspc ? 3 : 2);
     say(t, "\"tcbEvaluationDataNumber\":17,");
@@ -208,7 +213,7 @@ static void say_tcb_info(const struct forge *f, struct text *t)
 static void say_identity(const struct forge *f, struct text *t)
 {
     say(t, "{\"id\":\"%s\",\"version\":2,", f->o.tdx ? "TD_QE" : "QE");
-    say_dates(t, 0);
+    say_dates(f, t, 0);
     say(t, "\"tcbEvaluationDataNumber\":16,\"miscselect\":\"00000000\","
            "\"miscselectMask\":\"FFFFFFFF\",\"attributes\":\"11000000000000000000000000000000\","
            "\"attributesMask\":\"FBFFFFFFFFFFFFFF0000000000000000\",\"mrsigner\":\"");
@@ -261,12 +266,12 @@ adyton_collateral *forge_collateral(const struct forge *f)
     set_text(c, ADYTON_COLLATERAL_PCK_CRL_ISSUER_CHAIN, f->ca_chain);
     set_text(c, ADYTON_COLLATERAL_TCB_INFO_CHAIN, f->signer_chain);
     set_text(c, ADYTON_COLLATERAL_QE_IDENTITY_CHAIN, f->signer_chain);
-    int64_t until = f->o.crl_next_update ? f->o.crl_next_update : FORGE_AT + MONTH;
+    int64_t until = f->o.crl_next_update ? f->o.crl_next_update : usual_end(f);
     crl = forge_crl(f->root, f->root_key,
                     f->o.revoke_ca       ? CA_SERIAL
                     : f->o.revoke_signer ? SIGNER_SERIAL
                                          : 0,
-                    FORGE_AT + MONTH, &size);
+                    usual_end(f), &size);
     set_crl(c, ADYTON_COLLATERAL_ROOT_CRL, crl, size);
     crl = forge_crl(f->ca, f->ca_key, f->o.revoke_leaf ? LEAF_SERIAL : 0, until, &size);
     set_crl(c, ADYTON_COLLATERAL_PCK_CRL, crl, size);

@@ -29,7 +29,8 @@ struct forge_options {
     bool other_fmspc;        /* TCB info of another platform */
     bool pretty;             /* white space in JSON documents */
     const char *extra_tcb;   /* further members of the TCB info: "\"x\":1," */
-    int64_t tcb_next_update; /* 0: a month after FORGE_AT; same below */
+    int64_t valid_until;     /* of all lists and documents; 0: a month after FORGE_AT */
+    int64_t tcb_next_update; /* 0: as above; same below */
     int64_t crl_next_update;
     int64_t certs_not_after;
 };
