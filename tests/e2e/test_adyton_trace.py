@@ -5,12 +5,14 @@ the program does the same as natively.
 import os
 import pathlib
 import shutil
+import signal
+import socket
 import subprocess
 import tomllib
 
 import pytest
 
-from conftest import command, run, tree
+from conftest import ENVIRONMENT, command, run, tree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYTHON = '/usr/bin/python3'
