@@ -52,6 +52,7 @@ static int usage(FILE *out, int status)
           "  sgxemu PROGRAM          run a program on the software SGX device\n"
           "  sgxemu setup            make the device's test platform, for quotes that verify\n"
           "  pccs --test-platform    serve the test platform's collateral to verifiers\n"
+          "  doctor                  what this machine lacks, for each mode, and what helps\n"
           "\n"
           "  --version               print the version\n"
           "  COMMAND --help          options of a command\n"

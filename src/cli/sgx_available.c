@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* is-sgx-available [--quiet]: what CPUID, the device nodes and the platform software say. */
 #include "cli/sgx_commands.h"
+#include "cli/sgx_facts.h"
 #include "sgx/arch.h"
 #include <cpuid.h>
 #include <inttypes.h>
@@ -11,9 +12,8 @@
 enum status { USABLE = 0, NO_CPU = 1, DISABLED = 2, NO_PSW = 3, NO_AESM = 4 };
 
 struct facts {
-    bool cpu, sgx1, sgx2, flc, virt, oversub, edeccssa, cet, kss, aexnotify;
-    bool exinfo, cpinfo, driver, aesmd, psw;
-    uint64_t max32, max64, epc;
+    struct sgx_facts sgx;
+    bool driver, aesmd, psw;
 };
 
 static bool exists(const char *path)
@@ -49,9 +49,10 @@ static uint64_t power(unsigned log2)
     return log2 && log2 < 64 ? 1ULL << log2 : 0;
 }
 
-static void ask_cpu(struct facts *f)
+void sgx_facts_read(struct sgx_facts *f)
 {
     unsigned a, b, c, d;
+    *f = (struct sgx_facts){0};
     if (__get_cpuid_max(0, NULL) < 7)
         return;
     __cpuid_count(7, 0, a, b, c, d);
@@ -103,8 +104,9 @@ static void size(const char *label, uint64_t value)
     printf("%s: 0x%" PRIx64 "\n", label, value);
 }
 
-static void print(const struct facts *f)
+static void print(const struct facts *facts)
 {
+    const struct sgx_facts *f = &facts->sgx;
     yes_no("SGX supported by CPU", f->cpu);
     if (!f->cpu)
         return;
@@ -120,18 +122,18 @@ static void print(const struct facts *f)
     size("Max enclave size (32-bit)", f->max32);
     size("Max enclave size (64-bit)", f->max64);
     size("EPC size", f->epc);
-    yes_no("SGX driver loaded (/dev/sgx_enclave)", f->driver);
-    yes_no("AESMD installed", f->aesmd);
-    yes_no("SGX PSW/libsgx installed", f->psw);
+    yes_no("SGX driver loaded (/dev/sgx_enclave)", facts->driver);
+    yes_no("AESMD installed", facts->aesmd);
+    yes_no("SGX PSW/libsgx installed", facts->psw);
     yes_no("EXINFO for #PF and #GP", f->exinfo);
     yes_no("EXINFO for #CP", f->cpinfo);
 }
 
 static enum status judge(const struct facts *f)
 {
-    if (!f->cpu)
+    if (!f->sgx.cpu)
         return NO_CPU;
-    if (!f->max32 || !f->max64 || !f->epc)
+    if (!f->sgx.max32 || !f->sgx.max64 || !f->sgx.epc)
         return DISABLED;
     if (!f->driver || !f->psw)
         return NO_PSW;
@@ -153,7 +155,7 @@ int cmd_is_sgx_available(int argc, char **argv)
         return 2;
     }
     struct facts f = {0};
-    ask_cpu(&f);
+    sgx_facts_read(&f.sgx);
     ask_system(&f);
     if (!quiet)
         print(&f);

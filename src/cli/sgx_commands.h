@@ -11,3 +11,4 @@ int cmd_is_sgx_available(int argc, char **argv);   /* is-sgx-available */
 int cmd_sgx_sign_layout(int argc, char **argv);    /* adyton sign-layout */
 int cmd_sgxemu(int argc, char **argv);             /* adyton sgxemu */
 int cmd_pccs(int argc, char **argv);               /* adyton pccs */
+int cmd_doctor(int argc, char **argv);             /* adyton doctor */

@@ -6,6 +6,7 @@
 #include "cli/sgx_commands.h"
 #include "cli/sgx_emu.h"
 #include "cli/paths.h"
+#include "sgxemu/quoting/quoting.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -20,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FUSES_SIZE 64
+_Static_assert(FUSES_SIZE == SGX_FUSES_SIZE, "the device reads as much");
 
 extern char **environ;
 

@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "sgxemu/quoting/quoting.h"
+#define FUSES_SIZE 64 /* bytes of a fuse file */
+
+struct test_platform; /* sgxemu/quoting/quoting.h */
 
 /* The fuse file that was named, or the default one. */
 bool sgxemu_fuses(const char *name, const char *given, char path[PATH_MAX]);

@@ -12,6 +12,7 @@
 
 #include "cli/sgx_emu.h"
 #include "cli/tools.h"
+#include "sgxemu/quoting/quoting.h"
 
 struct request {
     const char *name, *fuses, *dir, *output;

@@ -42,6 +42,7 @@ static const struct {
     {"sign-layout", cmd_sgx_sign_layout},
     {"sgxemu", cmd_sgxemu},
     {"pccs", cmd_pccs},
+    {"doctor", cmd_doctor},
     {"verify", cmd_verify},
     {"quote", cmd_quote},
     {"quote-view", cmd_quote_view},

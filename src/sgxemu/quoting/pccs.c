@@ -284,14 +284,18 @@ static bool refresh(struct pccs *p)
 
 static void pack(const struct exchange *x, struct reply *reply)
 {
-    char *head = NULL;
+    char *head = NULL, date[64] = "";
+    const time_t now = time(NULL);
+    struct tm tm;
+    if (gmtime_r(&now, &tm))
+        strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
     const char *text = x->status == 200 ? "" : reason(x->status);
     size_t size = x->status == 200 ? x->size : strlen(text);
     int n = asprintf(&head,
-                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"
+                     "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"
                      "Request-ID: test-platform-%llu\r\nConnection: close\r\n\r\n",
-                     x->status, reason(x->status), x->status == 200 ? x->type : "text/plain", size,
-                     x->status == 200 && x->headers ? x->headers : "",
+                     x->status, reason(x->status), date, x->status == 200 ? x->type : "text/plain",
+                     size, x->status == 200 && x->headers ? x->headers : "",
                      (unsigned long long)x->pccs->number);
     if (n < 0)
         return;
