@@ -3,7 +3,7 @@
 # Everything that must hold before a change is taken. The last line of output is "N passed, N failed, N skipped";
 # exit status 1 if any failed.
 # usage: scripts/check.sh [--full] [STAGE...]
-#   lint      clang-format, clang-tidy, shellcheck, ruff; asked for by name, or with --full, also a build
+#   lint      clang-format, clang-tidy, shellcheck, ruff, floors; asked for by name, or with --full, also a build
 #             with clang and gcc's -fanalyzer (minutes)
 #   unit      unit and system-call tests
 #   sanitize  the unit tests under AddressSanitizer and UBSan
@@ -200,6 +200,7 @@ if wanted lint; then
     step "clang-tidy" tidy
     step "shellcheck" shell_scripts
     step "ruff" python_scripts
+    step "floors of the library OS" /usr/bin/python3 scripts/floors.py $build
     if [ "$named" = yes ] || [ $full = yes ]; then
         step "build with clang" clang_build
         step "gcc -fanalyzer" scripts/analyze.sh $build

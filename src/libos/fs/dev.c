@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
  * /dev. The devices are the host's own, which is trusted here and has Linux's semantics; the list
- * of names is closed. /dev/shm is a mount (fs/mount.c). /dev/attestation/keys holds the keys of
- * encrypted mounts.
+ * of names is closed. /dev/shm is a mount (fs/mounts_setup.c). /dev/attestation/keys holds the keys
+ * of encrypted mounts.
  */
 #include "host/host.h"
 #include "libos/fs/keys.h"

@@ -8,6 +8,9 @@
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
 
+struct mount **mounts; /* read-only after mounts_setup */
+uint32_t mount_count;
+
 #define MOST_LINKS  40
 #define MOST_NESTED 3 /* links whose text has a ".." behind a link of that kind */
 #define S_TYPE      0170000

@@ -3,9 +3,7 @@
 #include "libos/thread.h"
 #include "host/host.h"
 #include "libos/fs/encrypted.h"
-#include "libos/proc/vfork.h"
 #include "libos/process.h"
-#include "libos/sync/futex.h"
 #include "libos/sync/wait.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
@@ -228,42 +226,4 @@ void threads_in_child(void)
     p->parked = 0;
     p->ending_others = p->exiting = false;
     work_clear(t, WORK_STOP);
-}
-
-void thread_release_user(struct thread *t)
-{
-    futex_robust_exit(t);
-    if (t->clear_tid) {
-        uint32_t zero = 0;
-        if (put_user(t->clear_tid, zero) == 0)
-            futex_wake_address(t->clear_tid, 1);
-        t->clear_tid = NULL;
-    }
-}
-
-void thread_exit(int status)
-{
-    vfork_exit(status & 0xff);
-    struct thread *t = current();
-    struct process *p = t->process;
-    lock(&p->lock); /* clone() has stored our id before it let the lock go */
-    bool last = p->nthreads == 1;
-    unlock(&p->lock);
-    if (last)
-        process_exit((status & 0xff) << 8);
-    thread_release_user(t);
-    platform_block_signals();
-    bell_drop(t);
-    signal_leave(t);
-    lock(&p->lock);
-    if (p->nthreads == 1) { /* the others went meanwhile */
-        unlock(&p->lock);
-        process_exit((status & 0xff) << 8);
-    }
-    list_del(&t->siblings);
-    p->nthreads--;
-    __atomic_fetch_add(&p->thread_event, 1, __ATOMIC_SEQ_CST);
-    host_futex_wake(&p->thread_event, INT32_MAX);
-    unlock(&p->lock);
-    platform_thread_end(t);
 }

@@ -143,7 +143,12 @@ static long add_watch(struct file *ep, struct file *f, int fd, struct epoll_even
         return -ENOMEM;
     bool own = f->ops->poll != NULL;
     int host_fd = own ? -1 : file_poll_fd(f);
-    *w = (struct watch){.epoll = ep, .file = f, .fd = fd, .own_fd = dup && !own, .event = *ev};
+    *w = (struct watch){.epoll = ep,
+                        .file = f,
+                        .fd = fd,
+                        .own_fd = dup && !own,
+                        .events = ev->events,
+                        .data = ev->data};
     w->host_fd = w->own_fd ? host_dup(host_fd, true) : host_fd;
     long r = own              ? own_member_join(w)
              : w->host_fd < 0 ? w->host_fd

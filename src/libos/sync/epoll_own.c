@@ -82,7 +82,7 @@ static void add_news(struct watch *w)
 
 static uint32_t wanted(const struct watch *w)
 {
-    uint32_t events = __atomic_load_n(&w->event.events, __ATOMIC_ACQUIRE);
+    uint32_t events = __atomic_load_n(&w->events, __ATOMIC_ACQUIRE);
     return events & ~FLAGS ? (events & ~FLAGS) | EPOLLERR | EPOLLHUP : 0;
 }
 
@@ -102,18 +102,17 @@ static uint32_t ready_events(struct watch *w)
 }
 
 /* EPOLLERR alone, or nothing, is wanted as well: the flags tell such a member from a spent one. */
-static void set_event(struct watch *w, const struct epoll_event *ev)
+static void set_event(struct watch *w, uint32_t events, uint64_t data)
 {
-    w->event.data = ev->data;
-    __atomic_store_n(&w->event.events, ev->events | EPOLLERR | EPOLLHUP, __ATOMIC_RELEASE);
+    w->data = data;
+    __atomic_store_n(&w->events, events | EPOLLERR | EPOLLHUP, __ATOMIC_RELEASE);
 }
 
 int own_member_join(struct watch *w)
 {
     struct epoll *ep = epoll_of(w);
-    const struct epoll_event ev = w->event;
     list_init(&w->news);
-    set_event(w, &ev);
+    set_event(w, w->events, w->data);
     w->waiter = (struct waiter){.wake = member_wake};
     if (w->file->ops->poll(w->file, &w->waiter) & wanted(w))
         add_news(w);
@@ -139,7 +138,7 @@ long own_member_control(struct watch *w, int op, const struct epoll_event *ev)
         return 0;
     if (op != EPOLL_CTL_MOD || ev->events & EPOLLEXCLUSIVE)
         return -EINVAL;
-    set_event(w, ev);
+    set_event(w, ev->events, ev->data);
     if (ready_events(w))
         add_news(w);
     return 0;
@@ -167,8 +166,8 @@ void epoll_file_is_hosts(struct file *f)
         ep->hosts++;
         /* A spent EPOLLONESHOT member hears POLLHUP and POLLERR once more: the host cannot be given
          * one that does not. */
-        host_pass(__NR_epoll_ctl, w->epoll->host_fd, EPOLL_CTL_ADD, w->host_fd, (long)&w->event, 0,
-                  0);
+        struct epoll_event ev = {.events = w->events, .data = w->data};
+        host_pass(__NR_epoll_ctl, w->epoll->host_fd, EPOLL_CTL_ADD, w->host_fd, (long)&ev, 0, 0);
         epoll_wake(ep);
     }
     queue_unlock(&epoll_lock);
@@ -231,14 +230,14 @@ static void put_back(struct epoll *ep, struct watch *w)
 /* One event out. False: the place for it cannot be written. */
 static bool report(struct epoll *ep, struct watch *w, uint32_t events, struct epoll_event *to)
 {
-    struct epoll_event ev = {.events = events, .data = w->event.data};
-    uint32_t flags = w->event.events;
+    struct epoll_event ev = {.events = events, .data = w->data};
+    uint32_t flags = w->events;
     if (copy_to_user(to, &ev, sizeof(ev))) {
         put_back(ep, w);
         return false;
     }
     if (flags & EPOLLONESHOT)
-        __atomic_store_n(&w->event.events, flags & FLAGS, __ATOMIC_RELEASE);
+        __atomic_store_n(&w->events, flags & FLAGS, __ATOMIC_RELEASE);
     else if (!(flags & EPOLLET))
         put_back(ep, w);
     return true;

@@ -16,7 +16,8 @@ struct watch {
     int host_fd; /* -1: the file is an own object */
     bool own_fd; /* a duplicate made for this registration */
     /* Of an own object: */
-    struct epoll_event event; /* its flags are cleared after a shot of EPOLLONESHOT; atomic */
+    uint32_t events; /* wanted, and flags: no events after a shot of EPOLLONESHOT; atomic */
+    uint64_t data;
     struct waiter waiter;
     struct list news; /* in epoll.news, or empty; under its news_lock */
 };

@@ -231,8 +231,8 @@ static int pour(struct pipe *p, const int fd[2])
     char gone[256];
     for (uint32_t n = p->tail; n != p->head; n++) {
         const struct slot *s = slot_at(p, n);
-        ssize whole = (ssize)(s->at + s->len);
-        if (host_write(fd[WRITER], s->page, (size_t)whole) != whole)
+        size_t whole = (size_t)s->at + s->len;
+        if (host_write(fd[WRITER], s->page, whole) != (ssize)whole)
             return -ENOMEM;
         for (uint32_t at = 0, part; at < s->at; at += part) {
             part = MIN(s->at - at, (uint32_t)sizeof(gone));

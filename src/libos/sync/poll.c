@@ -91,22 +91,6 @@ struct file *fd_get_pollable(int fd)
     return f;
 }
 
-uint64_t deadline_of(const struct __kernel_timespec *ts)
-{
-    if (!ts || ts->tv_sec > INT64_MAX / 2000000000)
-        return 0;
-    return vdso_clock_ns(CLOCK_MONOTONIC) + (uint64_t)ts->tv_sec * 1000000000 +
-           (uint64_t)ts->tv_nsec;
-}
-
-struct __kernel_timespec time_until(uint64_t deadline_ns)
-{
-    uint64_t now = vdso_clock_ns(CLOCK_MONOTONIC);
-    uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-    return (struct __kernel_timespec){.tv_sec = (int64_t)(left / 1000000000),
-                                      .tv_nsec = (int64_t)(left % 1000000000)};
-}
-
 struct polling {
     struct pollfd *fds;
     uint32_t n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Reading clocks, and sleeping until they show a time. All clocks are the host's, CPU clocks too:
- * processes and threads of the run are its own. */
+/* Reading clocks, deadlines, and sleeping until clocks show a time. All clocks are the host's, CPU
+ * clocks too: processes and threads of the run are its own. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/reach.h"
@@ -14,6 +14,22 @@
 static void notice_caller(uint32_t bits)
 {
     vdso_is_slow(thread_regs(current())->rip, bits);
+}
+
+uint64_t deadline_of(const struct __kernel_timespec *ts)
+{
+    if (!ts || ts->tv_sec > INT64_MAX / 2000000000)
+        return 0;
+    return vdso_clock_ns(CLOCK_MONOTONIC) + (uint64_t)ts->tv_sec * 1000000000 +
+           (uint64_t)ts->tv_nsec;
+}
+
+struct __kernel_timespec time_until(uint64_t deadline_ns)
+{
+    uint64_t now = vdso_clock_ns(CLOCK_MONOTONIC);
+    uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    return (struct __kernel_timespec){.tv_sec = (int64_t)(left / 1000000000),
+                                      .tv_nsec = (int64_t)(left % 1000000000)};
 }
 
 SYSCALL2(clock_gettime, int, clock, struct __kernel_timespec *, uts)

@@ -15,8 +15,6 @@
 #include <linux/auxvec.h>
 #include <linux/elf.h>
 
-struct run run;
-
 /* The launcher's arguments: cli/launch.h. */
 enum { ARG_MODE = 1, ARG_MANIFEST_FD, ARG_TREES_FD, ARG_NAME, ARG_FIRST_USER };
 

@@ -8,8 +8,6 @@ void *malloc(size_t size);
 void *calloc(size_t n, size_t size);
 void *aligned_alloc(size_t alignment, size_t size);
 void free(void *p);
-
-struct run run;
 struct thread *test_current;
 
 /* ---- memory of the library OS ---- */

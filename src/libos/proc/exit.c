@@ -1,14 +1,51 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The end of a process. */
+/* The end of a thread, and of a process. */
 #include "libos/proc/lifecycle.h"
 #include "libos/proc/members.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
+#include "libos/sync/futex.h"
 #include "host/host.h"
 #include "libos/log.h"
 #include "platform/platform.h"
 
-struct process *first_process;
+void thread_release_user(struct thread *t)
+{
+    futex_robust_exit(t);
+    if (t->clear_tid) {
+        uint32_t zero = 0;
+        if (put_user(t->clear_tid, zero) == 0)
+            futex_wake_address(t->clear_tid, 1);
+        t->clear_tid = NULL;
+    }
+}
+
+void thread_exit(int status)
+{
+    vfork_exit(status & 0xff);
+    struct thread *t = current();
+    struct process *p = t->process;
+    lock(&p->lock); /* clone() has stored our id before it let the lock go */
+    bool last = p->nthreads == 1;
+    unlock(&p->lock);
+    if (last)
+        process_exit((status & 0xff) << 8);
+    thread_release_user(t);
+    platform_block_signals();
+    bell_drop(t);
+    signal_leave(t);
+    lock(&p->lock);
+    if (p->nthreads == 1) { /* the others went meanwhile */
+        unlock(&p->lock);
+        process_exit((status & 0xff) << 8);
+    }
+    list_del(&t->siblings);
+    p->nthreads--;
+    __atomic_fetch_add(&p->thread_event, 1, __ATOMIC_SEQ_CST);
+    host_futex_wake(&p->thread_event, INT32_MAX);
+    unlock(&p->lock);
+    platform_thread_end(t);
+}
 
 /* Only one thread ends the process; the others wait for it to end them. */
 static void claim_exit(struct process *p)

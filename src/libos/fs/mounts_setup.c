@@ -11,9 +11,6 @@
 #include "libos/process.h"
 #include "manifest/compiled.h"
 
-struct mount **mounts; /* read-only after mounts_setup */
-uint32_t mount_count;
-
 static int add(const struct fs_ops *ops, const char *path, const struct mf_mount *mm)
 {
     struct mount *m = heap_zalloc(sizeof(*m));
