@@ -5,6 +5,7 @@
  * better is replaced line by line.
  */
 #include "host/host.h"
+#include "libos/proc/reach.h"
 #include "libos/fs/proc.h"
 #include <linux/mman.h>
 #include <linux/resource.h>
@@ -12,7 +13,7 @@
 /* Everything about a thread and its process that these files show. */
 struct about {
     char comm[16];
-    uint32_t threads, umask, fd_size;
+    uint32_t threads, umask, fd_size, parent;
     sigmask pending, shared_pending, blocked, ignored, caught;
     struct credentials cred;
     size_t total, data, stack, text, lib; /* bytes of address space */
@@ -178,6 +179,8 @@ static int ask(const struct pseudo_ref *r, struct about *a, struct text *host)
         return err;
     a->rss = host_number(host, "VmRSS:");
     a->hwm = MAX(host_number(host, "VmHWM:"), a->rss);
+    a->parent = (uint32_t)run_parent((int)(host_number(host, "Tgid:") >> 10),
+                                     (int)(host_number(host, "PPid:") >> 10));
     if (proc_is_other(r))
         err = ask_member(r, a);
     else
@@ -228,11 +231,9 @@ static bool own_line(struct text *t, const char *key, size_t len, const struct a
     const struct {
         const char *key;
         uint32_t value;
-    } numbers[] = {{"FDSize", a->fd_size},
-                   {a->other ? "" : "Threads", a->threads},
-                   {"TracerPid", 0},
-                   {"Seccomp", 0},
-                   {"Seccomp_filters", 0}};
+    } numbers[] = {{"FDSize", a->fd_size}, {a->other ? "" : "Threads", a->threads},
+                   {"PPid", a->parent},    {"TracerPid", 0},
+                   {"Seccomp", 0},         {"Seccomp_filters", 0}};
 #define IS(text) (len == strlen(text) && memcmp(key, text, len) == 0)
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
         if (IS(sizes[i].key))
@@ -282,6 +283,8 @@ int proc_fill_status(const struct pseudo_ref *r, struct text *t)
 static bool own_field(const struct about *a, int n, uint64_t *v)
 {
     switch (n) {
+    case 4:
+        return *v = a->parent, true;
     case 20:
         return *v = a->threads, !a->other;
     case 23:

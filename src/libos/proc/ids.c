@@ -61,12 +61,15 @@ int parent_lost(struct process *p, int sender)
 
 SYSCALL0(getppid)
 {
-    struct parent_watch *w = &current_process()->parent;
+    struct process *p = current_process();
+    struct parent_watch *w = &p->parent;
+    if (run_is_first(p->pid))
+        return 0;
     bool armed = parent_watch_arm();
     uint64_t word = __atomic_load_n(&w->word, __ATOMIC_SEQ_CST);
     if (likely(armed && (uint32_t)word))
         return (uint32_t)word;
-    long parent = host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0);
+    long parent = run_parent(p->pid, (int)host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0));
     if (armed) /* unless it was lost again meanwhile */
         __atomic_compare_exchange_n(&w->word, &word, (word >> 32 << 32) | (uint32_t)parent, false,
                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);

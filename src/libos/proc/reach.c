@@ -5,7 +5,7 @@
 #include "libos/process.h"
 #include <asm/unistd.h>
 
-static int first_group; /* in which the run was started; set before any fork */
+static int first_group, first_pid; /* the group in which the run was started; set before any fork */
 
 static int group_of(int pid)
 {
@@ -15,9 +15,22 @@ static int group_of(int pid)
 void reach_setup(void)
 {
     first_group = group_of(0);
+    first_pid = current_process()->pid;
 }
 
 /* ---- threads and processes ---- */
+
+bool run_is_first(int pid)
+{
+    return pid == first_pid;
+}
+
+int run_parent(int pid, int parent)
+{
+    if (pid == first_pid)
+        return 0;
+    return parent == current_process()->pid || member_alive(parent) ? parent : 1;
+}
 
 static long next_own_thread(struct process *p, long from)
 {
