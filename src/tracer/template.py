@@ -570,15 +570,18 @@ class Text:
         self.add("")
 
     def python_paths(self):
-        """The trusted folders that are exactly the folders of the interpreter's sys.path, if so."""
+        """The trusted folders that python.get_sys_path() names, if it names nothing else but what is in them."""
         plan = self.plan
-        if not re.fullmatch(r"python3(\.\d+)?", os.path.basename(plan.entrypoint)) or not plan.trusted_folders:
+        program = plan.needs["runs"][0]["program"]
+        if not re.fullmatch(r"python3?(\.\d+)?", os.path.basename(program)) or not plan.trusted_folders:
             return set()
         script = "import sys; print('\\0'.join(p for p in sys.path if p))"
-        done = subprocess.run([plan.entrypoint, "-c", script], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        done = subprocess.run([program, "-c", script], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, check=False)
         paths = {path for path in os.fsdecode(done.stdout).rstrip("\n").split("\0") if os.path.isdir(path)}
-        return paths if not done.returncode and paths and paths <= plan.trusted_folders else set()
+        known = all(any(below(path, folder) for folder in plan.trusted_folders) or
+                    not any(names for _, _, names in os.walk(path)) for path in paths)
+        return paths & plan.trusted_folders if not done.returncode and known else set()
 
     def files(self):
         plan = self.plan
@@ -586,7 +589,7 @@ class Text:
         self.add(f"# {len(plan.trusted)} files" + (f" and {len(plan.trusted_folders)} folders" if plan.trusted_folders else "") +
                  ", verified at each use; gramine-manifest writes their hashes.", "sgx.trusted_files = [")
         if exact:
-            self.add("{%- for path in python.get_sys_path(" + quoted(plan.entrypoint) + ") if path.is_dir() %}",
+            self.add("{%- for path in python.get_sys_path(" + quoted(plan.needs["runs"][0]["program"]) + ") if path.is_dir() %}",
                      '  "file:{{ path }}/",', "{%- endfor %}")
         self.add(*(f"  {uri(path, '/')}," for path in sorted(plan.trusted_folders - exact)))
         self.add(*(f"  {uri(path)}," for path in sorted(plan.trusted)), "]", "")

@@ -147,6 +147,18 @@ PROGRAMS = {
     'go': ({'hello.go': GO_SOURCE}, ['./hello'], None, ()),
     'musl-static': ({'a.c': C_SOURCE}, ['./hello'], None, ()),
     'curl-file': ({}, ['bash', '-c', 'curl -s file://$PWD/words'], None, ()),
+    'jq': ({'a.json': '{"a": [1, 2, {"b": "c"}]}'}, ['jq', '-c', '.a[2], (.a[:2] | add)', 'a.json'], None, ()),
+    'bc': ({}, ['bc', '-l'], 'scale = 30; 4 * a(1)\n', ()),
+    'xz-zip': ({}, ['bash', '-c', 'xz -k words && xzcat words.xz && unxz -t words.xz; sha1sum words.xz'], None, ()),
+    'tclsh': ({'a.tcl': 'set f [open words]; puts [string toupper [read $f]]; puts [clock format 0 -gmt 1]'}, ['tclsh', 'a.tcl'], None, ()),
+    'yaml-requests': ({'script.py': 'import yaml, requests; print(yaml.safe_load("a: [1, 2]"), requests.Request("GET", "http://x/y").prepare().url)'},
+                      [PYTHON, 'script.py'], None, ()),
+    'resolver': ({'script.py': 'import socket, pwd, os; print(sorted(a[4] for a in socket.getaddrinfo("localhost", "http", type=1)), pwd.getpwuid(0))'},
+                 [PYTHON, 'script.py'], None, ()),
+    'threads': ({'script.py': 'import concurrent.futures as c, asyncio\nwith c.ThreadPoolExecutor(8) as p: print(sum(p.map(lambda n: n * n, range(99))))\n'
+                 'async def f():\n    p = await asyncio.create_subprocess_exec("/bin/echo", "child"); await p.wait()\nasyncio.run(f())\n'},
+                [PYTHON, 'script.py'], None, ()),
+    'rust': ({'a.rs': 'fn main() { print!("{}", std::fs::read_to_string("words").unwrap().to_uppercase()); }'}, ['./hello'], None, ()),
     'ffmpeg': ({}, ['ffmpeg', '-v', 'error', '-f', 'lavfi', '-i', 'testsrc=duration=1:size=64x64:rate=5', '-f', 'framemd5', 'out.md5'],
                None, ()),
     'ruby': ({}, ['ruby', '-e', 'puts File.read("words").upcase; require "digest"; puts Digest::MD5.file("numbers")'], None, ()),
@@ -154,6 +166,13 @@ PROGRAMS = {
     'R': ({}, ['Rscript', '-e', 'x <- scan("numbers", quiet=TRUE); print(summary(x)); print(lm(x ~ seq_along(x)))'], None, ()),
     'java': ({'A.java': 'class A { public static void main(String[] a) { System.out.println("from java"); } }'},
              ['java', 'A.java'], None, ()),
+}
+
+
+COMPILERS = {
+    'go': ['go', 'build', '-o', 'hello', 'hello.go'],
+    'musl-static': ['musl-gcc', '-static', 'a.c', '-o', 'hello'],
+    'rust': ['rustc', '-o', 'hello', 'a.rs'],
 }
 
 
@@ -173,8 +192,8 @@ def test_program(name, folder, run_native):
         (folder.work / path).parent.mkdir(exist_ok=True)
         (folder.work / path).write_text(text)
         (folder.work / path).chmod(0o755)
-    if name in ('go', 'musl-static'):
-        compiler = ['go', 'build', '-o', 'hello', 'hello.go'] if name == 'go' else ['musl-gcc', '-static', 'a.c', '-o', 'hello']
+    compiler = COMPILERS.get(name)
+    if compiler:
         command(compiler[0])
         done = run_native(compiler, cwd=folder.work, timeout=300,
                           env={'CGO_ENABLED': '0', 'GO111MODULE': 'off', 'GOCACHE': str(folder.made / 'go')})
@@ -325,6 +344,17 @@ def test_folders(folder):
     assert len(text.splitlines()) < len(trace.splitlines()) - 30
     assert len(uris(whole)) > len(uris(exact)), 'whole folders hold more than what was used'
     assert not any(uri.startswith('file:/usr/lib/x86_64-linux-gnu/') and uri.endswith('/') for uri in strings(text.split('"')))
+
+
+def test_venv(folder, run_native):
+    """In a virtual environment, and what of its sys.path is whole packages is named by python.get_sys_path()."""
+    (folder.work / 'script.py').write_text('import sys, json, decimal, email.message; print(sys.prefix, sys.prefix != sys.base_prefix)\n')
+    done = run_native([PYTHON, '-m', 'venv', '--without-pip', folder.work / 'venv'])
+    assert done.status == 0, str(done)
+    native, _ = folder.same(['venv/bin/python3', 'script.py'])
+    assert native.out == f'{folder.work}/venv True\n' and 'get_sys_path' not in folder.template.read_text()
+    folder.same(['venv/bin/python3', 'script.py'], '--folders')
+    assert f'python.get_sys_path("{folder.work}/venv/bin/python3")' in folder.template.read_text()
 
 
 # --- hostile programs -------------------------------------------------------------------------
