@@ -229,6 +229,50 @@ def test_children_do_not_ask_again(minimal, good, example):
     assert minimal.text().count('accepted under') == before + 1
 
 
+INSIDE = """
+libos.entrypoint = "/client"
+loader.log_level = "error"
+loader.uid = {uid}
+loader.gid = {uid}
+loader.env.LD_LIBRARY_PATH = "/lib"
+loader.env.LD_PRELOAD = "{tools}/libsecret_prov_attest.so"
+loader.env.SECRET_PROVISION_CONSTRUCTOR = "1"
+loader.env.SECRET_PROVISION_SET_KEY = "default"
+loader.env.SECRET_PROVISION_CA_CHAIN_PATH = "ca.crt"
+loader.env.SECRET_PROVISION_SERVERS = "dummyserver:80;localhost:{port}"
+loader.env.ADYTON_TEST_ATTESTATION = "/attestation"
+sys.enable_extra_runtime_domain_names_conf = true
+fs.mounts = [
+  {{ path = "/lib", uri = "file:{{{{ gramine.runtimedir() }}}}" }},
+  {{ path = "/client", uri = "file:client" }},
+  {{ path = "/ca.crt", uri = "file:../ssl/ca.crt" }},
+  {{ path = "/etc/hosts", uri = "file:../hosts" }},
+  {{ path = "/attestation", uri = "file:{attestation}" }},
+  {{ path = "{tools}", uri = "file:{tools}" }},
+  {{ path = "/files/", uri = "file:enc_files/", type = "encrypted" }},
+]
+sgx.trusted_files = ["file:{{{{ gramine.runtimedir() }}}}/", "file:client", "file:../ssl/ca.crt", "file:../hosts"]
+sgx.allowed_files = ["file:{attestation}/", "file:{tools}/"]
+"""
+
+
+def test_inside(example, good, tmp_path):
+    """In the library OS: the key of an encrypted mount is set before main, and outlives execve and fork. What
+    gives quotes is the test's; all else is as in the example's manifest."""
+    folder = example / 'secret_prov_pf'
+    with serving(example, tmp_path, 'secret_prov_pf', [folder / 'wrap_key'], **trusting(good)) as server:
+        (folder / 'inside.manifest.template').write_text(INSIDE.format(
+            uid=os.getuid(), tools=TOOLS, port=server.port, attestation=good / 'attestation'))
+        done = run(['gramine-manifest', 'inside.manifest.template', 'inside.manifest'], cwd=folder)
+        assert done.returncode == 0, done.stderr
+        done = run(['gramine-direct', './inside'], cwd=folder)
+        assert done.stdout == "[child] Read from protected file: 'helloworld'\n" \
+            "[parent] Read from protected file: 'helloworld'\n", done.stdout + done.stderr + server.text()
+        assert done.returncode == 0 and server.text().count('accepted under') == 1
+        done = run(['gramine-direct', './inside'], cwd=folder)
+        assert done.returncode == 0 and server.text().count('accepted under') == 2
+
+
 def test_two_secrets(example, good, tmp_path):
     with serving(example, tmp_path, 'secret_prov', **trusting(good)) as server:
         env = client_env(server, good, example / 'ssl/ca.crt')
@@ -359,6 +403,31 @@ def test_linking_and_hidden_symbols():
         names = run(['nm', '-D', '--defined-only', library]).stdout.split('\n')
         names = {line.split()[-1] for line in names if line}
         assert names and all(re.match(r'(ra_tls_|secret_provision_)\w+@@RA_TLS$|RA_TLS', n) for n in names), names
+
+
+def test_attesting_side_needs_only_libc():
+    places = [BUILD / 'lib', BUILD / 'lib/adyton/runtime/glibc']
+    for file in *(p / f'lib{name}_attest.so' for p in places for name in ('ra_tls', 'secret_prov')), BUILD / 'bin/gramine-ratls':
+        needed = re.findall(r'NEEDED.*\[(.*)\]', run(['readelf', '-d', file]).stdout)
+        assert needed and set(needed) <= {'libc.so.6', 'ld-linux-x86-64.so.2'}, (file, needed)
+
+
+@pytest.mark.parametrize('name, flags, location', [
+    ('ratls-cert-gramine', {}, 3), ('ratls-cert-rats-tls', {}, 2),
+    ('ratls-cert-rats-tls', {'RA_TLS_ALLOW_EXPIRED_CERT_INSECURE': '1'}, 3)])
+def test_recorded_certificates(name, flags, location):
+    """Those of other implementations are read; without collateral the quote is then not accepted."""
+    cert = ROOT / '../shared/quotes' / name / 'cert.pem'
+    if not cert.exists():
+        pytest.skip('../shared/quotes is not here')
+    script = f'''
+import ctypes
+lib = ctypes.CDLL("{BUILD}/lib/libra_tls_verify_dcap.so")
+cert, results = open("{cert}", "rb").read() + b"\\0", (ctypes.c_int * 34)()
+print(lib.ra_tls_verify_callback_extended_der(cert, ctypes.c_size_t(len(cert)), results), results[0], results[1])
+'''
+    done = run(['/usr/bin/python3', '-c', script], RA_TLS_COLLATERAL=str(ROOT / 'tests/unit/ratls'), **ANY, **flags)
+    assert done.stdout == f'-9984 2 {location}\n', done.stdout + done.stderr
 
 
 # ---- refusals ------------------------------------------------------------------------------------
