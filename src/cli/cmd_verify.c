@@ -39,6 +39,7 @@ static void usage(FILE *to, const char *name)
         "      --cache DIR          keep what was fetched there (default: ~/.cache/adyton)\n"
         "      --insecure-tls       accept any certificate of the server; all is signed anyway\n"
         "      --trust-root FILE    trust this root certificate instead of Intel's\n"
+        "                           (default: the policy's trust_root, else $ADYTON_TRUST_ROOT)\n"
         "      --at TIME            as of 2025-03-14T15:09:26Z (default: now)\n"
         "      --tee sgx|tdx        refuse quotes of the other kind\n"
         "      --policy FILE        what to accept (docs/attestation.md)\n"
@@ -152,6 +153,8 @@ static int parse_options(struct request *r, int argc, char **argv)
     }
     if (!r->trust_root)
         r->trust_root = root_of_policy;
+    if (!r->trust_root && (r->trust_root = getenv("ADYTON_TRUST_ROOT")) && !*r->trust_root)
+        r->trust_root = NULL;
     if (!err && argc - optind != 1)
         err = complain(r, "one quote or certificate is needed; --help lists the options");
     r->quote = err ? NULL : argv[optind];

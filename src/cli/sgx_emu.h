@@ -16,7 +16,9 @@ bool sgxemu_ensure_fuses(const char *name, const char *path);
 /* The test platform's directory: as given, or test-platform beside the fuse file. */
 bool sgxemu_platform_dir(const char *name, const char *given, const char *fuses,
                          char path[PATH_MAX]);
-bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir, bool create,
+/* Opens the test platform, made if there is none. Its collateral is renewed when it is more than a
+ * day old, and with `renew` always. */
+bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir, bool renew,
                           struct test_platform **p);
 
 int sgxemu_setup(int argc, char **argv); /* adyton sgxemu setup */

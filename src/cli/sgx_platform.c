@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,12 +33,22 @@ bool sgxemu_platform_dir(const char *name, const char *given, const char *fuses,
     return false;
 }
 
-bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir, bool create,
+static bool collateral_is_fresh(const char *dir)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    const time_t now = time(NULL);
+    return !quoting_path(path, dir, "collateral/qe_identity.json") && !stat(path, &st) &&
+           st.st_mtime <= now && now - st.st_mtime < 86400;
+}
+
+bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir, bool renew,
                           struct test_platform **p)
 {
     struct quoting_error e = {""};
-    int r = test_platform_open(dir, fuses, create, p, &e);
-    if (!r && create && (r = test_platform_publish(*p, time(NULL), &e))) {
+    int r = test_platform_open(dir, fuses, true, p, &e);
+    if (!r && (renew || !collateral_is_fresh(dir)) &&
+        (r = test_platform_publish(*p, time(NULL), &e))) {
         test_platform_close(*p);
         *p = NULL;
     }
@@ -210,7 +221,7 @@ int sgxemu_serve(int argc, char **argv)
         return err < 0 ? 0 : 2;
     }
     if (err || !sgxemu_ensure_fuses(r.name, r.fuses_path) ||
-        !sgxemu_open_platform(r.name, r.fuses_path, r.dir_path, true, &p))
+        !sgxemu_open_platform(r.name, r.fuses_path, r.dir_path, false, &p))
         return 1;
     int listener = -ENAMETOOLONG, stop = stop_descriptor();
     if (r.socket)

@@ -176,6 +176,15 @@ def test_accepted_with_the_root_only(platform, quote):
     assert 'software SGX device' in r.stderr
 
 
+def test_variable_names_the_root(platform, quote, tmp_path):
+    def verify(root):
+        return adyton('verify', '--collateral', platform.collateral, quote, ADYTON_TRUST_ROOT=str(root))
+    r = verify(platform.root)
+    assert r.returncode == 0 and "not Intel's" in r.stderr
+    assert 'software SGX device' in verify('').stderr
+    assert verify(tmp_path / 'none').returncode == 1
+
+
 def test_root_of_another_machine(platform, quote, tmp_path):
     other = Platform(tmp_path)
     r = adyton('verify', '--trust-root', other.root, '--collateral', platform.collateral, quote)
