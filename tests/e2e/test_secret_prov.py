@@ -296,6 +296,64 @@ def test_policy_of_the_environment(example, good, tmp_path):
         server.wait_for('error location 5')
 
 
+def writable_memory(pid):
+    with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as mem:
+        for line in maps:
+            area, mode = line.split()[:2]
+            if mode.startswith('rw') and '[v' not in line:
+                start, end = (int(n, 16) for n in area.split('-'))
+                with contextlib.suppress(OSError):
+                    mem.seek(start)
+                    yield mem.read(end - start)
+
+
+def in_memory_of_a_sleeper(server, good, example, what, **env):
+    """Whether a program that was provisioned and now sleeps has these bytes in its memory."""
+    with subprocess.Popen(['/usr/bin/sleep', '600'], stderr=subprocess.PIPE, env={
+            **BASE, **client_env(server, good, example / 'ssl/ca.crt'), **env}) as p:
+        try:
+            for _ in range(600):
+                assert p.poll() is None, p.stderr.read()
+                if pathlib.Path(f'/proc/{p.pid}/syscall').read_text().split()[0] in ('35', '230'):  # nanosleep
+                    break
+                time.sleep(0.05)
+            else:
+                raise AssertionError('it does not sleep')
+            return sum(area.count(what) for area in writable_memory(p.pid))
+        finally:
+            p.kill()
+
+
+def test_secrets_are_wiped(example, good, minimal, tmp_path):
+    if os.getuid():
+        pytest.skip('needs root to look at the memory of others')
+    (tmp_path / 'keys').mkdir()
+    (tmp_path / 'keys/default').touch()
+    fake = FakeServer(example, answer(RESPONSE + size(16) + KEY))
+    assert in_memory_of_a_sleeper(fake, good, example, KEY, SECRET_PROVISION_SET_KEY='default',
+                                  ADYTON_TEST_KEYS=str(tmp_path / 'keys')) == 0
+    assert (tmp_path / 'keys/default').read_bytes() == KEY
+    # In the other mode it is in the environment, and so found: once, of all copies that were made.
+    assert in_memory_of_a_sleeper(minimal, good, example, b'A_SIMPLE_SECRET\0') == 1
+
+
+def test_many_clients_at_once(example, good, minimal, tmp_path):
+    cert = certificate(good, tmp_path / 'c')
+    got = []
+
+    def client():
+        with python_client(minimal, example, cert) as s:
+            s.send(REQUEST)
+            got.append(read_exactly(s, 57)[41:])
+
+    threads = [threading.Thread(target=client) for _ in range(40)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert got == [b'A_SIMPLE_SECRET\0'] * 40, minimal.text()
+
+
 # ---- other TLS libraries -------------------------------------------------------------------------
 
 
