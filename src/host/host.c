@@ -19,18 +19,18 @@
 /* A status: 0 or an errno; a host that returns anything else is lying. */
 static int status(long r)
 {
-    return r == 0 ? 0 : IS_ERR(r) ? (int)r : -EIO;
+    return r == 0 ? 0 : IS_ERR(r) ? (int)host_errno(r) : -EIO;
 }
 
 static int descriptor(long r)
 {
-    return IS_ERR(r) ? (int)r : r <= INT32_MAX ? (int)r : -EIO;
+    return r >= 0 && r <= INT32_MAX ? (int)r : IS_ERR(r) ? (int)host_errno(r) : -EIO;
 }
 
 /* An errno, or 0 .. `most`. */
 static long errno_or_more(long r, long most)
 {
-    return IS_ERR(r) || (r >= 0 && r <= most) ? r : -EIO;
+    return r >= 0 && r <= most ? r : IS_ERR(r) ? host_errno(r) : -EIO;
 }
 
 /* Where the host has put `len` bytes: whole pages, at `fixed` if that is not 0, below the kernel.
@@ -39,7 +39,7 @@ static long placed(long r, size_t len, uintptr_t fixed)
 {
     uintptr_t at = (uintptr_t)r;
     if (IS_ERR(r))
-        return r;
+        return host_errno(r);
     bool good =
         !(at & PAGE_MASK) && at <= USER_TOP && len <= USER_TOP - at && (!fixed || at == fixed);
     return good ? r : -EIO;
@@ -82,14 +82,27 @@ int64_t host_lseek(int fd, int64_t off, int whence)
     return errno_or_more(CALL3(__NR_lseek, fd, off, whence), INT64_MAX);
 }
 
+bool host_stat_ok(const struct stat *st)
+{
+    const uint64_t second = 1000000000;
+    return (int64_t)st->st_size >= 0 && (int64_t)st->st_blocks >= 0 && st->st_blksize > 0 &&
+           st->st_atime_nsec < second && st->st_mtime_nsec < second && st->st_ctime_nsec < second;
+}
+
+static int stat_status(long r, const struct stat *st)
+{
+    int err = status(r);
+    return err || likely(host_stat_ok(st)) ? err : -EIO;
+}
+
 int host_fstat(int fd, struct stat *st)
 {
-    return status(CALL2(__NR_fstat, fd, st));
+    return stat_status(CALL2(__NR_fstat, fd, st), st);
 }
 
 int host_stat(const char *path, bool follow, struct stat *st)
 {
-    return status(CALL4(__NR_newfstatat, HOST_AT_FDCWD, path, st, follow ? 0 : 0x100));
+    return stat_status(CALL4(__NR_newfstatat, HOST_AT_FDCWD, path, st, follow ? 0 : 0x100), st);
 }
 
 int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx)
@@ -179,9 +192,40 @@ int host_access(const char *path, int mode, int flags)
     return status(CALL4(__NR_faccessat2, HOST_AT_FDCWD, path, mode, flags));
 }
 
+struct host_dirent { /* struct linux_dirent64 */
+    uint64_t ino;
+    int64_t off;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+#define DIRENT_LEAST ((ssize)offsetof(struct host_dirent, name) + 1)
+#define MOST_NUMBER  (INT32_MAX / 10 - 1)
+
+/* A name of a directory: one that cannot lead elsewhere. */
+static bool name_ok(const char *name, size_t room)
+{
+    size_t len = strnlen(name, room);
+    return len > 0 && len <= NAME_LIMIT && len < room && !memchr(name, '/', len);
+}
+
+bool host_dirents_ok(const void *list, ssize n)
+{
+    for (ssize at = 0; at < n;) {
+        const struct host_dirent *d = (const struct host_dirent *)((const char *)list + at);
+        if (n - at < DIRENT_LEAST || d->size < DIRENT_LEAST || d->size > n - at ||
+            !name_ok(d->name, d->size - offsetof(struct host_dirent, name)))
+            return false;
+        at += d->size;
+    }
+    return true;
+}
+
 ssize host_getdents(int fd, void *buf, size_t size)
 {
-    return host_length(CALL3(__NR_getdents64, fd, buf, size), size);
+    ssize n = host_length(CALL3(__NR_getdents64, fd, buf, size), size);
+    return n <= 0 || host_dirents_ok(buf, n) ? n : -EIO;
 }
 
 ssize host_read_text(const char *path, char *text, size_t size)
@@ -194,17 +238,6 @@ ssize host_read_text(const char *path, char *text, size_t size)
     text[n < 0 ? 0 : n] = 0;
     return n;
 }
-
-struct host_dirent { /* struct linux_dirent64 */
-    uint64_t ino;
-    int64_t off;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
-#define DIRENT_LEAST ((ssize)offsetof(struct host_dirent, name) + 1)
-#define MOST_NUMBER  (INT32_MAX / 10 - 1)
 
 long host_listed_number(const char *list, ssize n, ssize *at)
 {

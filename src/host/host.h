@@ -24,10 +24,17 @@ int host_open_blocking(const char *path, uint32_t flags, uint32_t mode);
  * one may be. -ELOOP */
 int host_open_plain(const char *path, uint32_t flags);
 int host_close(int fd);
+/* An errno of Linux as it is; what lies between those and IS_ERR()'s limit is none of a host's
+ * (among them ERESTARTSYS and its like, which are the library OS's own): -EIO. */
+#define HOST_ERRNO_LAST 133
+static inline long host_errno(long r)
+{
+    return r >= -HOST_ERRNO_LAST ? r : -EIO;
+}
 /* A length that cannot exceed what was asked for. */
 static inline ssize host_length(long r, size_t asked)
 {
-    return IS_ERR(r) || (size_t)r <= asked ? r : -EIO;
+    return likely((size_t)r <= asked) ? r : IS_ERR(r) ? host_errno(r) : -EIO;
 }
 /* `buf` may be application memory: the host then reports -EFAULT. Inline: a return behind the
  * host's work costs as much as the rest of the way to it. */
@@ -64,6 +71,9 @@ int host_fchown(int fd, uint32_t uid, uint32_t gid);
 int host_utimens(int fd, const char *path, const struct __kernel_timespec ts[2], int flags);
 int host_access(const char *path, int mode, int flags);
 ssize host_getdents(int fd, void *buf, size_t size);
+/* What those two check in what the host has written. */
+bool host_stat_ok(const struct stat *st);
+bool host_dirents_ok(const void *list, ssize n);
 /* The start of a text, as much as fits with a NUL; returns its length. */
 ssize host_read_text(const char *path, char *text, size_t size);
 /* The next name in what host_getdents wrote, from *at on, that is a decimal number; -1: no more. */

@@ -192,6 +192,8 @@ static long receive_message(struct file *f, struct msg *umsg, int flags)
     void *control = h.control;
     if (!r)
         r = blocking(f, SO_RCVTIMEO_OLD, __NR_recvmsg, (long)&h, flags | MSG_CMSG_CLOEXEC, 0, 0, 0);
+    if (r >= 0 && h.control_len > (m.control ? MIN(m.control_len, MOST_CONTROL) : 0))
+        r = -EIO; /* more than there was room for */
     if (r >= 0) {
         int err = give_message(umsg, &m, &h, &a, flags);
         r = err ? err : r;

@@ -33,7 +33,7 @@ static int walk(char *data, size_t len, int (*each)(struct cmsg *c, void *ctx), 
     while (len - at >= sizeof(struct cmsg)) {
         struct cmsg *c = (struct cmsg *)(data + at);
         if (c->len < sizeof(*c) || c->len > len - at)
-            break; /* the host reports it */
+            break; /* of the application: the host reports it */
         int err = each(c, ctx);
         if (err)
             return err;

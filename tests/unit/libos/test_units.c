@@ -302,7 +302,60 @@ static void test_host_lies(void **state)
     LIE(1UL << 63, host_mmap(0, PAGE_SIZE, 0, flags, -1, 0));
     LIE(at, host_mmap(at + PAGE_SIZE, PAGE_SIZE, 0, flags | MAP_FIXED, -1, 0));
     LIE(at, host_mremap(at + PAGE_SIZE, PAGE_SIZE, 2 * PAGE_SIZE, 0, 0));
+    /* Numbers that are no errno, those by which the library OS restarts calls among them. */
+    char byte;
+    const long none[] = {-134, -512, -513, -514, -516, -4095};
+    for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
+        LIE(none[i], host_open("/", O_RDONLY, 0));
+        LIE(none[i], host_close(0));
+        LIE(none[i], host_pread(0, &byte, 1, 0));
+        LIE(none[i], host_mmap(0, PAGE_SIZE, 0, flags, -1, 0));
+    }
+    LIE(-5000, host_open("/", O_RDONLY, 0));
+    LIE(0xffffffff00000003, host_open("/", O_RDONLY, 0));
     mock_inject(MOCK_NONE, 0, 0, false);
+}
+
+static bool list_ok(const char *name, uint16_t size, ssize n)
+{
+    char list[600] = {0};
+    memcpy(list + 16, &size, sizeof(size));
+    memcpy(list + 19, name, MIN(strlen(name), sizeof(list) - 20));
+    return host_dirents_ok(list, n);
+}
+
+/* What the host writes is refused when no host writes it. */
+static void test_host_contents(void **state)
+{
+    struct stat st = {.st_blksize = 4096};
+    char name[300];
+    (void)state;
+    assert_true(list_ok("a", 24, 24));
+    assert_true(list_ok("..", 24, 24));
+    assert_false(list_ok("", 24, 24));
+    assert_false(list_ok("a/b", 24, 24));
+    assert_false(list_ok("../x", 24, 24));
+    assert_false(list_ok("abcdef", 24, 24)); /* no NUL within the record */
+    assert_false(list_ok("a", 19, 24));
+    assert_false(list_ok("a", 0, 24));
+    assert_false(list_ok("a", 32, 24));
+    assert_false(list_ok("a", 24, 23));
+    memset(name, 'n', sizeof(name));
+    name[255] = 0;
+    assert_true(list_ok(name, 280, 280));
+    name[255] = 'n';
+    name[256] = 0;
+    assert_false(list_ok(name, 280, 280));
+
+    assert_true(host_stat_ok(&st));
+    st.st_size = -1;
+    assert_false(host_stat_ok(&st));
+    st = (struct stat){.st_blksize = 0};
+    assert_false(host_stat_ok(&st));
+    st = (struct stat){.st_blksize = 512, .st_mtime_nsec = 1000000000};
+    assert_false(host_stat_ok(&st));
+    st = (struct stat){.st_blksize = 512, .st_blocks = -1};
+    assert_false(host_stat_ok(&st));
 }
 
 /* ---- resolv.c ---- */
@@ -370,10 +423,10 @@ static void test_resolv(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_host_lies), cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_many_vmas), cmocka_unit_test(test_vmas),
-        cmocka_unit_test(test_format),    cmocka_unit_test(test_instructions),
-        cmocka_unit_test(test_resolv),
+        cmocka_unit_test(test_host_lies),    cmocka_unit_test(test_host_contents),
+        cmocka_unit_test(test_tree),         cmocka_unit_test(test_many_vmas),
+        cmocka_unit_test(test_vmas),         cmocka_unit_test(test_format),
+        cmocka_unit_test(test_instructions), cmocka_unit_test(test_resolv),
     };
     world_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
