@@ -100,7 +100,7 @@ static int write_template(const char *shown, const struct request *r, int fd)
     snprintf(number, sizeof(number), "%d", fd);
     snprintf(secrets, sizeof(secrets), "%d", r->secret_count);
     snprintf(results, sizeof(results), "%d", r->result_count);
-    size_t count = (size_t)(r->secret_count + r->result_count + r->command_count);
+    size_t count = (size_t)r->secret_count + (size_t)r->result_count + (size_t)r->command_count;
     char **argv = xmalloc((count + 11) * sizeof(*argv)), **at = argv;
     if (private_path(script, sizeof(script), "template.py")) {
         fprintf(stderr, "error: %s: cannot find its own files: is /proc mounted?\n", shown);

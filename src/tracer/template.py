@@ -194,6 +194,11 @@ class Plan:
             self.facts.add("resolves")
             self.trusted.discard("/etc/resolv.conf")
             self.trusted |= {path for path in RESOLVER if os.path.isfile(path)}
+        for path in self.protected:
+            if path not in files:
+                self.ask(f"No run used {quoted(path)}, which --secret or --result names. Is it the right name?",
+                         "yes: it becomes encrypted, all the same.",
+                         "trace again with the name that the program uses; under that it is not protected now.")
         self.drop_unnameable()
         self.decide_scratch()
         self.decide_allowed()
@@ -232,7 +237,12 @@ class Plan:
             folder = parent(path)
             while folder in made and folder not in candidates:
                 folder = parent(folder)
-            return folder if folder in candidates else None
+            if folder in candidates:
+                return folder
+            # A folder in /tmp that was there before: for nothing but temporary files?
+            kept = (self.cwd, *self.trusted, *self.protected, *self.of_class("written", "created"))
+            alone = parent(folder) in candidates and not any(below(other, folder) for other in kept)
+            return folder if alone and self.classes[path] == "temporary" else None
 
         left = []
         for path in self.of_class("temporary", "created", "made", "scratch"):
@@ -290,8 +300,7 @@ class Plan:
         """{path: type}; parents come first in sorted order."""
         wanted = set()
         for path in (*self.classes, *self.trusted, *self.allowed):
-            if path in self.in_tmpfs or any(below(path, folder) and folder != path and path in self.in_tmpfs
-                                            for folder in self.tmpfs):
+            if path in self.in_tmpfs:
                 continue
             top = path.split("/")[1]
             kind = self.classes.get(path, "trusted")

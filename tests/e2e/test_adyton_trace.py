@@ -246,6 +246,12 @@ def test_pytorch(pytorch):
     assert parsed['loader']['env']['OMP_NUM_THREADS'] == '2'
 
 
+@pytest.mark.skipif(not FULL, reason='a minute of hashing: make check-full')
+def test_pytorch_folders(pytorch):
+    pytorch.same([PYTHON, 'pytorchexample.py'], '--folders', env={'OMP_NUM_THREADS': '2'})
+    assert len(pytorch.template.read_text().splitlines()) < 500
+
+
 @pytest.mark.parametrize('workers', [0, *([2] if FULL else [])])
 def test_training(workers, bench):
     (bench.work / 'train.py').write_text(TRAINING.replace('WORKERS', str(workers)))
@@ -323,6 +329,11 @@ def test_secret_and_result(folder):
     assert (folder.work / 'sorted').read_bytes()[:8] != expected[:8]
     done = run([folder.bin / 'adyton', 'decrypt', '-w', key, '-i', folder.work / 'sorted', '-o', folder.made / 'clear'])
     assert done.status == 0 and (folder.made / 'clear').read_bytes() == expected, str(done)
+
+
+def test_secret_that_is_not_used(folder):
+    folder.trace(['cat', 'words'], '--secret', 'word')
+    assert f'No run used "{folder.work}/word"' in folder.template.read_text()
 
 
 def test_environment(folder):
