@@ -38,3 +38,9 @@ sgx.file_check_policy = "allow_all_but_log"
     assert done.status == 0, str(done)
     done = run_native([installed / 'bin' / 'gramine-direct', './app'], cwd=tmp_path)
     assert done.status == 0 and done.out == f'from {installed}/lib/adyton/runtime/glibc\n', str(done)
+
+
+def test_trace(installed, run_native, tmp_path):
+    done = run_native([installed / 'bin' / 'adyton', 'trace', '-o', 'app.manifest.template', 'echo', 'traced'], cwd=tmp_path)
+    assert done.status == 0 and done.out == 'traced\n', str(done)
+    assert not list(installed.rglob('__pycache__')), 'nothing is written where the tools are'
