@@ -325,6 +325,39 @@ print(s.connect_ex(("127.0.0.1", 1)))
     assert r.stdout.split() == ['True', 'True', 'True', '2', '111'], r.stdout + r.stderr
 
 
+@device
+def test_many_programs_at_once(platform, example, tmp_path):
+    with running('sgxemu', 'serve', '--fuses', platform.fuses, '--socket', tmp_path / 's'), \
+            concurrent.futures.ThreadPoolExecutor(6) as pool:
+        runs = list(pool.map(lambda i: adyton('sgxemu', '--quiet', '--fuses', platform.fuses, '--aesm', tmp_path / 's',
+                                              './quoted', tmp_path / f'q{i}', cwd=example), range(12)))
+    assert [r.returncode for r in runs] == [0] * 12, [r.stdout for r in runs]
+    quotes = {(tmp_path / f'q{i}').read_bytes() for i in range(12)}
+    assert len(quotes) == 12  # signatures are never the same
+    for i in (0, 11):
+        check_enclave_quote(platform, example, tmp_path / f'q{i}')
+
+
+@device
+@pytest.mark.skipif(os.geteuid() != 0, reason='needs root to become somebody else')
+def test_strangers_are_not_served(platform):
+    program = """
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+os.setuid(int(sys.argv[1]))
+s.connect("\\0sgx_aesm_socket_base")
+s.settimeout(30)
+try:
+    s.sendall(bytes.fromhex(sys.argv[2]))
+    print(len(s.recv(100)))
+except (BrokenPipeError, ConnectionResetError):
+    print(0)
+"""
+    for uid, served in ((0, True), (65534, False)):
+        r = adyton('sgxemu', '--quiet', '--quoting', '--fuses', platform.fuses, sys.executable, '-c', program, uid, SIZE.hex())
+        assert (int(r.stdout) > 0) == served, r.stdout + r.stderr
+
+
 # ---- hostile peers ------------------------------------------------------------------------------------------------
 
 
