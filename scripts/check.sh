@@ -201,6 +201,7 @@ if wanted lint; then
     step "shellcheck" shell_scripts
     step "ruff" python_scripts
     step "floors of the library OS" /usr/bin/python3 scripts/floors.py $build
+    step "raw calls of the host" /usr/bin/python3 scripts/host-uses.py
     if [ "$named" = yes ] || [ $full = yes ]; then
         step "build with clang" clang_build
         step "gcc -fanalyzer" scripts/analyze.sh $build

@@ -2,6 +2,7 @@
 /* The typed host calls; see host.h. */
 #include "host/host.h"
 #include <asm/fcntl.h>
+#include <asm/statfs.h>
 #include <asm/unistd.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
@@ -82,11 +83,20 @@ int64_t host_lseek(int fd, int64_t off, int whence)
     return errno_or_more(CALL3(__NR_lseek, fd, off, whence), INT64_MAX);
 }
 
+#define SECOND_NS 1000000000u
+
 bool host_stat_ok(const struct stat *st)
 {
-    const uint64_t second = 1000000000;
     return (int64_t)st->st_size >= 0 && (int64_t)st->st_blocks >= 0 && st->st_blksize > 0 &&
-           st->st_atime_nsec < second && st->st_mtime_nsec < second && st->st_ctime_nsec < second;
+           st->st_atime_nsec < SECOND_NS && st->st_mtime_nsec < SECOND_NS &&
+           st->st_ctime_nsec < SECOND_NS;
+}
+
+static bool statx_ok(const struct statx *st)
+{
+    return st->stx_size <= INT64_MAX && st->stx_blocks <= INT64_MAX && st->stx_blksize > 0 &&
+           st->stx_atime.tv_nsec < SECOND_NS && st->stx_btime.tv_nsec < SECOND_NS &&
+           st->stx_ctime.tv_nsec < SECOND_NS && st->stx_mtime.tv_nsec < SECOND_NS;
 }
 
 static int stat_status(long r, const struct stat *st)
@@ -107,7 +117,8 @@ int host_stat(const char *path, bool follow, struct stat *st)
 
 int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx)
 {
-    return status(CALL5(__NR_statx, fd, path, flags, mask, stx));
+    int err = status(CALL5(__NR_statx, fd, path, flags, mask, stx));
+    return err || likely(statx_ok(stx)) ? err : -EIO;
 }
 
 ssize host_readlink(const char *path, char *buf, size_t size)
@@ -264,14 +275,21 @@ ssize host_copy_range(int fd, int64_t from, int64_t to, size_t n)
         host_syscall(__NR_copy_file_range, fd, (long)&from, fd, (long)&to, (long)n, 0), n);
 }
 
+/* Programs divide by the sizes of blocks. */
+static int statfs_status(long r, const struct statfs *s)
+{
+    int err = status(r);
+    return err || (s->f_bsize > 0 && s->f_frsize >= 0 && s->f_namelen >= 0) ? err : -EIO;
+}
+
 int host_statfs(const char *path, void *statfs_buf)
 {
-    return status(CALL2(__NR_statfs, path, statfs_buf));
+    return statfs_status(CALL2(__NR_statfs, path, statfs_buf), statfs_buf);
 }
 
 int host_fstatfs(int fd, void *statfs_buf)
 {
-    return status(CALL2(__NR_fstatfs, fd, statfs_buf));
+    return statfs_status(CALL2(__NR_fstatfs, fd, statfs_buf), statfs_buf);
 }
 
 long host_fcntl(int fd, int cmd, unsigned long arg)
@@ -341,15 +359,22 @@ int host_futex_wake(uint32_t *word, int count)
                               count);
 }
 
+#define LAST_SECOND (INT64_MAX / SECOND_NS - 1) /* nanoseconds of it are a number */
+
 int host_clock_get(int clock, struct __kernel_timespec *ts)
 {
-    return status(CALL2(__NR_clock_gettime, clock, ts));
+    int err = status(CALL2(__NR_clock_gettime, clock, ts));
+    return err || (ts->tv_sec >= 0 && ts->tv_sec <= LAST_SECOND && ts->tv_nsec >= 0 &&
+                   ts->tv_nsec < SECOND_NS)
+               ? err
+               : -EIO;
 }
 
 uint64_t host_clock_ns(int clock)
 {
     struct __kernel_timespec ts = {0};
-    host_clock_get(clock, &ts);
+    if (host_clock_get(clock, &ts))
+        return 0;
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 

@@ -99,7 +99,7 @@ int host_futex_wait(uint32_t *word, uint32_t seen, uint64_t deadline_ns);
 /* The same for locks: not interruptible. */
 void host_futex_wait_lock(uint32_t *word, uint32_t seen);
 int host_futex_wake(uint32_t *word, int count);
-uint64_t host_clock_ns(int clock);
+uint64_t host_clock_ns(int clock); /* 0: the host has no such clock, or no time */
 int host_clock_get(int clock, struct __kernel_timespec *ts);
 
 /* ---- randomness ---- */

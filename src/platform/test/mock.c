@@ -25,6 +25,7 @@ static char scratch[64];
 static enum mock_fault fault_kind;
 static long fault_value, fault_nth, calls, befell = -1;
 static bool fault_onwards;
+static mock_spoil_fn *spoiler;
 static unsigned interruptions; /* of one injection */
 
 void mock_violation(const char *what, long nr)
@@ -127,6 +128,11 @@ void mock_inject(enum mock_fault kind, long value, long nth, bool onwards)
     mock_lied = kind == MOCK_LIE || kind == MOCK_LIE_MORE;
 }
 
+void mock_spoil(mock_spoil_fn *spoil)
+{
+    spoiler = spoil;
+}
+
 long mock_count(void)
 {
     return calls;
@@ -166,8 +172,10 @@ long mock_call(long nr, const long a[6], bool blocking)
     calls++;
     bool hit = fault_kind != MOCK_NONE &&
                (calls == fault_nth || (fault_onwards && calls > fault_nth)) && nr != SYS_exit_group;
-    if (!hit)
-        return mock_perform(nr, a, blocking);
+    if (!hit) {
+        long r = mock_perform(nr, a, blocking);
+        return spoiler ? spoiler(nr, a, r) : r;
+    }
     befell = nr;
     if (getenv("MOCK_TRACE"))
         __sanitizer_print_stack_trace();

@@ -41,6 +41,11 @@ enum mock_fault {
 /* The fault befalls call number `nth` (from 1) counted from now; MOCK_NONE: no fault. With
  * `onwards` all later calls too. */
 void mock_inject(enum mock_fault kind, long value, long nth, bool onwards);
+/* `spoil` is called after each call that was performed, with its result, may change what the call
+ * wrote, and returns the result to give; NULL: none. The checks of what the library OS does with it
+ * stay on. */
+typedef long mock_spoil_fn(long nr, const long a[6], long r);
+void mock_spoil(mock_spoil_fn *spoil);
 /* Calls since mock_inject, and the number (__NR_*) of the call that the fault befell, or -1. */
 long mock_count(void);
 long mock_befell(void);

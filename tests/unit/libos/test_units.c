@@ -13,6 +13,7 @@
 #include "libos/fs/resolv.h"
 #include "libos/process.h"
 #include "platform/test/world.h"
+#include <asm/statfs.h>
 #include <linux/mman.h>
 
 int snprintf(char *buf, size_t size, const char *format, ...);
@@ -358,6 +359,59 @@ static void test_host_contents(void **state)
     assert_false(host_stat_ok(&st));
 }
 
+static void *spoiled; /* what the host writes ... */
+static size_t spoiled_size;
+static int spoiled_at; /* ... to where this argument points */
+
+static long spoil(long nr, const long a[6], long r)
+{
+    (void)nr;
+    (void)r;
+    memcpy((void *)a[spoiled_at], spoiled, spoiled_size);
+    return 0;
+}
+
+/* The typed functions look at what was written, not only at what was returned. */
+static void test_host_writes(void **state)
+{
+    struct stat st, bad_st = {.st_size = -1, .st_blksize = 512};
+    struct statx sx, good_sx = {.stx_blksize = 512}, bad_sx;
+    struct statfs fs, good_fs = {.f_bsize = 4096}, bad_fs;
+    struct __kernel_timespec ts, good_ts = {.tv_sec = 5, .tv_nsec = 7}, bad_ts;
+    (void)state;
+#define WRITES(expected, at, what, call) \
+    spoiled = &(what);                   \
+    spoiled_size = sizeof(what);         \
+    spoiled_at = at;                     \
+    assert_int_equal(call, expected)
+    mock_spoil(spoil);
+    WRITES(-EIO, 2, bad_st, host_stat(".", true, &st));
+    WRITES(-EIO, 1, bad_st, host_fstat(0, &st));
+#define STATX(expected, what) \
+    WRITES(expected, 4, what, host_statx(HOST_AT_FDCWD, ".", 0, STATX_BASIC_STATS, &sx))
+    STATX(0, good_sx);
+    bad_sx = good_sx, bad_sx.stx_size = UINT64_MAX;
+    STATX(-EIO, bad_sx);
+    bad_sx = good_sx, bad_sx.stx_blksize = 0;
+    STATX(-EIO, bad_sx);
+    bad_sx = good_sx, bad_sx.stx_btime.tv_nsec = 1000000000;
+    STATX(-EIO, bad_sx);
+    WRITES(0, 1, good_fs, host_statfs(".", &fs));
+    bad_fs = good_fs, bad_fs.f_bsize = 0;
+    WRITES(-EIO, 1, bad_fs, host_statfs(".", &fs));
+    WRITES(-EIO, 1, bad_fs, host_fstatfs(0, &fs));
+    bad_fs = good_fs, bad_fs.f_namelen = -1;
+    WRITES(-EIO, 1, bad_fs, host_fstatfs(0, &fs));
+    WRITES(0, 1, good_ts, host_clock_get(0, &ts));
+    assert_true(host_clock_ns(0) == 5000000007);
+    bad_ts = good_ts, bad_ts.tv_nsec = 1000000000;
+    WRITES(-EIO, 1, bad_ts, host_clock_get(0, &ts));
+    bad_ts = good_ts, bad_ts.tv_sec = INT64_MAX / 2;
+    WRITES(-EIO, 1, bad_ts, host_clock_get(0, &ts));
+    assert_true(host_clock_ns(0) == 0);
+    mock_spoil(NULL);
+}
+
 /* ---- resolv.c ---- */
 
 static void sanitised(const char *host, const char *expected)
@@ -423,10 +477,11 @@ static void test_resolv(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_host_lies),    cmocka_unit_test(test_host_contents),
-        cmocka_unit_test(test_tree),         cmocka_unit_test(test_many_vmas),
-        cmocka_unit_test(test_vmas),         cmocka_unit_test(test_format),
-        cmocka_unit_test(test_instructions), cmocka_unit_test(test_resolv),
+        cmocka_unit_test(test_host_lies),   cmocka_unit_test(test_host_contents),
+        cmocka_unit_test(test_host_writes), cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_many_vmas),   cmocka_unit_test(test_vmas),
+        cmocka_unit_test(test_format),      cmocka_unit_test(test_instructions),
+        cmocka_unit_test(test_resolv),
     };
     world_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
