@@ -178,6 +178,20 @@ def call_row(kind, flags=(), variant='', trusted=False):
     return row
 
 
+def name_row(kind, link=False):
+    """A call on a name in an allowed folder, or on a link there"""
+    def row(bench):
+        program = bench.program('calls')
+        folder = bench.folder / f'names-{kind}{"-link" if link else ""}'
+        folder.mkdir(exist_ok=True)
+        (folder / 'file').touch()
+        name = folder / ('link' if link else 'file')
+        if link and not name.is_symlink():
+            name.symlink_to('file')
+        return bench.pair([program, kind, name], bench.manifest(folder.name, program, allowed=[folder]), number)
+    return row
+
+
 def task_row(kind):
     def row(bench):
         program = bench.program('tasks', '-pthread')
@@ -372,6 +386,10 @@ ROWS = {
     'pread-trusted': ('pread 4 KiB, trusted file', 'ns', 'ratio', 1.15, call_row('pread', trusted=True)),
     'pwrite': ('pwrite 4 KiB, allowed file', 'ns', 'ratio', 1.15, call_row('pwrite')),
     'open': ('open + close, allowed file', 'ns', 'ratio', 1.5, call_row('open')),
+    'open-link': ('open + close, link in an allowed folder', 'ns', 'ratio', 10, name_row('open', link=True)),
+    'stat': ('stat, allowed file', 'ns', 'ratio', 1.5, name_row('stat')),
+    'stat-link': ('stat, link in an allowed folder', 'ns', 'ratio', 10, name_row('stat', link=True)),
+    'rename': ('rename in an allowed folder', 'ns', 'ratio', 2, name_row('rename')),
     'mmap': ('mmap + touch + munmap, 64 KiB', 'ns', 'ratio', 1.15, call_row('mmap')),
     'pipe': ('ping-pong by pipe, two processes', 'us', 'ratio', 1.15, task_row('pipe')),
     'eventfd-threads': ('ping-pong by eventfd, two threads', 'us', 'ratio', 1.0, task_row('eventfds')),

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* calls getppid|kill|queue|clock|open FILE|mmap|pread FILE|pwrite FILE: prints the nanoseconds of
- * one call. The median slice counts (slices.h). */
+/* calls getppid|kill|queue|clock|open FILE|stat FILE|rename FILE|mmap|pread FILE|pwrite FILE:
+ * prints the nanoseconds of one call. The median slice counts (slices.h). */
 #define _GNU_SOURCE
 #include "slices.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,6 +92,26 @@ static void open_close(int fd, long n)
             exit(1);
 }
 
+static void stat_file(int fd, long n)
+{
+    struct stat st;
+    (void)fd;
+    for (long i = 0; i < n; i++)
+        if (stat(file_name, &st))
+            exit(1);
+}
+
+/* To another name and back. */
+static void rename_file(int fd, long n)
+{
+    char other[4096];
+    (void)fd;
+    snprintf(other, sizeof other, "%s.moved", file_name);
+    for (long i = 0; i < n; i += 2)
+        if (rename(file_name, other) || rename(other, file_name))
+            exit(1);
+}
+
 static void map_touch_unmap(int fd, long n)
 {
     enum { SIZE = 65536 };
@@ -157,6 +179,7 @@ int main(int argc, char **argv)
         {"getppid", getppid_raw, 1000, -1},    {"clock", clock_call, 2000, -1},
         {"eventfd", count_up_down, 500, -1},   {"pipe", byte_through, 500, -1},
         {"epoll", wait_for_one, 200, -1},      {"open", open_close, 100, O_RDONLY},
+        {"stat", stat_file, 200, O_RDONLY},    {"rename", rename_file, 50, O_RDONLY},
         {"mmap", map_touch_unmap, 5, -1},      {"pread", pread_block, 256, O_RDONLY},
         {"pwrite", pwrite_block, 256, O_RDWR},
     };
@@ -179,7 +202,7 @@ int main(int argc, char **argv)
         printf("%.2f\n", median(slices, SLICES));
         return 0;
     }
-    fprintf(stderr,
-            "usage: calls getppid|kill|queue|clock|open FILE|mmap|pread FILE|pwrite FILE\n");
+    fprintf(stderr, "usage: calls getppid|kill|queue|clock|open FILE|stat FILE|rename FILE|mmap|"
+                    "pread FILE|pwrite FILE\n");
     return 2;
 }

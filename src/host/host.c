@@ -63,6 +63,23 @@ int host_open_plain(const char *path, uint32_t flags)
     return descriptor(CALL4(__NR_openat2, HOST_AT_FDCWD, path, &how, sizeof(how)));
 }
 
+#define O_PATH_      010000000u
+#define O_WITH_PATH_ 012600000u /* what open(2) heeds beside O_PATH, and it */
+#define O_KNOWN_     037777703u
+#define O_MAKES_     020000100u /* O_CREAT, O_TMPFILE */
+
+/* open(2) takes no notice of flags and modes that mean nothing; openat2(2) refuses them. */
+int host_open_linkless(const char *path, uint32_t flags, uint32_t mode, bool blocking)
+{
+    flags = (flags & (flags & O_PATH_ ? O_WITH_PATH_ : O_KNOWN_)) | 02000000u;
+    struct open_how how = {.flags = flags,
+                           .mode = flags & O_MAKES_ ? mode & 07777 : 0,
+                           .resolve = RESOLVE_NO_SYMLINKS};
+    return descriptor(blocking ? host_syscall_blocking(__NR_openat2, HOST_AT_FDCWD, (long)path,
+                                                       (long)&how, sizeof(how), 0, 0)
+                               : CALL4(__NR_openat2, HOST_AT_FDCWD, path, &how, sizeof(how)));
+}
+
 int host_close(int fd)
 {
     return status(CALL1(__NR_close, fd));

@@ -23,6 +23,8 @@ int host_open_blocking(const char *path, uint32_t flags, uint32_t mode);
 /* What exists already, if no part of the path is a symbolic link; with O_PATH | O_NOFOLLOW the last
  * one may be. -ELOOP */
 int host_open_plain(const char *path, uint32_t flags);
+/* As host_open() and host_open_blocking(), if no part of the path is a symbolic link. -ELOOP */
+int host_open_linkless(const char *path, uint32_t flags, uint32_t mode, bool blocking);
 int host_close(int fd);
 /* An errno of Linux as it is; what lies between those and IS_ERR()'s limit is none of a host's
  * (among them ERESTARTSYS and its like, which are the library OS's own): -EIO. */

@@ -40,6 +40,22 @@ struct restart {
     void *user;
 };
 
+/* Directories on the host in which the thread has looked for names: see fs/links.h. */
+enum seen_place {
+    SEEN_NEVER,
+    SEEN_OTHER, /* neither it nor anything in it is in sgx.allowed_files */
+    SEEN_PLAIN, /* it is, and no part of its path was a link */
+};
+struct seen_dirs {
+    struct seen_dir {
+        uint32_t len;
+        enum seen_place place;
+        uint64_t at;    /* time-stamp counter */
+        char path[240]; /* no NUL */
+    } dir[4];
+    uint32_t next;
+};
+
 struct thread {
     struct thread *self;   /* 0: so that %gs:0 yields the pointer */
     uint64_t unused;       /* 8 */
@@ -78,7 +94,8 @@ struct thread {
     sigmask waiting_for;   /* sigtimedwait: blocked, but wanted */
     sigmask saved_blocked; /* mask to restore after a sigsuspend-like call */
     bool restore_blocked;
-    bool names_file;         /* looks for the path of an open file: proc_fd.c */
+    bool names_file; /* looks for the path of an open file: proc_fd.c */
+    struct seen_dirs seen;
     struct sigqueue pending; /* under process.sig_lock */
     struct sigaltstack_state altstack;
     struct host_signal_box box;

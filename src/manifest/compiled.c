@@ -340,7 +340,7 @@ bool mf_allowed_below(const struct mf *m, const char *dir, size_t len)
     return false;
 }
 
-static bool allowed_exactly(const struct mf *m, const char *path, size_t len)
+bool mf_allowed_named(const struct mf *m, const char *path, size_t len)
 {
     const struct mf_allowed *a = mf_allowed_files(m);
     size_t lo = 0, hi = m->image->allowed.count;
@@ -367,13 +367,13 @@ bool mf_allowed(const struct mf *m, const char *path, size_t len)
 {
     if (!m->image->allowed.count || !len)
         return false;
-    if (allowed_exactly(m, path, len))
+    if (mf_allowed_named(m, path, len))
         return true;
-    if (path[0] == '/' ? allowed_exactly(m, "/", 1)
-                       : !climbs(path, len) && allowed_exactly(m, ".", 1))
+    if (path[0] == '/' ? mf_allowed_named(m, "/", 1)
+                       : !climbs(path, len) && mf_allowed_named(m, ".", 1))
         return true;
     for (size_t i = 1; i < len; i++)
-        if (path[i] == '/' && !climbs(path + i + 1, len - i - 1) && allowed_exactly(m, path, i))
+        if (path[i] == '/' && !climbs(path + i + 1, len - i - 1) && mf_allowed_named(m, path, i))
             return true;
     return false;
 }

@@ -248,6 +248,8 @@ bool mf_trusted_find(const struct mf *m, const char *path, size_t len,
  * search for each component of the path.
  */
 bool mf_allowed(const struct mf *m, const char *path, size_t len);
+/* Whether an entry of sgx.allowed_files is this very path. */
+bool mf_allowed_named(const struct mf *m, const char *path, size_t len);
 
 /* Whether some trusted file, or an entry of sgx.allowed_files, lies below the normalised host path.
  */

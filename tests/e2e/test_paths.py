@@ -6,8 +6,11 @@ secrets beside it on the host, and checks what it sees; what happened to the fil
 With ADYTON_FULL set the runs are longer.
 """
 import os
+import socket
 
 import pytest
+
+from conftest import run
 
 FULL = bool(os.environ.get('ADYTON_FULL'))
 POLICIES = ['strict', 'allow_all_but_log']
@@ -100,3 +103,178 @@ def test_exchanges(program, tmp_path, run_inside):
                       place.manifest('allow_all_but_log', program), timeout=60)
     assert done.status == 0 and done.out.startswith('survived'), str(done)
     assert place.seen() == place.before
+
+
+# ---- each way by which a link came to lead out, each call that takes a path ----
+
+# Every link is made where its text leads to /in/free, and leads to the folder above /in at last.
+WAYS = {
+    'rename': ['mkdir x', 'mkdir x/y', 'symlink ../../{} x/y/l', 'rename x/y/l l'],
+    'directory': ['mkdir x', 'mkdir x/y', 'mkdir x/y/l', 'symlink ../../../{} x/y/l/l', 'rename x/y/l l'],
+    'exchange': ['mkdir x', 'mkdir x/y', 'symlink ../../{} x/y/l', 'create l', 'exchange x/y/l l'],
+    'exchanged directory': ['mkdir x', 'mkdir x/y', 'mkdir x/y/l', 'symlink ../../../{} x/y/l/l', 'mkdir l',
+                            'exchange x/y/l l'],
+    'link': ['mkdir x', 'mkdir x/y', 'symlink ../../{} x/y/l', 'link x/y/l l'],
+    'link on the way': ['mkdir x', 'mkdir x/y', 'symlink ../.. x/y/up', 'symlink x/y/up/../../{} l'],
+    'link made later': ['mkdir x', 'mkdir x/y', 'symlink x/y/up/../../{} l', 'symlink ../.. x/y/up'],
+}
+# By the link to `target`, with this behind it; those that change nothing first.
+USES = [
+    ('SECRET', '', ['read', 'path', 'stat', 'statx', 'access', 'listxattr', 'statfs', 'inotify', 'realpath'],
+     ['write', 'create', 'truncate', 'chmod', 'chown', 'utimens', 'setxattr']),
+    ('SECRETS', '', ['list', 'stat', 'inotify', 'chdir'], []),
+    ('SECRETS', '/', ['list', 'stat', 'chdir'], ['chmod']),
+    ('SECRETS', '/SECRET', ['read', 'stat', 'access'], ['truncate', 'chmod', 'unlink']),
+    ('SECRETS', '/free', ['execve'], []),
+    ('SECRETS', '/SOCKET', ['connect'], []),
+    ('SECRETS', '/NEW', [], ['create', 'bind', 'mkdir', 'mkfifo']),
+    ('SECRETS', '/EMPTY', ['list'], ['rmdir']),
+    ('NEW', '', [], ['create']),
+]
+
+
+def words(lines, place, number=''):
+    """Calls as arguments of steps.c, with paths below the folder, whose first names get the number."""
+    for line in lines:
+        name, *paths = line.split()
+        if name == 'symlink':
+            first, slash, rest = paths.pop(0).partition('/')
+            text = [first + (number if first == 'x' else '') + slash + rest]
+        else:
+            text = []
+        numbered = [path.replace('/', f'{number}/', 1) if '/' in path else path + number for path in paths]
+        yield from [name, *text, *(f'{place}/{path}' for path in numbered)]
+
+
+def making(way, place):
+    for n, (target, *_) in enumerate(USES):
+        yield from words([line.replace('{}', target) for line in WAYS[way]], place, str(n))
+
+
+def using(way, place, changes=True):
+    link = 'l/l' if 'director' in way else 'l'
+    for n, (_, behind, looks, others) in enumerate(USES):
+        for use in looks + (others if changes else []):
+            name, *path = words([f'{use} {link}'], place, str(n))
+            yield from [name, path[0] + behind]
+
+
+@pytest.fixture
+def secrets(tmp_path):
+    place = Place(tmp_path)
+    (tmp_path / 'root').mkdir()
+    (place.top / 'SECRETS' / 'EMPTY').mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    here = os.getcwd()
+    os.chdir(place.top / 'SECRETS')  # its path may be too long
+    listener.bind('SOCKET')
+    os.chdir(here)
+    listener.listen(1000)
+    place.before = place.seen()
+    yield place
+    listener.close()
+
+
+@pytest.fixture
+def inside_steps(build_dir, secrets, prepare_inside):
+    """inside_steps(*words) -> lines: one run of steps.c; or with host=True natively"""
+    program = build_dir / 'tests' / 'stress' / 'steps'
+    assert program.is_file(), f'{program} is not built'
+    start = prepare_inside(program, {**secrets.manifest('strict', program),
+                                     'fs.root': {'type': 'chroot', 'uri': f'file:{secrets.top.parent}/root'}})
+
+    def steps(*argv, host=False):
+        done = run([program, *argv]) if host else start(argv)
+        assert done.status == 0, str(done)
+        return done.out.splitlines()
+    return steps
+
+
+def is_refused(line):
+    return line.rsplit(': ', 1)[1] in ('ENOENT', 'EACCES', 'ENOTDIR', 'ELOOP')
+
+
+def is_out(line):
+    return line.endswith(': SECRET') or ('/SOCKET' in line and line.endswith(': ok'))
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('maker', ['inside', 'host'])
+def test_ways_out(maker, way, secrets, inside_steps):
+    """A link that leads out, made by this run and used by it and the next one, or there before."""
+    free = secrets.mount / 'free'
+    if maker == 'host':
+        made = inside_steps(*making(way, free), *using(way, free, changes=False), host=True)
+        other = [line for line in made if not line.endswith((': ok', ': SECRET'))]
+        assert not other and any('SECRET' in line for line in made), f'natively this is a way out: {other}'
+    else:
+        said = inside_steps(*making(way, '/in/free'), *using(way, '/in/free'))
+        assert [line for line in said if is_out(line)] == []
+        assert secrets.seen() == secrets.before
+    for _ in range(2):
+        said = inside_steps(*using(way, '/in/free'))
+        assert [line for line in said if is_out(line) or (maker == 'host' and not is_refused(line))] == []
+        assert secrets.seen() == secrets.before
+    assert [p.name for p in (secrets.top.parent / 'root').iterdir()] == []
+
+
+def test_links_that_stay(secrets, inside_steps):
+    """What a link in an allowed folder leads to inside is reached by it, whoever made the link."""
+    free = secrets.mount / 'free'
+    (free / 'deep').mkdir()
+    for path in (free / 'deep' / 'file', free / 'target'):
+        path.write_text('#!/bin/sh\n')
+        path.chmod(0o755)
+    links = {'one': 'target', 'two': 'one', 'dir': 'deep', 'up': 'dir/../target', 'absolute': '/in/free/target',
+             'fixed': '../fixed/FIXED', 'dangling': 'later'}
+    for name, text in links.items():
+        (free / name).symlink_to(text)
+    names = ['one', 'two', 'dir/file', 'up', 'absolute', 'fixed']
+    said = inside_steps(*(word for name in names for use in ('stat', 'access', 'read', 'realpath', 'inotify')
+                          for word in (use, f'/in/free/{name}')),
+                        *words(['list dir', 'create dangling', 'read later', 'chmod one', 'truncate two',
+                                'mkdir dir/new', 'rename dir/new dir/old', 'create dir/more', 'unlink dir/more',
+                                'bind dir/socket', 'utimens dir', 'link one hard', 'unlink two'], '/in/free'))
+    assert [line for line in said if not line.endswith(': ok')] == []
+    assert (free / 'later').is_file() and (free / 'target').stat().st_size == 1
+
+
+def test_named_files(secrets, build_dir, prepare_inside):
+    """A link where the manifest names a file is its author's, and the program cannot make one there."""
+    program = build_dir / 'tests' / 'stress' / 'steps'
+    (secrets.mount / 'named').symlink_to('../SECRET')
+    keys = {**secrets.manifest('strict', program)}
+    keys['sgx.allowed_files'] = keys['sgx.allowed_files'] + [f'file:{secrets.mount}/{name}' for name in ('named', 'to')]
+    start = prepare_inside(program, keys)
+    done = start(words(['read named', 'symlink free to', 'symlink free free/l', 'rename free/l to', 'link free/l to',
+                        'create to', 'exchange free/l to', 'mkdir free/d', 'symlink a free/d/to', 'read to'], '/in'))
+    assert [line.rsplit(': ', 1)[1] for line in done.out.splitlines()] == [
+        'SECRET', 'EACCES', 'ok', 'EACCES', 'EACCES', 'ok', 'EACCES', 'ok', 'ok', 'ok'], str(done)
+
+
+def test_mount_in_an_allowed_folder(secrets, build_dir, prepare_inside):
+    """A mount does not follow a link that an earlier run can have put in the way."""
+    program = build_dir / 'tests' / 'stress' / 'steps'
+    (secrets.mount / 'free' / 'place').symlink_to('../../SECRETS')
+    keys = {**secrets.manifest('strict', program), 'loader.log_level': 'error'}
+    keys['fs.mounts'] = keys['fs.mounts'] + [{'path': '/place', 'uri': f'file:{secrets.mount}/free/place'}]
+    done = prepare_inside(program, keys)(['list', '/place'])
+    assert done.status == 1 and 'symbolic link' in done.err, str(done)
+    keys['sgx.allowed_files'] = keys['sgx.allowed_files'] + [f'file:{secrets.mount}/free/place']
+    done = prepare_inside(program, keys)(['list', '/place', 'stat', '/place/SECRET'])
+    assert done.out.splitlines() == ['list /place: ok', 'stat /place/SECRET: SECRET'], str(done)
+
+
+CARRIED = ['rename closed free/c', 'rename fixed free/f', 'rename mixed free/m', 'exchange closed free/d',
+           'exchange free/d fixed', 'rename fixed/FIXED free/F', 'link fixed/FIXED free/F', 'link closed/CLOSED free/C',
+           'rename closed/CLOSED free/C', 'exchange free/file closed/CLOSED', 'exchange fixed/FIXED free/file']
+
+
+def test_no_rename_changes_the_policy(secrets, inside_steps):
+    said = inside_steps('mkdir', '/in/free/d', 'create', '/in/free/file', *words(CARRIED, '/in'))
+    assert [line.rsplit(': ', 1)[1] for line in said] == ['ok', 'ok', *['EACCES'] * len(CARRIED)]
+    host = secrets.top.parent / 'native'
+    for name in ('closed', 'fixed', 'mixed', 'free/d'):
+        (host / name).mkdir(parents=True)
+    assert inside_steps(*words(['rename closed free/c', 'rename fixed free/f'], host), host=True) == \
+        [f'rename {host}/free/{name}: ok' for name in 'cf']

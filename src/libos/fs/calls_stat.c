@@ -99,7 +99,9 @@ static int statx_host(const struct path *p, int flags, unsigned mask, struct sta
     int err;
     bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
     do {
-        err = use_begin(&u, p->mount, p->rel, follow ? USE_OBJECT : USE_NAME, false);
+        err = use_begin_look(&u, p->mount, p->rel, follow ? USE_OBJECT : USE_NAME);
+        if (!err && u.guarded)
+            flags |= AT_SYMLINK_NOFOLLOW;
         if (!err)
             err = host_statx(AT_FDCWD, u.host, flags & ~AT_EMPTY_PATH, mask, x);
         use_end(&u);

@@ -17,25 +17,28 @@
 #define S_REG  0100000
 
 /* Opening a FIFO waits and can be interrupted; opening anything else is done in any case. */
-static int open_waiting(const char *host, uint32_t flags, uint32_t mode)
+static int open_waiting(const struct use *u, uint32_t flags, uint32_t mode)
 {
     struct stat st;
     for (;;) {
-        int fd = host_open_blocking(host, flags, mode);
+        int fd = u->guarded ? host_open_linkless(u->host, flags, mode, true)
+                            : host_open_blocking(u->host, flags, mode);
         if (fd != -EINTR)
             return fd;
         if (!interrupted())
             continue;
-        bool fifo = host_stat(host, true, &st) == 0 && (st.st_mode & S_TYPE) == S_FIFO;
-        return fifo ? -ERESTARTSYS : host_open(host, flags, mode);
+        if (host_stat(u->host, true, &st) == 0 && (st.st_mode & S_TYPE) == S_FIFO)
+            return -ERESTARTSYS;
+        return u->guarded ? host_open_linkless(u->host, flags, mode, false)
+                          : host_open(u->host, flags, mode);
     }
 }
 
-static int open_host(const struct use *u, uint32_t flags, uint32_t mode, struct file **out)
+static int open_host(struct use *u, uint32_t flags, uint32_t mode, struct file **out)
 {
-    int fd = open_waiting(u->host, use_flags(u, flags), mode);
+    int fd = open_waiting(u, use_flags(u, flags), mode);
     if (fd < 0)
-        return fd;
+        return fd == -ELOOP && u->guarded ? use_met_link(u) : fd;
     int err = file_from_host_unseen(fd, flags, out);
     if (err)
         host_close(fd);
@@ -43,7 +46,7 @@ static int open_host(const struct use *u, uint32_t flags, uint32_t mode, struct 
 }
 
 /* A path that the policy does not know: directories are open to all. */
-static int open_denied(const struct use *u, uint32_t flags, struct file **out)
+static int open_denied(struct use *u, uint32_t flags, struct file **out)
 {
     struct stat st;
     int err = host_stat(u->host, !(use_flags(u, flags) & O_NOFOLLOW), &st);
@@ -59,7 +62,7 @@ static int open_denied(const struct use *u, uint32_t flags, struct file **out)
     return -EACCES;
 }
 
-static int open_trusted(const struct use *u, const struct mf_trusted *entry, uint32_t flags,
+static int open_trusted(struct use *u, const struct mf_trusted *entry, uint32_t flags,
                         struct file **out)
 {
     if (flags & O_PATH)
@@ -80,14 +83,16 @@ static int open_trusted(const struct use *u, const struct mf_trusted *entry, uin
     return err;
 }
 
-static int open_by_class(const struct mount *m, const struct use *u, uint32_t flags, uint32_t mode,
-                         struct file **out)
+static int open_by_class(const struct mount *m, const char *rel, struct use *u, uint32_t flags,
+                         uint32_t mode, struct file **out)
 {
     const struct mf_trusted *entry;
+    bool may_meet = !u->walked && *rel && !m->source;
     enum file_class class = m->device ? CLASS_ALLOWED : policy_classify(u->path, &entry);
     int err;
     switch (class) {
     case CLASS_ALLOWED:
+        u->guarded = may_meet && !m->device;
         break;
     case CLASS_TRUSTED:
         return open_trusted(u, entry, flags, out);
@@ -99,7 +104,8 @@ static int open_by_class(const struct mount *m, const struct use *u, uint32_t fl
                 policy_log_unknown(u->path);
         }
         return err;
-    case CLASS_DENIED:
+    case CLASS_DENIED: /* a link of the author's may lead to where the program makes some */
+        u->guarded = may_meet;
         return open_denied(u, flags, out);
     }
     return open_host(u, flags, mode, out);
@@ -111,9 +117,10 @@ static int chroot_open(struct mount *m, const char *rel, uint32_t flags, uint32_
     bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
     struct use u;
     for (;;) {
-        int err = use_begin(&u, m, rel, follow ? USE_PLACE : USE_NAME, flags & (O_CREAT | O_TRUNC));
+        int err =
+            use_begin_open(&u, m, rel, follow ? USE_PLACE : USE_NAME, flags & (O_CREAT | O_TRUNC));
         if (!err)
-            err = open_by_class(m, &u, flags, mode, out);
+            err = open_by_class(m, rel, &u, flags, mode, out);
         use_end(&u);
         if (!use_again(&u))
             return err;
@@ -127,9 +134,11 @@ static int chroot_stat(struct mount *m, const char *rel, bool follow, kstat *st)
     struct use u;
     int err;
     do {
-        err = use_begin(&u, m, rel, follow ? USE_OBJECT : USE_NAME, false);
+        err = use_begin_look(&u, m, rel, follow ? USE_OBJECT : USE_NAME);
         if (!err)
-            err = host_stat(u.host, follow, st);
+            err = host_stat(u.host, follow && !u.guarded, st);
+        if (!err && u.guarded && follow && (st->st_mode & S_TYPE) == S_LINK)
+            err = use_met_link(&u);
         use_end(&u);
     } while (use_again(&u));
     return err;
@@ -138,9 +147,15 @@ static int chroot_stat(struct mount *m, const char *rel, bool follow, kstat *st)
 static int chroot_access(struct mount *m, const char *rel, int mode, int flags)
 {
     struct use u;
+    kstat st;
     int err;
+    bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
     do {
-        err = use_begin(&u, m, rel, flags & AT_SYMLINK_NOFOLLOW ? USE_NAME : USE_OBJECT, false);
+        err = use_begin_look(&u, m, rel, follow ? USE_OBJECT : USE_NAME);
+        if (!err && u.guarded && follow)
+            err = host_stat(u.host, false, &st);
+        if (!err && u.guarded && follow && (st.st_mode & S_TYPE) == S_LINK)
+            err = use_met_link(&u);
         if (!err)
             err = host_access(u.host, mode, flags);
         use_end(&u);
@@ -153,7 +168,7 @@ static ssize chroot_readlink(struct mount *m, const char *rel, char *buf, size_t
     struct use u;
     ssize n;
     do {
-        n = use_begin(&u, m, rel, USE_NAME, false);
+        n = use_begin_look(&u, m, rel, USE_NAME);
         if (!n)
             n = host_readlink(u.host, buf, size);
         use_end(&u);

@@ -32,7 +32,15 @@ int enc_host_path(const struct mount *m, const char *rel, char host[PATH_LIMIT])
     size_t end;
     char target[PATH_LIMIT];
     int made = links_made() ? links_find(m, rel, false, &end, target) : 0;
-    return made ? made < 0 ? made : -ELOOP : mount_host_path(m, rel, host);
+    if (made)
+        return made < 0 ? made : -ELOOP;
+    int err = mount_host_path(m, rel, host);
+    struct use u;
+    if (!err && !links_made() && use_is_guarded(m, rel, host)) {
+        err = use_begin(&u, m, rel, USE_NAME, false);
+        use_end(&u);
+    }
+    return err;
 }
 
 int enc_open_parent(const char *host, uint32_t flags, uint32_t mode)

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/dir.h"
 #include "libos/fs/encrypted_names.h"
+#include "libos/process.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
@@ -15,6 +16,7 @@
 #define WAIT_TRIES 100
 #define WAIT_NS    1000000
 #define MOST_DEPTH 200
+#define SEEN_TICKS 3000000 /* of the time-stamp counter, about 1 ms: a directory counts as seen */
 
 struct links_shared *links_shared;
 
@@ -61,7 +63,7 @@ void links_noted(const char *host)
 
 /* ---- directories that move ---- */
 
-struct tree {
+struct moved_tree {
     int (*check)(void *ctx, const char *rel, const char *target);
     void *ctx;
     int depth;
@@ -73,7 +75,7 @@ struct tree {
 
 static int note_entry(void *ctx, const char *name, size_t len, uint8_t type);
 
-static int note_dir(struct tree *t, const char *path)
+static int note_dir(struct moved_tree *t, const char *path)
 {
     char outer[sizeof(t->dir)];
     if (t->depth >= MOST_DEPTH)
@@ -105,7 +107,7 @@ static void touch(const char *path)
 
 static int note_entry(void *ctx, const char *name, size_t len, uint8_t type)
 {
-    struct tree *t = ctx;
+    struct moved_tree *t = ctx;
     struct stat st;
     uint32_t mode = (uint32_t)type << 12; /* DT_* are the bits of S_IFMT */
     size_t n = strlen(t->rel);
@@ -133,7 +135,7 @@ static int note_entry(void *ctx, const char *name, size_t len, uint8_t type)
 int links_note_tree(const char *dir, int (*check)(void *ctx, const char *rel, const char *target),
                     void *ctx)
 {
-    struct tree *t = heap_zalloc(sizeof(*t));
+    struct moved_tree *t = heap_zalloc(sizeof(*t));
     if (!t)
         return -ENOMEM;
     t->check = check;
@@ -151,6 +153,8 @@ struct walk {
     char link[PATH_LIMIT]; /* text of the last link that stood in the path as written */
     size_t written;        /* of the path as written, bytes in `rest` */
     size_t at;             /* of the path as written, bytes up to the end of that link */
+    const char *path;      /* as written */
+    size_t before;         /* its part that is the mount's */
     int links;
 };
 
@@ -204,7 +208,20 @@ static int go_through(struct walk *w, const char *target, size_t n)
     return 0;
 }
 
-/* One name. 1: a link of the run stands in the way. */
+/* May the program make links there? At a path that the manifest names it may not (policy.c). */
+static bool is_its_place(const char *path, size_t len)
+{
+    return mf_allowed(&run.manifest, path, len) && !mf_allowed_named(&run.manifest, path, len);
+}
+
+/* Is it so of the link at w->done, `end` of the path as written? */
+static bool in_its_place(const struct walk *w, bool written, size_t end)
+{
+    return end > w->before &&
+           ((written && is_its_place(w->path, end)) || is_its_place(w->done, strlen(w->done)));
+}
+
+/* One name. 1: a link of the program stands in the way. */
 static int step(struct walk *w, size_t total, bool follow)
 {
     char target[PATH_LIMIT];
@@ -236,11 +253,11 @@ static int step(struct walk *w, size_t total, bool follow)
         memcpy(w->link, target, (size_t)n + 1);
         w->at = total - left + len;
     }
-    return is_ours(&st) ? 1 : go_through(w, target, (size_t)n);
+    return is_ours(&st) || in_its_place(w, written, w->at) ? 1 : go_through(w, target, (size_t)n);
 }
 
 /* Walks along the host path `path`. 0: w->done is what it leads to. 1: see links_find(). */
-static int walk(struct walk *w, const char *path, bool follow)
+static int walk(struct walk *w, const char *path, size_t before, bool follow)
 {
     size_t total = strlen(path);
     bool absolute = path[0] == '/';
@@ -249,6 +266,8 @@ static int walk(struct walk *w, const char *path, bool follow)
     w->written = total - absolute;
     w->links = 0;
     w->at = 0;
+    w->path = path;
+    w->before = before;
     int err = 0;
     while (!err && *w->rest)
         err = step(w, total, follow);
@@ -277,14 +296,22 @@ int links_find(const struct mount *m, const char *rel, bool follow, size_t *end,
     char path[PATH_LIMIT];
     int err = w ? mount_host_path(m, rel, path) : -ENOMEM;
     int found = 0;
-    if (!err && !is_plain(path, follow) && walk(w, path, follow) == 1) {
-        size_t before = strlen(path) - strlen(rel);
+    size_t before = err ? 0 : strlen(path) - strlen(rel);
+    if (!err && !is_plain(path, follow) && walk(w, path, before, follow) == 1) {
         found = w->at > before ? 1 : -EACCES;
         *end = w->at - before;
         memcpy(target, w->link, strlen(w->link) + 1);
     }
     heap_free(w);
     return err ? err : found;
+}
+
+bool links_redirect(const char *uri)
+{
+    struct walk *w = heap_alloc(sizeof(*w));
+    bool redirected = !w || (!is_plain(uri, true) && walk(w, uri, 0, true) == 1);
+    heap_free(w);
+    return redirected;
 }
 
 /* ---- use ---- */
@@ -311,38 +338,186 @@ static int anchor(struct use *u, char *done, enum use_kind kind)
     return 0;
 }
 
-static int begin_walked(struct use *u, enum use_kind kind)
+/* The same of a path that leads through no link at all, as most do. -ELOOP: it does. */
+static int anchor_plain(struct use *u, char *path, enum use_kind kind)
+{
+    struct stat st = {0};
+    int err = anchor(u, path, kind);
+    if (!err && u->whole)
+        err = host_fstat(u->fd, &st);
+    else if (!err && kind == USE_PLACE && host_stat(u->host, false, &st))
+        st.st_mode = 0; /* nothing there yet */
+    if (!err && kind != USE_NAME && (st.st_mode & S_TYPE) == S_LINK)
+        err = -ELOOP;
+    if (err && u->fd >= 0) {
+        host_close(u->fd);
+        u->fd = -1;
+    }
+    return err;
+}
+
+static int begin_walked(struct use *u, size_t before, enum use_kind kind)
 {
     struct walk *w = heap_alloc(sizeof(*w));
     if (!w)
         return -ENOMEM;
-    int err = walk(w, u->path, kind != USE_NAME);
-    if (!err)
-        err = anchor(u, w->done, kind);
+    memcpy(w->done, u->path, strlen(u->path) + 1);
+    int err = anchor_plain(u, w->done, kind);
+    if (err == -ELOOP) {
+        err = walk(w, u->path, before, kind != USE_NAME);
+        if (!err)
+            err = anchor(u, w->done, kind);
+    }
     heap_free(w);
     return err == 1 ? -ELOOP : err; /* exchanged since path_resolve() */
+}
+
+static void uncount(struct use *u)
+{
+    if (u->counted)
+        links_release();
+    u->counted = false;
+}
+
+bool links_hold(void)
+{
+    __atomic_fetch_add(&links_shared->changing, 1, __ATOMIC_SEQ_CST);
+    return !links_made();
+}
+
+void links_release(void)
+{
+    __atomic_fetch_sub(&links_shared->changing, 1, __ATOMIC_SEQ_CST);
+}
+
+int use_met_link(struct use *u)
+{
+    uncount(u);
+    links_note();
+    u->walked = true; /* not again: what was resolved is to be so anew */
+    return -ERESTARTNOINTR;
+}
+
+bool use_is_guarded(const struct mount *m, const char *rel, const char *host)
+{
+    return *rel && !m->device && !m->source && mf_allowed(&run.manifest, host, strlen(host));
+}
+
+/* As if it had been walked, provided that there is no link. */
+static int begin_guarded(struct use *u, enum use_kind kind)
+{
+    char path[PATH_LIMIT];
+    memcpy(path, u->path, strlen(u->path) + 1);
+    int err = anchor_plain(u, path, kind);
+    return err == -ELOOP ? use_met_link(u) : err;
+}
+
+int use_begin_open(struct use *u, const struct mount *m, const char *rel, enum use_kind kind,
+                   bool changes)
+{
+    u->fd = -1;
+    u->counted = u->whole = u->guarded = false;
+    u->host = u->path;
+    int err = mount_host_path(m, rel, u->path);
+    u->walked = links_made();
+    if (changes && !err && !u->walked) {
+        u->counted = true;
+        u->walked = !links_hold();
+    }
+    return err || likely(!u->walked) ? err : begin_walked(u, strlen(u->path) - strlen(rel), kind);
+}
+
+/* ---- directories seen a moment ago ---- */
+
+/* What the thread knows about the directory: 0: nothing. */
+static enum seen_place seen_before(struct seen_dirs *s, const char *dir, size_t len)
+{
+    for (uint32_t i = 0; i < ARRAY_SIZE(s->dir); i++) {
+        struct seen_dir *d = &s->dir[i];
+        if (d->len != len || memcmp(d->path, dir, len) || !d->place)
+            continue;
+        return d->place == SEEN_OTHER || __builtin_ia32_rdtsc() - d->at < SEEN_TICKS ? d->place
+                                                                                     : SEEN_NEVER;
+    }
+    return SEEN_NEVER;
+}
+
+static void remember(struct seen_dirs *s, const char *dir, size_t len, enum seen_place place)
+{
+    struct seen_dir *d = NULL;
+    for (uint32_t i = 0; !d && i < ARRAY_SIZE(s->dir); i++)
+        if (s->dir[i].len == len && !memcmp(s->dir[i].path, dir, len))
+            d = &s->dir[i];
+    if (len > sizeof(d->path))
+        return;
+    if (!d)
+        d = &s->dir[s->next++ % ARRAY_SIZE(s->dir)];
+    memcpy(d->path, dir, len);
+    d->len = (uint32_t)len;
+    d->place = place;
+    d->at = __builtin_ia32_rdtsc();
+}
+
+/* Of a place that the program cannot write to, as nothing in it: that stays so. */
+static void remember_other(struct seen_dirs *s, const char *path, size_t len)
+{
+    const struct mf *mf = &run.manifest;
+    if (len && !mf_allowed_below(mf, path, len))
+        remember(s, path, len, SEEN_OTHER);
+}
+
+/* Is the directory of u->path one in which the host meets no link on the way? Sets u->guarded. */
+static int check_parent(struct use *u, const struct mount *m, const char *rel)
+{
+    struct seen_dirs *s = &current()->seen;
+    if (!*rel || m->device || m->source)
+        return 0;
+    size_t len = strlen(u->path);
+    while (len && u->path[len] != '/')
+        len--;
+    bool slash = u->path[len] == '/';
+    enum seen_place place = seen_before(s, u->path, len);
+    u->guarded = place == SEEN_PLAIN;
+    if (place)
+        return 0;
+    if (!use_is_guarded(m, rel, u->path)) {
+        remember_other(s, u->path, len);
+        return 0;
+    }
+    char dir[PATH_LIMIT];
+    fmt(dir, sizeof(dir), "%.*s", slash ? (int)MAX(len, 1u) : 1, slash ? u->path : ".");
+    int fd = host_open_plain(dir, O_PATH | O_DIRECTORY);
+    if (fd < 0)
+        return fd == -ELOOP ? use_met_link(u) : fd;
+    host_close(fd);
+    u->guarded = true;
+    /* Only a directory all of whose names are the program's: of others some may be followed. */
+    if (len && mf_allowed(&run.manifest, u->path, len))
+        remember(s, u->path, len, SEEN_PLAIN);
+    return 0;
+}
+
+int use_begin_look(struct use *u, const struct mount *m, const char *rel, enum use_kind kind)
+{
+    int err = use_begin_open(u, m, rel, kind, false);
+    return err || unlikely(u->walked) ? err : check_parent(u, m, rel);
 }
 
 int use_begin(struct use *u, const struct mount *m, const char *rel, enum use_kind kind,
               bool changes)
 {
-    u->fd = -1;
-    u->counted = u->whole = false;
-    u->host = u->path;
-    int err = mount_host_path(m, rel, u->path);
-    u->walked = links_made();
-    if (changes && !err && !u->walked) {
-        __atomic_fetch_add(&links_shared->changing, 1, __ATOMIC_SEQ_CST);
-        u->counted = true;
-        u->walked = links_made();
-    }
-    return err || likely(!u->walked) ? err : begin_walked(u, kind);
+    int err = use_begin_open(u, m, rel, kind, changes);
+    if (err || unlikely(u->walked))
+        return err;
+    if (kind == USE_NAME)
+        return check_parent(u, m, rel);
+    u->guarded = use_is_guarded(m, rel, u->path);
+    return u->guarded ? begin_guarded(u, kind) : 0;
 }
 
 void use_end(struct use *u)
 {
-    if (u->counted)
-        __atomic_fetch_sub(&links_shared->changing, 1, __ATOMIC_SEQ_CST);
+    uncount(u);
     if (u->fd >= 0)
         host_close(u->fd);
 }

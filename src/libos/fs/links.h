@@ -2,23 +2,28 @@
 /*
  * Host paths at their use.
  *
- * Symbolic links that were there before the run are the manifest author's: they are followed on the
- * host, where they stand, and the file policy knows what they lead to by the path as written. Links
- * that the run has made or moved are followed inside, as if the program had written their text
- * itself: they lead to nothing that the program could not name. fs/path.c does that, here it is
- * decided which is which: by the time of the last change of the link's inode, which creating,
- * moving and linking set and which no call can set back.
+ * Symbolic links in places that the program cannot write to are the manifest author's: they are
+ * followed on the host, where they stand, and the file policy knows what they lead to by the path
+ * as written. Links in places of sgx.allowed_files, where an earlier run may have made them, and
+ * links that this run has made or moved are followed inside, as if the program had written their
+ * text itself: they lead to nothing that the program could not name. fs/path.c does that, here it
+ * is decided which is which: by the policy of where the link stands, and by the time of the last
+ * change of its inode, which creating, moving and linking set and which no call can set back.
  *
- * As long as no process of the run has made or moved a link, or moved a directory, the host
- * resolves paths alone, at no cost. From then on every path is walked here first, and the host is
- * given one on which it meets no link at all: the last name below a directory that was opened so.
- * Whoever exchanges a part of the path meanwhile makes the call fail.
+ * As long as no process of the run has made, moved or met such a link, or moved a directory with
+ * links in it, the host resolves paths alone. In allowed places (`guarded`) it is told to meet no
+ * link: opening costs nothing more for that, calls on an object go through its descriptor, and
+ * those on a name rely on what the thread has seen of its directory within the last millisecond (so
+ * another run that exchanges just then has that long). The first such link makes the call start
+ * again (-ERESTARTNOINTR), and from then on every path is walked here first, and the host is given
+ * one on which it meets no link at all: the last name below a directory that was opened so. Whoever
+ * exchanges a part of the path meanwhile makes the call fail.
  */
 #pragma once
 #include "libos/fs/vfs.h"
 
 struct links_shared { /* of all processes of the run */
-    uint32_t made;    /* has the run made or moved a link? Never goes back to 0; atomic */
+    uint32_t made;    /* has the run made, moved or met one? Never goes back to 0; atomic */
     uint32_t doubt; /* times of change are not to be relied upon: every link is the run's; atomic */
     uint32_t changing; /* calls that change something by a path which the host resolves; atomic */
     uint64_t since;    /* CLOCK_REALTIME of the start, ns */
@@ -52,6 +57,10 @@ int links_note_tree(const char *dir, int (*check)(void *ctx, const char *rel, co
 int links_find(const struct mount *m, const char *rel, bool follow, size_t *end,
                char target[PATH_LIMIT]);
 
+/* Does a mount's host path lead through a link that the program, or an earlier run, can have made?
+ */
+bool links_redirect(const char *uri);
+
 enum use_kind {
     USE_NAME,   /* a name in its directory; a link there is not followed */
     USE_PLACE,  /* the same, of what links lead to */
@@ -62,6 +71,7 @@ struct use {
     int fd;           /* the directory or object that `host` begins with, or -1 */
     bool counted;
     bool walked;           /* what `host` names is to be no link */
+    bool guarded;          /* on the way to it the host is to meet no link */
     bool whole;            /* `host` is the descriptor's own name */
     char path[PATH_LIMIT]; /* the host path as written: what the policy knows */
     char below[NAME_LIMIT + 40];
@@ -72,12 +82,29 @@ struct use {
  */
 int use_begin(struct use *u, const struct mount *m, const char *rel, enum use_kind kind,
               bool changes);
+/*
+ * The same for calls that only look and meet no link themselves: with `guarded` set they do not
+ * follow what `host` names, and say use_met_link() where they should have.
+ */
+int use_begin_look(struct use *u, const struct mount *m, const char *rel, enum use_kind kind);
+/* The same for open(2): with `guarded`, to be set by the caller, the host meets no link. */
+int use_begin_open(struct use *u, const struct mount *m, const char *rel, enum use_kind kind,
+                   bool changes);
+/* May the program, or an earlier run, have made links on the way to the host path of `rel`? */
+bool use_is_guarded(const struct mount *m, const char *rel, const char *host);
+/* A link stands where the host was to meet none: -ERESTARTNOINTR. */
+int use_met_link(struct use *u);
 void use_end(struct use *u);
+
+/* Around a change by a path that was made ready before: false if links were made since. */
+bool links_hold(void);
+void links_release(void);
+
 /* Instead of use_begin(): use_end() has nothing to do. */
 static inline void use_none(struct use *u)
 {
     u->fd = -1;
-    u->counted = false;
+    u->counted = u->guarded = false;
 }
 
 /* After use_end(): did the host follow links that the run made meanwhile? */

@@ -65,6 +65,15 @@ static int add_from_manifest(const struct mf_mount *mm, const char *path)
         log_error("mount of '%s' from the host's '%s': what it shows is not protected", path, uri);
     int err = add(ops, path, mm);
     kstat st;
+    if (!err && mm->type == MF_MOUNT_CHROOT && mm->scheme == MF_SCHEME_FILE &&
+        run.manifest.image->policy != MF_POLICY_ALLOW_ALL_BUT_LOG && links_redirect(uri)) {
+        log_error(
+            "mount of '%s': the way to 'file:%s' leads through a symbolic link in a place of "
+            "sgx.allowed_files, where a program can have made it; name what it leads to as the "
+            "uri, or the link itself in sgx.allowed_files",
+            path, uri);
+        err = -EACCES;
+    }
     if (!err && mm->type != MF_MOUNT_ENCRYPTED && mm->type != MF_MOUNT_TMPFS) {
         err = ops->stat(mounts[mount_count - 1], "", true, &st);
         if (err)

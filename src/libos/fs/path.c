@@ -2,7 +2,7 @@
 /*
  * From the application's path to (mount, path below it). Links of the host's file systems are left
  * to the host, which follows them where they stand; links of our own file systems, links that the
- * run has made or moved on the host, and links that stand before a "..", are followed here.
+ * program has or may have made on the host, and links that stand before a "..", are followed here.
  */
 #include "libos/fs/links.h"
 #include "libos/fs/vfs.h"

@@ -89,9 +89,25 @@ static int refused_target(const char *host, const char *target, char real[PATH_L
     return err ? err : policy_classify(real, &entry) == CLASS_DENIED ? -EACCES : 0;
 }
 
+/* To a later run a link at a path that the manifest names is its author's (links.h). */
+static int check_link_name(const char *host)
+{
+    const struct mf *mf = &run.manifest;
+    if (mf->image->policy == MF_POLICY_ALLOW_ALL_BUT_LOG ||
+        !mf_allowed_named(mf, host, strlen(host)))
+        return 0;
+    if (log_level_now >= LOG_WARNING && first_time(host, SAID_MOVED))
+        log_warning("Disallowing a symbolic link in place of '%s', which sgx.allowed_files names "
+                    "(allow the directory that it is in)",
+                    host);
+    return -EACCES;
+}
+
 int policy_check_link(const char *host, const char *target)
 {
     char real[PATH_LIMIT];
+    if (check_link_name(host))
+        return -EACCES;
     int err = refused_target(host, target, real);
     if (err == -EACCES)
         policy_log_denied(real);
@@ -101,6 +117,8 @@ int policy_check_link(const char *host, const char *target)
 int policy_check_link_move(const char *from, const char *to, const char *target)
 {
     char real[PATH_LIMIT];
+    if (check_link_name(to))
+        return -EACCES;
     if (target[0] == '/' || refused_target(from, target, real))
         return 0;
     return policy_check_link(to, target);

@@ -110,9 +110,12 @@ int vfs_open_kernel(const char *kpath, uint32_t flags, struct file **out)
     struct path *p = heap_alloc(sizeof(*p));
     if (!p)
         return -ENOMEM;
-    int err = path_resolve_kernel(AT_FDCWD, kpath, true, p);
-    if (!err)
-        err = vfs_open(p, flags, 0, out);
+    int err;
+    do { /* again: links.h */
+        err = path_resolve_kernel(AT_FDCWD, kpath, true, p);
+        if (!err)
+            err = vfs_open(p, flags, 0, out);
+    } while (err == -ERESTARTNOINTR);
     heap_free(p);
     return err;
 }

@@ -240,6 +240,7 @@ struct mount {
     size_t path_len;
     const char *uri; /* normalised host path; "." for the launcher's directory; may be NULL */
     bool device;     /* uri began with dev: no policy on its files */
+    bool source;     /* of files that the manifest names: all links are its author's */
     const char *key_name;
     bool recovery;
     void *priv;

@@ -161,6 +161,17 @@ static int set_walked_name(struct address *a, const struct path *p, bool creatin
     return err;
 }
 
+static int meets_no_link(const struct path *p)
+{
+    struct use *u = heap_alloc(sizeof(*u));
+    if (!u)
+        return -ENOMEM;
+    int err = use_begin(u, p->mount, p->rel, USE_NAME, false);
+    use_end(u);
+    heap_free(u);
+    return err;
+}
+
 static int name_to_host(struct address *a, bool creating, int *dir_fd)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
@@ -178,7 +189,10 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
             err = -EADDRINUSE;
         if (!err && creating && !p->mount->device)
             err = policy_check_change(host, true, "create");
-        if (!err && links_made())
+        bool guarded = !err && !links_made() && use_is_guarded(p->mount, p->rel, host);
+        if (guarded && creating)
+            err = meets_no_link(p);
+        if (!err && (links_made() || (guarded && !creating)))
             err = set_walked_name(a, p, creating, dir_fd);
         else if (!err)
             err = creating ? set_bound_name(a, name, host, dir_fd) : set_host_path(a, host, dir_fd);

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
+#include "libos/fs/links.h"
 #include "libos/net/net.h"
 #include "libos/process.h"
 #include "libos/thread.h"
@@ -166,7 +167,11 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
     long r = socket_get(fd, &f);
     if (r)
         return r;
+    bool unwalked = !links_made();
     r = address_take(f, uaddr, len, true, &a, &dir_fd);
+    unwalked = unwalked && !r;
+    if (unwalked && !links_hold())
+        r = -ERESTARTNOINTR;
     size_t family_only = offsetof(struct sockaddr_un, sun_path);
     if (!r && a.at.ss_family == AF_UNIX && a.len > family_only &&
         ((struct sockaddr_un *)&a.at)->sun_path[0])
@@ -175,6 +180,8 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
         r = host_pass(__NR_bind, f->host_fd, (long)&a.at, a.len, 0, 0, 0);
     if (!r && f->ops == &socket_ops && (size_t)len > family_only && a.at.ss_family == AF_UNIX)
         remember_name(f, uaddr, len);
+    if (unwalked)
+        links_release();
     if (dir_fd >= 0)
         host_close(dir_fd);
     file_put(f);

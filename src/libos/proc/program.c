@@ -21,12 +21,9 @@ static bool is_noexec(const struct file *f)
            (s.f_flags & (ST_NOEXEC | ST_VALID)) == (ST_NOEXEC | ST_VALID);
 }
 
-static int open_executable(const char *path, struct file **out)
+static int open_regular(const char *path, struct path *p, struct file **out)
 {
     kstat st;
-    struct path *p = heap_alloc(sizeof(*p));
-    if (!p)
-        return -ENOMEM;
     int err = path_resolve_kernel(AT_FDCWD, path, true, p);
     if (!err)
         err = vfs_stat(p, true, &st);
@@ -36,6 +33,18 @@ static int open_executable(const char *path, struct file **out)
         err = -EACCES;
     if (!err)
         err = vfs_open(p, O_RDONLY, 0, out);
+    return err;
+}
+
+static int open_executable(const char *path, struct file **out)
+{
+    struct path *p = heap_alloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    int err;
+    do /* again: fs/links.h */
+        err = open_regular(path, p, out);
+    while (err == -ERESTARTNOINTR);
     heap_free(p);
     if (!err && is_noexec(*out)) {
         file_put(*out);

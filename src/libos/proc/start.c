@@ -98,9 +98,12 @@ static int check_start_dir(const struct process *p)
 {
     kstat st;
     struct path *path = heap_alloc(sizeof(*path));
-    int err = path ? path_resolve_kernel(AT_FDCWD, p->fs.cwd, true, path) : -ENOMEM;
-    if (!err)
-        err = vfs_stat(path, true, &st);
+    int err;
+    do { /* again: fs/links.h */
+        err = path ? path_resolve_kernel(AT_FDCWD, p->fs.cwd, true, path) : -ENOMEM;
+        if (!err)
+            err = vfs_stat(path, true, &st);
+    } while (err == -ERESTARTNOINTR);
     if (!err && (st.st_mode & 0170000) != 0040000)
         err = -ENOTDIR;
     if (err)
@@ -114,8 +117,11 @@ static int check_start_dir(const struct process *p)
 /* Opens without waiting for what may be at the other end of a FIFO or device. */
 static int open_source_file(const char *host, const char *key, struct file **out, size_t *size)
 {
-    struct mount m = {
-        .ops = &fs_chroot, .path = "/", .path_len = 1, .uri = host[0] == '/' ? "/" : "."};
+    struct mount m = {.ops = &fs_chroot,
+                      .path = "/",
+                      .path_len = 1,
+                      .uri = host[0] == '/' ? "/" : ".",
+                      .source = true};
     kstat st;
     int err = fs_chroot.open(&m, host[0] == '/' ? host + 1 : host, O_RDONLY | O_NONBLOCK, 0, out);
     if (err) {
