@@ -4,6 +4,7 @@ host and inside the library OS.
 
 The build folder is $ADYTON_BUILD, else ./build beside the sources.
 """
+import contextlib
 import fnmatch
 import os
 import pathlib
@@ -11,6 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -79,8 +81,34 @@ class Result:
         return f'{where}\nstatus {self.status}\n--- stdout\n{self.out}\n--- stderr\n{self.err}'
 
 
+def belongs(pid, child, pipes):
+    """Is the process of the run: in its session, or with an end of its pipes?"""
+    try:
+        if os.getsid(pid) == child:
+            return True
+        folder = f'/proc/{pid}/fd'
+        return any(os.readlink(f'{folder}/{fd}') in pipes for fd in os.listdir(folder))
+    except OSError:  # it has ended, or is another user's
+        return False
+
+
+def kill_run(child):
+    """Kills what a run has started, in whatever groups and sessions it is by now: what would keep the
+    pipes open, and what has the session."""
+    pipes = {os.readlink(f'/proc/self/fd/{pipe.fileno()}') for pipe in (child.stdout, child.stderr)}
+    for _ in range(20):
+        members = [int(name) for name in os.listdir('/proc') if name.isdigit() and int(name) != os.getpid()
+                   and belongs(int(name), child.pid, pipes)]
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not set(members) - {child.pid}:
+            break
+        time.sleep(0.05)
+
+
 def run(argv, cwd=None, env=None, stdin=None, timeout=60):
-    """Runs a command in a session of its own; on a time-out the whole session is killed."""
+    """Runs a command in a session of its own; on a time-out all that it has started is killed."""
     with subprocess.Popen(
             [str(a) for a in argv], cwd=cwd, env={**ENVIRONMENT, **(env or {})},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -90,7 +118,7 @@ def run(argv, cwd=None, env=None, stdin=None, timeout=60):
                 stdin.encode() if isinstance(stdin, str) else stdin, timeout)
             status = child.returncode
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
+            kill_run(child)
             out, err = child.communicate()
             status = 'timeout'
     if isinstance(status, int) and status < 0:

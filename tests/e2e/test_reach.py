@@ -3,6 +3,7 @@
 number. Everything runs in a pid namespace of its own, whose other processes are the bystanders."""
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -45,6 +46,26 @@ sleep 100 & kill 0; wait %1 2>/dev/null; echo group
 for p in $(seq 1 60); do [ $p = $$ ] || { kill -KILL $p; kill -KILL -- -$p; } 2>/dev/null; done
 echo alone
 '''
+
+
+def test_members_as_natively(prepare_inside, tmp_path, among_bystanders):
+    """Signals and priorities to all, to groups, between users: in an empty pid namespace as natively."""
+    program = PROGRAMS / 'reach_same.py'
+    inside = prepare_inside(PYTHON)([program], command_only=True)
+    native, ours = (run([*NAMESPACE, '/bin/sh', '-c', '"$@"; echo status $?', 'sh', *command], cwd=tmp_path)
+                    for command in ([PYTHON, program], inside))
+    assert native.out.splitlines()[-1] == 'status 137' and len(native.out.splitlines()) > 15, str(native)
+    assert ours.out == native.out, f'native: {native}\ninside: {ours}'
+
+
+def test_time_out_ends_all():
+    """Of this suite itself: children in groups and sessions of their own do not outlive a time-out."""
+    begin = time.monotonic()
+    done = run(['/bin/sh', '-c', 'setsid sh -c "echo \\$\\$; exec sleep 300" & set -m; (sleep 300) & '
+                'setsid sleep 300 & sleep 300'], timeout=5)
+    assert done.status == 'timeout' and time.monotonic() - begin < 100
+    assert not os.path.exists(f'/proc/{int(done.out)}') or \
+        open(f'/proc/{int(done.out)}/stat').read().rsplit(')', 1)[1].split()[0] == 'Z'
 
 
 def test_deadly_shell(among_bystanders):

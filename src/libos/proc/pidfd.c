@@ -107,6 +107,9 @@ SYSCALL4(pidfd_send_signal, int, fd, int, sig, const siginfo_t *, uinfo, unsigne
     if (host < 0)
         return host;
     long r = f ? check_target(f, host) : 0;
+    int pid = r ? 0 : pid_behind(host);
+    if (pid > 0 && !run_may_signal(pid, sig))
+        r = -EPERM;
     if (!r)
         r = host_pass(__NR_pidfd_send_signal, host, sig, (long)(uinfo ? &info : NULL), 0, 0, 0);
     if (f)

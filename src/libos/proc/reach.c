@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "libos/proc/reach.h"
 #include "host/host.h"
+#include "libos/proc/caps.h"
 #include "libos/proc/members.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
+#include <linux/capability.h>
 
 static int first_group, first_pid; /* the group in which the run was started; set before any fork */
 
@@ -151,6 +153,21 @@ long run_pidfd(int pid, unsigned flags)
     return fd < 0 && run_process_of(pid) ? fd : -ESRCH;
 }
 
+/* kill_ok_by_cred() and check_kill_permission() of Linux, by the ids inside. */
+bool run_may_signal(int pid, int sig)
+{
+    const struct credentials *own = &current_process()->cred;
+    if (pid == current_process()->pid || sig < 0 || sig > NSIG_MAX ||
+        caps_effective(own) & (1UL << CAP_KILL))
+        return true;
+    struct member *m = member_get(pid);
+    bool may = !m || own->euid == m->cred.suid || own->euid == m->cred.uid ||
+               own->uid == m->cred.suid || own->uid == m->cred.uid;
+    heap_free(m);
+    return may || (sig == SIGCONT && host_pass(__NR_getsid, pid, 0, 0, 0, 0, 0) ==
+                                         host_pass(__NR_getsid, 0, 0, 0, 0, 0, 0));
+}
+
 /* With no descriptor left on the host: the number may change hands right after the look. */
 static long send_by_number(int pid, const siginfo_t *info)
 {
@@ -166,6 +183,11 @@ static long send_other(int pid, int group, const siginfo_t *info)
 {
     long fd = run_pidfd(pid, 0);
     bool elsewhere = group && group_of(pid) != group;
+    if (!elsewhere && !run_may_signal(pid, info->si_signo)) {
+        if (fd >= 0)
+            host_close((int)fd);
+        return fd == -ESRCH ? -ESRCH : -EPERM;
+    }
     if (fd == -EMFILE || fd == -ENFILE)
         return elsewhere ? -ESRCH : send_by_number(pid, info);
     if (fd < 0)
@@ -198,6 +220,7 @@ struct sending {
     const siginfo_t *info;
     int group;   /* 0: to all */
     bool sent;   /* to somebody at least */
+    bool denied; /* to somebody, which does not count for all (kill(2)) */
     long result; /* of the last one that counts */
 };
 
@@ -206,6 +229,7 @@ static void send_one(int pid, void *ctx)
     struct sending *s = ctx;
     long r = !s->group && pid == 1 ? -ESRCH : send_other(pid, s->group, s->info);
     s->sent |= !r;
+    s->denied |= r == -EPERM;
     s->result = r && r != -ESRCH ? r : s->result;
 }
 
@@ -232,5 +256,6 @@ long run_signal_all(const siginfo_t *info)
 {
     struct sending s = {.info = info};
     long err = send_each(&s);
-    return err ? err : s.sent ? 0 : s.result;
+    bool some = s.sent || (s.denied && s.result == -EPERM);
+    return err ? err : some ? 0 : s.result;
 }

@@ -25,6 +25,9 @@ int run_process_of(int tid);
 /* `tid` itself if a process of the run has it or it is 0 or negative, else RUN_NOBODY. */
 int run_named(int tid);
 
+/* May we signal the process of the run? Always true of a number that is no signal's. */
+bool run_may_signal(int pid, int sig);
+
 /*
  * Groups. The one in which the run was started may have members outside: terminals may be handed
  * to it, and processes may go back to it (a shell does both at its end), but it is signalled

@@ -241,7 +241,11 @@ SYSCALL3(tgkill, int, pid, int, tid, int, sig)
     siginfo_t info = from_us(sig, SI_TKILL);
     if (pid == current_process()->pid)
         return send_to_tid(tid, &info);
-    return member_alive(pid) ? host_tgkill(pid, tid, sig) : -ESRCH;
+    if (!member_alive(pid))
+        return -ESRCH;
+    bool may = run_may_signal(pid, sig);
+    long r = host_tgkill(pid, tid, may ? sig : 0);
+    return r || may ? r : -EPERM;
 }
 
 SYSCALL2(tkill, int, tid, int, sig)
@@ -251,7 +255,7 @@ SYSCALL2(tkill, int, tid, int, sig)
     siginfo_t info = from_us(sig, SI_TKILL);
     int err = send_to_tid(tid, &info);
     int process = err == -ESRCH ? run_process_of(tid) : 0;
-    return process ? host_tgkill(process, tid, sig) : err;
+    return !process ? err : run_may_signal(process, sig) ? host_tgkill(process, tid, sig) : -EPERM;
 }
 
 static int take_info(int sig, const siginfo_t *uinfo, siginfo_t *info)
@@ -289,6 +293,9 @@ SYSCALL4(rt_tgsigqueueinfo, int, pid, int, tid, int, sig, const siginfo_t *, uin
         return send_to_tid(tid, &info);
     if (!may_say(pid, &info))
         return -EPERM;
-    return member_alive(pid) ? host_pass(__NR_rt_tgsigqueueinfo, pid, tid, sig, (long)&info, 0, 0)
-                             : -ESRCH;
+    if (!member_alive(pid))
+        return -ESRCH;
+    return run_may_signal(pid, sig)
+               ? host_pass(__NR_rt_tgsigqueueinfo, pid, tid, sig, (long)&info, 0, 0)
+               : -EPERM;
 }
