@@ -20,21 +20,28 @@ static void usage(FILE *to)
           "device, until interrupted. Plain HTTP: everything served is signed. For tests only.\n\n"
           "  --listen ADDRESS:PORT  default " DEFAULT_ADDRESS "; port 0 takes a free one\n"
           "  --fuses FILE           the device's secret (default ~/.local/state/adyton/sgx-fuses)\n"
-          "  --platform DIR         the test platform (default: test-platform beside the fuses)\n",
+          "  --platform DIR         the test platform (default: test-platform beside the fuses)\n"
+          "  --tcb-status S         say so of the platform: OutOfDate, Revoked, ...\n"
+          "  --revoked              say that its PCK certificate is revoked\n",
           to);
 }
 
 struct request {
-    const char *name, *fuses, *dir, *address;
-    bool test;
+    const char *name, *fuses, *dir, *address, *tcb_status;
+    bool test, revoked;
 };
 
 static int parse(struct request *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"test-platform", no_argument, NULL, 't'}, {"listen", required_argument, NULL, 'l'},
-        {"fuses", required_argument, NULL, 'f'},   {"platform", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"test-platform", no_argument, NULL, 't'},
+        {"listen", required_argument, NULL, 'l'},
+        {"fuses", required_argument, NULL, 'f'},
+        {"platform", required_argument, NULL, 'p'},
+        {"tcb-status", required_argument, NULL, 's'},
+        {"revoked", no_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c;
     optind = 0;
@@ -43,6 +50,10 @@ static int parse(struct request *r, int argc, char **argv)
             return -1;
         if (c == 't')
             r->test = true;
+        else if (c == 'r')
+            r->revoked = true;
+        else if (c == 's' && sgxemu_is_tcb_status(optarg))
+            r->tcb_status = optarg;
         else if (c == 'l')
             r->address = optarg;
         else if (c == 'f')
@@ -102,8 +113,10 @@ int cmd_pccs(int argc, char **argv)
         return err < 0 ? 0 : err;
     if (!sgxemu_fuses(r.name, r.fuses, fuses) || !sgxemu_ensure_fuses(r.name, fuses) ||
         !sgxemu_platform_dir(r.name, r.dir, fuses, dir) ||
-        !sgxemu_open_platform(r.name, fuses, dir, false, &p))
+        !sgxemu_open_platform(r.name, fuses, dir, &p))
         return 1;
+    p->tcb_status = r.tcb_status;
+    p->revoked = r.revoked;
     err = serve(&r, p);
     test_platform_close(p);
     return err;

@@ -266,7 +266,7 @@ static bool set_aesm(const char *name, const char *fuses, const char *dir, const
     if (!sgxemu_platform_dir(name, dir, fuses, path))
         return false;
     if (quoting) {
-        if (!sgxemu_open_platform(name, fuses, path, false, &p))
+        if (!sgxemu_open_platform(name, fuses, path, &p))
             return false;
         ok = sgxemu_start_quoting(name, p, socket);
         test_platform_close(p);

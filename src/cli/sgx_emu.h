@@ -17,9 +17,11 @@ bool sgxemu_ensure_fuses(const char *name, const char *path);
 bool sgxemu_platform_dir(const char *name, const char *given, const char *fuses,
                          char path[PATH_MAX]);
 /* Opens the test platform, made if there is none. Its collateral is renewed when it is more than a
- * day old, and with `renew` always. */
-bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir, bool renew,
+ * day old. */
+bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir,
                           struct test_platform **p);
+/* Can TCB info say this of a platform? */
+bool sgxemu_is_tcb_status(const char *text);
 
 int sgxemu_setup(int argc, char **argv); /* adyton sgxemu setup */
 int sgxemu_serve(int argc, char **argv); /* adyton sgxemu serve */

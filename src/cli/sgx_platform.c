@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attest/attest.h"
 #include "cli/sgx_emu.h"
 #include "sgxemu/quoting/aesm.h"
 
@@ -42,13 +43,12 @@ static bool collateral_is_fresh(const char *dir)
            st.st_mtime <= now && now - st.st_mtime < 86400;
 }
 
-bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir, bool renew,
+bool sgxemu_open_platform(const char *name, const char *fuses, const char *dir,
                           struct test_platform **p)
 {
     struct quoting_error e = {""};
     int r = test_platform_open(dir, fuses, true, p, &e);
-    if (!r && (renew || !collateral_is_fresh(dir)) &&
-        (r = test_platform_publish(*p, time(NULL), &e))) {
+    if (!r && !collateral_is_fresh(dir) && (r = test_platform_publish(*p, time(NULL), &e))) {
         test_platform_close(*p);
         *p = NULL;
     }
@@ -112,12 +112,18 @@ bool sgxemu_start_quoting(const char *name, struct test_platform *p, char socket
     return !error;
 }
 
+bool sgxemu_is_tcb_status(const char *text)
+{
+    const int status = adyton_tcb_status_from_name(text);
+    return status >= ADYTON_TCB_UP_TO_DATE && status <= ADYTON_TCB_REVOKED;
+}
+
 /* ---- setup, serve --------------------------------------------------------------------------- */
 
 struct request {
     const char *name;
-    const char *fuses, *dir, *socket;
-    bool quiet;
+    const char *fuses, *dir, *socket, *tcb_status;
+    bool quiet, revoked;
     char fuses_path[PATH_MAX], dir_path[PATH_MAX];
 };
 
@@ -135,7 +141,9 @@ static void usage(FILE *to, bool serve)
             "Makes the test platform of the software SGX device, if there is none, and renews its\n"
             "collateral: CRLs, TCB info and QE identity, valid for 30 days. It protects "
             "nothing.\n\n"
-            "  --quiet         print nothing\n",
+            "  --quiet         print nothing\n"
+            "  --tcb-status S  the collateral says so of the platform: OutOfDate, Revoked, ...\n"
+            "  --revoked       it says that the PCK certificate is revoked\n",
             to);
     fputs("  --fuses FILE    the device's secret (default ~/.local/state/adyton/sgx-fuses)\n"
           "  --platform DIR  the test platform (default: test-platform beside the fuse file)\n",
@@ -146,9 +154,14 @@ static void usage(FILE *to, bool serve)
 static int parse(struct request *r, int argc, char **argv, bool serve)
 {
     static const struct option options[] = {
-        {"fuses", required_argument, NULL, 'f'},  {"platform", required_argument, NULL, 'p'},
-        {"socket", required_argument, NULL, 's'}, {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"fuses", required_argument, NULL, 'f'},
+        {"platform", required_argument, NULL, 'p'},
+        {"socket", required_argument, NULL, 's'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"tcb-status", required_argument, NULL, 't'},
+        {"revoked", no_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c;
     argv[0] = (char *)r->name;
@@ -164,6 +177,10 @@ static int parse(struct request *r, int argc, char **argv, bool serve)
             r->socket = optarg;
         else if (c == 'q' && !serve)
             r->quiet = true;
+        else if (c == 'r' && !serve)
+            r->revoked = true;
+        else if (c == 't' && !serve && sgxemu_is_tcb_status(optarg))
+            r->tcb_status = optarg;
         else
             return 2;
     }
@@ -178,6 +195,7 @@ static int parse(struct request *r, int argc, char **argv, bool serve)
 int sgxemu_setup(int argc, char **argv)
 {
     struct request r = {.name = "adyton sgxemu setup"};
+    struct quoting_error e = {""};
     struct test_platform *p;
     int err = parse(&r, argc, argv, false);
     if (err < 0 || err == 2) {
@@ -185,8 +203,15 @@ int sgxemu_setup(int argc, char **argv)
         return err < 0 ? 0 : 2;
     }
     if (err || !sgxemu_ensure_fuses(r.name, r.fuses_path) ||
-        !sgxemu_open_platform(r.name, r.fuses_path, r.dir_path, true, &p))
+        !sgxemu_open_platform(r.name, r.fuses_path, r.dir_path, &p))
         return 1;
+    p->tcb_status = r.tcb_status;
+    p->revoked = r.revoked;
+    if (test_platform_publish(p, time(NULL), &e)) {
+        fprintf(stderr, "%s: %s\n", r.name, e.text);
+        test_platform_close(p);
+        return 1;
+    }
     if (!r.quiet)
         printf("test platform: %s (protects nothing; for tests only)\n"
                "root for verifiers: %s/root.pem\n"
@@ -221,7 +246,7 @@ int sgxemu_serve(int argc, char **argv)
         return err < 0 ? 0 : 2;
     }
     if (err || !sgxemu_ensure_fuses(r.name, r.fuses_path) ||
-        !sgxemu_open_platform(r.name, r.fuses_path, r.dir_path, false, &p))
+        !sgxemu_open_platform(r.name, r.fuses_path, r.dir_path, &p))
         return 1;
     int listener = -ENAMETOOLONG, stop = stop_descriptor();
     if (r.socket)

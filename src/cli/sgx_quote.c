@@ -165,7 +165,7 @@ int sgxemu_quote(int argc, char **argv)
         return err < 0 ? 0 : err;
     if (!sgxemu_fuses(r.name, r.fuses, fuses) || !sgxemu_ensure_fuses(r.name, fuses) ||
         !sgxemu_platform_dir(r.name, r.dir, fuses, dir) ||
-        !sgxemu_open_platform(r.name, fuses, dir, false, &p))
+        !sgxemu_open_platform(r.name, fuses, dir, &p))
         return 1;
     err = write_quote(&r, p);
     test_platform_close(p);

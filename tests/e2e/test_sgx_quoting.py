@@ -202,6 +202,22 @@ def test_policy_names_the_root(platform, quote, tmp_path):
     assert r.returncode == 1 and found['code'] == 'POLICY_MEASUREMENT'
 
 
+@pytest.mark.parametrize('options, status, code', [
+    (('--tcb-status', 'OutOfDate'), 'OutOfDate', 'POLICY_STATUS'), (('--tcb-status', 'Revoked'), 'Revoked', 'POLICY_STATUS'),
+    (('--tcb-status', 'SWHardeningNeeded'), 'SWHardeningNeeded', 'POLICY_STATUS'), (('--revoked',), 'Revoked', 'PCK_REVOKED')])
+def test_states_of_the_platform(tmp_path, options, status, code):
+    p = Platform(tmp_path)
+    q = p.quote(tmp_path / 'q', '--report-data', '00')
+    assert adyton('sgxemu', 'setup', '--fuses', p.fuses, *options).returncode == 0
+    r, found = p.verify(q)
+    assert (r.returncode, found['status'], found['code']) == (1, status, code), found
+    with running('pccs', '--test-platform', '--fuses', p.fuses, '--listen', '127.0.0.1:0', *options) as (line, _):
+        assert p.verify(q, '--pccs', line.split()[-1], '--cache', '', collateral=False)[1]['code'] == code
+    assert adyton('sgxemu', 'setup', '--fuses', p.fuses).returncode == 0
+    assert p.verify(q)[0].returncode == 0
+    assert adyton('sgxemu', 'setup', '--fuses', p.fuses, '--tcb-status', 'Fine').returncode == 2
+
+
 def test_debug_enclave(platform, tmp_path):
     r, found = platform.verify(platform.quote(tmp_path / 'q', '--report-data', '', '--debug'))
     assert r.returncode == 1 and found['code'] == 'POLICY_DEBUG'

@@ -75,11 +75,11 @@ static json_t *tcb_info(const struct test_platform *p, int version, const char *
     json_object_set_new(o, "pceId", json_string(pce));
     json_object_set_new(o, "tcbType", json_integer(0));
     json_object_set_new(o, "tcbEvaluationDataNumber", json_integer(17));
-    json_object_set_new(
-        o, "tcbLevels",
-        json_pack("[o,o]",
-                  level(p->pck.components, p->pck.pce_svn, version, LEVEL_DATE, "UpToDate"),
-                  level(NULL, 0, version, OLD_LEVEL_DATE, "OutOfDate")));
+    json_object_set_new(o, "tcbLevels",
+                        json_pack("[o,o]",
+                                  level(p->pck.components, p->pck.pce_svn, version, LEVEL_DATE,
+                                        p->tcb_status ? p->tcb_status : "UpToDate"),
+                                  level(NULL, 0, version, OLD_LEVEL_DATE, "OutOfDate")));
     return o;
 }
 
@@ -131,15 +131,19 @@ static bool chain(struct test_documents *out, enum test_document d, X509 *a, X50
     return pem;
 }
 
-/* Nobody's certificate is revoked. */
+/* Nobody's certificate is revoked, unless a test wants it. */
 static bool crl(const struct test_platform *p, struct test_documents *out, enum test_document d,
                 enum quoting_key issuer, int64_t now)
 {
+    const long pck = ASN1_INTEGER_get(X509_get0_serialNumber(p->certs[KEY_PCK]));
     out->doc[d].data = pki_crl(&(struct pki_crl){.issuer = p->certs[issuer],
                                                  .key = p->keys[issuer],
                                                  .number = (long)now,
                                                  .this_update = now,
-                                                 .next_update = now + LIFE},
+                                                 .next_update = now + LIFE,
+                                                 .revoked_at = now - 3600,
+                                                 .serials = &pck,
+                                                 .count = p->revoked && issuer == KEY_PLATFORM_CA},
                                &out->doc[d].size);
     return out->doc[d].data;
 }

@@ -43,6 +43,9 @@ struct test_platform {
     struct pki_platform pck;
     EVP_PKEY *keys[KEY_COUNT];
     X509 *certs[KEY_CERTIFIED];
+    /* What documents say of it, for tests of verifiers; to be set before they are made. */
+    const char *tcb_status; /* as in TCB info; NULL: UpToDate */
+    bool revoked;           /* the PCK certificate is on its list */
 };
 
 /*
