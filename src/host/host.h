@@ -14,6 +14,13 @@
 #include <linux/time_types.h>
 #include <linux/uio.h>
 
+struct new_utsname;
+struct rusage;
+struct sysinfo;
+struct timex;
+struct timezone;
+struct tms;
+
 #define HOST_AT_FDCWD (-100)
 
 /* ---- files ---- */
@@ -104,8 +111,24 @@ int host_futex_wake(uint32_t *word, int count);
 uint64_t host_clock_ns(int clock); /* 0: the host has no such clock, or no time */
 int host_clock_get(int clock, struct __kernel_timespec *ts);
 
+int host_clock_resolution(int clock, struct __kernel_timespec *ts);
+int host_timezone(struct timezone *tz);
+/* The clock's state (TIME_*). The caller changes nothing: modes 0. */
+int host_adjtimex(struct timex *tx);
+/* clock_nanosleep(2). Blocking. *left is written at -EINTR of a relative one. */
+int host_sleep(int clock, int flags, const struct __kernel_timespec *how_long,
+               struct __kernel_timespec *left);
+
+/* ---- the system (host_info.c) ---- */
+int host_uname(struct new_utsname *name); /* all fields end in NUL, after an error too */
+int host_sysinfo(struct sysinfo *info);
+int host_getrusage(int who, struct rusage *usage);
+long host_times(struct tms *times); /* clock ticks since some moment */
+
 /* ---- randomness ---- */
 int host_random(void *buf, size_t n);
+/* getrandom(2) into application memory, checked by the caller. */
+ssize host_random_user(void *ubuf, size_t n, uint32_t flags);
 
 /* ---- processes ---- */
 int host_tgkill(int pid, int tid, int sig);

@@ -5,10 +5,11 @@
 #include "libos/process.h"
 #include "libos/proc/info.h"
 #include <asm/unistd.h>
+#include <linux/resource.h>
 #include <linux/sysinfo.h>
+#include <linux/times.h>
 
-#define RUSAGE_BYTES 144
-#define NAME_BYTES   65
+#define NAME_BYTES 65
 
 /* Set by sethostname and setdomainname; inherited by children as they are. Lock: leaf. */
 static struct lock names_lock;
@@ -18,9 +19,7 @@ static char node_name[NAME_BYTES], domain_name[NAME_BYTES];
 void system_name(struct new_utsname *out)
 {
     memset(out, 0, sizeof(*out));
-    host_pass(__NR_uname, (long)out, 0, 0, 0, 0, 0);
-    out->release[NAME_BYTES - 1] = out->version[NAME_BYTES - 1] = 0;
-    out->nodename[NAME_BYTES - 1] = 0;
+    host_uname(out);
     fmt(out->sysname, NAME_BYTES, "Linux");
     fmt(out->machine, NAME_BYTES, "x86_64");
     lock(&names_lock);
@@ -73,21 +72,27 @@ SYSCALL1(sysinfo, struct sysinfo *, uinfo)
 {
     if (!user_range_ok(uinfo, sizeof(*uinfo)))
         return -EFAULT;
-    return host_pass(__NR_sysinfo, (long)uinfo, 0, 0, 0, 0, 0);
+    struct sysinfo info = {0};
+    int err = host_sysinfo(&info);
+    return err ? err : put_user(uinfo, info) ? -EFAULT : 0;
 }
 
-SYSCALL2(getrusage, int, who, void *, uusage)
+SYSCALL2(getrusage, int, who, struct rusage *, uusage)
 {
-    if (!user_range_ok(uusage, RUSAGE_BYTES))
+    struct rusage usage;
+    if (!user_range_ok(uusage, sizeof(usage)))
         return -EFAULT;
-    return host_pass(__NR_getrusage, who, (long)uusage, 0, 0, 0, 0);
+    int err = host_getrusage(who, &usage);
+    return err ? err : put_user(uusage, usage) ? -EFAULT : 0;
 }
 
-SYSCALL1(times, void *, utms)
+SYSCALL1(times, struct tms *, utms)
 {
-    if (utms && !user_range_ok(utms, 32))
+    struct tms used;
+    if (utms && !user_range_ok(utms, sizeof(used)))
         return -EFAULT;
-    return host_pass(__NR_times, (long)utms, 0, 0, 0, 0, 0);
+    long r = host_times(&used);
+    return r >= 0 && utms && put_user(utms, used) ? -EFAULT : r;
 }
 
 #define GRND_NONBLOCK 1u
@@ -102,5 +107,5 @@ SYSCALL3(getrandom, void *, ubuf, size_t, n, uint32_t, flags)
     n = MIN(n, (size_t)INT32_MAX);
     if (!user_range_ok(ubuf, n))
         return -EFAULT;
-    return host_pass(__NR_getrandom, (long)ubuf, (long)n, flags, 0, 0, 0);
+    return host_random_user(ubuf, n, flags);
 }

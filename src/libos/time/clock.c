@@ -37,29 +37,43 @@ SYSCALL2(clock_gettime, int, clock, struct __kernel_timespec *, uts)
     if (!user_range_ok(uts, sizeof(*uts)))
         return -EFAULT;
     notice_caller((uint32_t)clock < 16 ? 1u << clock : 0);
-    return host_pass(__NR_clock_gettime, run_named_clock(clock), (long)uts, 0, 0, 0, 0);
+    struct __kernel_timespec ts;
+    int err = host_clock_get(run_named_clock(clock), &ts);
+    return err ? err : put_user(uts, ts) ? -EFAULT : 0;
 }
 
 SYSCALL2(clock_getres, int, clock, struct __kernel_timespec *, uts)
 {
     if (uts && !user_range_ok(uts, sizeof(*uts)))
         return -EFAULT;
-    return host_pass(__NR_clock_getres, run_named_clock(clock), (long)uts, 0, 0, 0, 0);
+    struct __kernel_timespec ts;
+    int err = host_clock_resolution(run_named_clock(clock), &ts);
+    return err ? err : uts && put_user(uts, ts) ? -EFAULT : 0;
 }
 
-SYSCALL2(gettimeofday, void *, utv, void *, utz)
+SYSCALL2(gettimeofday, struct __kernel_old_timeval *, utv, struct timezone *, utz)
 {
     if ((utv && !user_range_ok(utv, 16)) || (utz && !user_range_ok(utz, 8)))
         return -EFAULT;
     notice_caller(VDSO_FAST_GETTIMEOFDAY);
-    return host_pass(__NR_gettimeofday, (long)utv, (long)utz, 0, 0, 0, 0);
+    struct __kernel_timespec now = {0};
+    struct timezone tz = {0};
+    int err = utv ? host_clock_get(CLOCK_REALTIME, &now) : 0;
+    if (!err && utz)
+        err = host_timezone(&tz);
+    struct __kernel_old_timeval tv = {.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
+    if (!err && ((utv && put_user(utv, tv)) || (utz && put_user(utz, tz))))
+        err = -EFAULT;
+    return err;
 }
 
 SYSCALL1(time, int64_t *, ut)
 {
     if (ut && !user_range_ok(ut, sizeof(*ut)))
         return -EFAULT;
-    return host_pass(__NR_time, (long)ut, 0, 0, 0, 0, 0);
+    struct __kernel_timespec now;
+    int err = host_clock_get(CLOCK_REALTIME_COARSE, &now);
+    return err ? err : ut && put_user(ut, now.tv_sec) ? -EFAULT : now.tv_sec;
 }
 
 /* Looking is free, changing is not for us. */
@@ -70,7 +84,7 @@ SYSCALL1(adjtimex, struct timex *, utx)
         return -EFAULT;
     if (tx.modes)
         return -EPERM;
-    long r = host_pass(__NR_adjtimex, (long)&tx, 0, 0, 0, 0, 0);
+    int r = host_adjtimex(&tx);
     return r >= 0 && put_user(utx, tx) ? -EFAULT : r;
 }
 
@@ -82,8 +96,7 @@ static long sleep_for(int clock, int flags, struct __kernel_timespec req,
     struct __kernel_timespec rem;
     for (;;) {
         rem = req;
-        long r =
-            host_pass_blocking(__NR_clock_nanosleep, clock, flags, (long)&req, (long)&rem, 0, 0);
+        int r = host_sleep(clock, flags, &req, &rem);
         if (r != -EINTR)
             return r;
         if (interrupted())

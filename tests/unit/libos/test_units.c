@@ -15,6 +15,9 @@
 #include "platform/test/world.h"
 #include <asm/statfs.h>
 #include <linux/mman.h>
+#include <linux/resource.h>
+#include <linux/sysinfo.h>
+#include <linux/utsname.h>
 
 int snprintf(char *buf, size_t size, const char *format, ...);
 void *popen(const char *command, const char *mode);
@@ -409,6 +412,17 @@ static void test_host_writes(void **state)
     bad_ts = good_ts, bad_ts.tv_sec = INT64_MAX / 2;
     WRITES(-EIO, 1, bad_ts, host_clock_get(0, &ts));
     assert_true(host_clock_ns(0) == 0);
+    bad_ts = good_ts, bad_ts.tv_nsec = 1000000000;
+    WRITES(-EIO, 1, bad_ts, host_clock_resolution(0, &ts));
+    struct sysinfo info, bad_info = {.mem_unit = 0};
+    WRITES(-EIO, 0, bad_info, host_sysinfo(&info));
+    struct rusage usage, bad_usage = {.ru_stime.tv_usec = 1000000};
+    WRITES(-EIO, 1, bad_usage, host_getrusage(0, &usage));
+    struct new_utsname name, endless;
+    memset(&endless, 'x', sizeof(endless));
+    WRITES(0, 0, endless, host_uname(&name));
+    assert_int_equal(strlen(name.release), 64);
+    assert_int_equal(strlen(name.domainname), 64);
     mock_spoil(NULL);
 }
 
