@@ -410,6 +410,11 @@ int host_random(void *buf, size_t n)
     return 0;
 }
 
+int host_getsid(int pid)
+{
+    return (int)errno_or_more(CALL1(__NR_getsid, pid), INT32_MAX);
+}
+
 int host_tgkill(int pid, int tid, int sig)
 {
     return status(CALL3(__NR_tgkill, pid, tid, sig));

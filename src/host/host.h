@@ -131,6 +131,7 @@ int host_random(void *buf, size_t n);
 ssize host_random_user(void *ubuf, size_t n, uint32_t flags);
 
 /* ---- processes ---- */
+int host_getsid(int pid);
 int host_tgkill(int pid, int tid, int sig);
 int host_kill(int pid, int sig);
 __attribute__((noreturn)) void host_exit_group(int status);
