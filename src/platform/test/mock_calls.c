@@ -321,7 +321,7 @@ long mock_perform(long nr, const long a[6], bool blocking)
 {
     if (mock_is_path_call(nr)) {
         long r = mock_path_call(nr, a);
-        return nr == SYS_openat ? give_fd(r) : r;
+        return nr == SYS_openat || nr == SYS_openat2 ? give_fd(r) : r;
     }
     switch (nr) {
     case SYS_read:

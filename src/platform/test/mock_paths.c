@@ -19,13 +19,26 @@ struct place {
     char name[256];
 };
 
-static long open_beneath(long dirfd, const char *path, int flags, int mode)
+static long open_resolved(long dirfd, const char *path, int flags, int mode, uint64_t resolve)
 {
     struct open_how how = {.flags = (uint64_t)flags,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve};
     if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
         how.mode = (uint64_t)mode & 07777;
     return mock_kernel(SYS_openat2, dirfd, (long)path, (long)&how, sizeof(how), 0, 0);
+}
+
+static long open_beneath(long dirfd, const char *path, int flags, int mode)
+{
+    return open_resolved(dirfd, path, flags, mode, 0);
+}
+
+static long open_to_keep(long dirfd, const char *path, long flags, long mode, uint64_t resolve)
+{
+    if (*path == '/')
+        return -ENOENT;
+    flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY | O_NONBLOCK);
+    return open_resolved(dirfd, path, (int)flags, (int)mode, resolve);
 }
 
 static long find(long dirfd, const char *path, struct place *p)
@@ -68,6 +81,7 @@ bool mock_is_path_call(long nr)
 {
     switch (nr) {
     case SYS_openat:
+    case SYS_openat2:
     case SYS_newfstatat:
     case SYS_statx:
     case SYS_readlinkat:
@@ -151,6 +165,7 @@ static bool nofollow(long nr, const long a[6])
 
 long mock_path_call(long nr, const long a[6])
 {
+    const struct open_how *how;
     struct place p;
     int fd;
     long r;
@@ -159,11 +174,13 @@ long mock_path_call(long nr, const long a[6])
         if (sscanf((const char *)a[1], "/proc/self/fd/%d", &fd) == 1) /* again, with other flags */
             return mock_holds(fd) ? mock_kernel(nr, AT_FDCWD, a[1], a[2] | O_CLOEXEC, 0, 0, 0)
                                   : -ENOENT;
-        if (*(const char *)a[1] == '/')
-            return -ENOENT;
-        return open_beneath(a[0], (const char *)a[1],
-                            (int)a[2] | O_CLOEXEC | (a[2] & O_PATH ? 0 : O_NOCTTY | O_NONBLOCK),
-                            (int)a[3]);
+        return open_to_keep(a[0], (const char *)a[1], a[2], a[3], 0);
+    case SYS_openat2:
+        how = (const struct open_how *)a[2];
+        if ((size_t)a[3] != sizeof(*how) || how->resolve & ~(uint64_t)RESOLVE_NO_SYMLINKS)
+            return -EINVAL;
+        return open_to_keep(a[0], (const char *)a[1], (long)how->flags, (long)how->mode,
+                            how->resolve);
     case SYS_symlinkat:
         r = find(a[1], (const char *)a[2], &p);
         if (r)
