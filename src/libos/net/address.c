@@ -161,6 +161,18 @@ static int set_walked_name(struct address *a, const struct path *p, bool creatin
     return err;
 }
 
+/* Was no link met on the way to `dir_fd`: is it the directory that the text of `host` names? */
+static bool is_parent(int dir_fd, const char *host)
+{
+    char name[40], *real = heap_alloc(PATH_LIMIT);
+    fmt(name, sizeof(name), "/proc/self/fd/%d", dir_fd);
+    ssize n = real ? host_readlink(name, real, PATH_LIMIT) : -1;
+    bool same = n > 0 && strncmp(host, real, (size_t)n) == 0 && host[n] == '/' &&
+                !strchr(host + n + 1, '/');
+    heap_free(real);
+    return same;
+}
+
 static int meets_no_link(const struct path *p)
 {
     struct use *u = heap_alloc(sizeof(*u));
@@ -192,9 +204,16 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
         bool guarded = !err && !links_made() && use_is_guarded(p->mount, p->rel, host);
         if (guarded && creating)
             err = meets_no_link(p);
-        if (!err && (links_made() || (guarded && !creating)))
+        bool walk = links_made() || (guarded && !creating);
+        if (!err && walk)
             err = set_walked_name(a, p, creating, dir_fd);
-        else if (!err)
+        if (!err && walk && creating && is_parent(*dir_fd, host)) {
+            host_close(*dir_fd); /* peers see the whole name */
+            *dir_fd = -1;
+            set_name(a, name);
+            walk = false;
+        }
+        if (!err && !walk)
             err = creating ? set_bound_name(a, name, host, dir_fd) : set_host_path(a, host, dir_fd);
     }
     heap_free(p);
