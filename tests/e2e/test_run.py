@@ -233,7 +233,7 @@ def test_debug_log(run_inside, tmp_path):
         assert done.status == 0 and (file is None or not done.err), str(done)
         assert re.search(r'^\(start\.c:\d+:libos_start\) \[::true\] debug: Host: Linux$', log, re.M), log
         assert re.search(r'debug: LibOS initialized$', log, re.M), log
-        assert re.search(r'^\(process\.c:\d+:process_exit\) \[P\d+:T\d+:true\] debug: ---- exit_group \(returning 0\)$',
+        assert re.search(r'^\(exit\.c:\d+:process_exit\) \[P\d+:T\d+:true\] debug: ---- exit_group \(returning 0\)$',
                          log, re.M), log
     done = run_inside([true], extras={'loader.log_level': 'warning'})
     assert 'debug' not in done.err, str(done)
