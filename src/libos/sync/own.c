@@ -3,7 +3,6 @@
 #include "libos/log.h"
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
-#include "libos/sync/epoll.h"
 
 /* The list and the count. Lock: leaf. */
 static struct lock own_lock;

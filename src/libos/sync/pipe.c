@@ -6,7 +6,6 @@
  */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
-#include "libos/net/host_object.h"
 #include "libos/process.h"
 #include "libos/sync/epoll.h"
 #include "libos/sync/own.h"
