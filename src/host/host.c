@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The typed host calls; see host.h. */
-#include "host/host.h"
+#include "host/arena.h"
 #include <asm/fcntl.h>
 #include <asm/statfs.h>
 #include <asm/unistd.h>
@@ -8,31 +8,6 @@
 #include <linux/mman.h>
 #include <linux/openat2.h>
 #include <linux/time.h>
-
-#define CALL0(nr)             host_syscall(nr, 0, 0, 0, 0, 0, 0)
-#define CALL1(nr, a)          host_syscall(nr, (long)(a), 0, 0, 0, 0, 0)
-#define CALL2(nr, a, b)       host_syscall(nr, (long)(a), (long)(b), 0, 0, 0, 0)
-#define CALL3(nr, a, b, c)    host_syscall(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define CALL4(nr, a, b, c, d) host_syscall(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define CALL5(nr, a, b, c, d, e) \
-    host_syscall(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-
-/* A status: 0 or an errno; a host that returns anything else is lying. */
-static int status(long r)
-{
-    return r == 0 ? 0 : IS_ERR(r) ? (int)host_errno(r) : -EIO;
-}
-
-static int descriptor(long r)
-{
-    return r >= 0 && r <= INT32_MAX ? (int)r : IS_ERR(r) ? (int)host_errno(r) : -EIO;
-}
-
-/* An errno, or 0 .. `most`. */
-static long errno_or_more(long r, long most)
-{
-    return r >= 0 && r <= most ? r : IS_ERR(r) ? host_errno(r) : -EIO;
-}
 
 /* Where the host has put `len` bytes: whole pages, at `fixed` if that is not 0, below the kernel.
  */
@@ -48,19 +23,24 @@ static long placed(long r, size_t len, uintptr_t fixed)
 
 int host_open(const char *path, uint32_t flags, uint32_t mode)
 {
-    return descriptor(CALL4(__NR_openat, HOST_AT_FDCWD, path, flags | 02000000u, mode));
+    ARENA;
+    return host_descriptor(
+        CALL4(__NR_openat, HOST_AT_FDCWD, give_text(path), flags | 02000000u, mode));
 }
 
 int host_open_blocking(const char *path, uint32_t flags, uint32_t mode)
 {
-    return descriptor(host_syscall_blocking(__NR_openat, HOST_AT_FDCWD, (long)path,
-                                            flags | 02000000u, mode, 0, 0));
+    ARENA;
+    return host_descriptor(host_syscall_blocking(__NR_openat, HOST_AT_FDCWD, (long)give_text(path),
+                                                 flags | 02000000u, mode, 0, 0));
 }
 
 int host_open_plain(const char *path, uint32_t flags)
 {
+    ARENA;
     struct open_how how = {.flags = flags | 02000000u, .resolve = RESOLVE_NO_SYMLINKS};
-    return descriptor(CALL4(__NR_openat2, HOST_AT_FDCWD, path, &how, sizeof(how)));
+    return host_descriptor(
+        CALL4(__NR_openat2, HOST_AT_FDCWD, give_text(path), give(&how, sizeof(how)), sizeof(how)));
 }
 
 #define O_PATH_      010000000u
@@ -71,33 +51,25 @@ int host_open_plain(const char *path, uint32_t flags)
 /* open(2) takes no notice of flags and modes that mean nothing; openat2(2) refuses them. */
 int host_open_linkless(const char *path, uint32_t flags, uint32_t mode, bool blocking)
 {
+    ARENA;
     flags = (flags & (flags & O_PATH_ ? O_WITH_PATH_ : O_KNOWN_)) | 02000000u;
     struct open_how how = {.flags = flags,
                            .mode = flags & O_MAKES_ ? mode & 07777 : 0,
                            .resolve = RESOLVE_NO_SYMLINKS};
-    return descriptor(blocking ? host_syscall_blocking(__NR_openat2, HOST_AT_FDCWD, (long)path,
-                                                       (long)&how, sizeof(how), 0, 0)
-                               : CALL4(__NR_openat2, HOST_AT_FDCWD, path, &how, sizeof(how)));
+    long name = (long)give_text(path), given = (long)give(&how, sizeof(how));
+    return host_descriptor(blocking ? host_syscall_blocking(__NR_openat2, HOST_AT_FDCWD, name,
+                                                            given, sizeof(how), 0, 0)
+                                    : CALL4(__NR_openat2, HOST_AT_FDCWD, name, given, sizeof(how)));
 }
 
 int host_close(int fd)
 {
-    return status(CALL1(__NR_close, fd));
-}
-
-ssize host_read(int fd, void *buf, size_t n)
-{
-    return host_length(host_syscall_blocking(__NR_read, fd, (long)buf, (long)n, 0, 0, 0), n);
-}
-
-ssize host_write(int fd, const void *buf, size_t n)
-{
-    return host_length(host_syscall_blocking(__NR_write, fd, (long)buf, (long)n, 0, 0, 0), n);
+    return host_status(CALL1(__NR_close, fd));
 }
 
 int64_t host_lseek(int fd, int64_t off, int whence)
 {
-    return errno_or_more(CALL3(__NR_lseek, fd, off, whence), INT64_MAX);
+    return host_number(CALL3(__NR_lseek, fd, off, whence), INT64_MAX);
 }
 
 #define SECOND_NS 1000000000u
@@ -116,108 +88,140 @@ static bool statx_ok(const struct statx *st)
            st->stx_ctime.tv_nsec < SECOND_NS && st->stx_mtime.tv_nsec < SECOND_NS;
 }
 
-static int stat_status(long r, const struct stat *st)
+/* `out`: where the host wrote it. */
+static int stat_status(long r, struct stat *st, const struct stat *out)
 {
-    int err = status(r);
+    int err = host_status(r);
+    if (!err)
+        take(st, out, sizeof(*st));
     return err || likely(host_stat_ok(st)) ? err : -EIO;
 }
 
 int host_fstat(int fd, struct stat *st)
 {
-    return stat_status(CALL2(__NR_fstat, fd, st), st);
+    ARENA;
+    struct stat *out = room(st, sizeof(*st));
+    return stat_status(CALL2(__NR_fstat, fd, out), st, out);
 }
 
 int host_stat(const char *path, bool follow, struct stat *st)
 {
-    return stat_status(CALL4(__NR_newfstatat, HOST_AT_FDCWD, path, st, follow ? 0 : 0x100), st);
+    ARENA;
+    struct stat *out = room(st, sizeof(*st));
+    long r = CALL4(__NR_newfstatat, HOST_AT_FDCWD, give_text(path), out, follow ? 0 : 0x100);
+    return stat_status(r, st, out);
 }
 
 int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx)
 {
-    int err = status(CALL5(__NR_statx, fd, path, flags, mask, stx));
+    ARENA;
+    struct statx *out = room(stx, sizeof(*stx));
+    int err = host_status(CALL5(__NR_statx, fd, give_text(path), flags, mask, out));
+    if (!err)
+        take(stx, out, sizeof(*stx));
     return err || likely(statx_ok(stx)) ? err : -EIO;
 }
 
 ssize host_readlink(const char *path, char *buf, size_t size)
 {
-    return host_length(CALL4(__NR_readlinkat, HOST_AT_FDCWD, path, buf, size), size);
+    ARENA;
+    char *out = room(buf, size);
+    ssize n = host_length(CALL4(__NR_readlinkat, HOST_AT_FDCWD, give_text(path), out, size), size);
+    if (n > 0)
+        take(buf, out, (size_t)n);
+    return n;
 }
 
 int host_unlink(const char *path, bool dir)
 {
-    return status(CALL3(__NR_unlinkat, HOST_AT_FDCWD, path, dir ? 0x200 : 0));
+    ARENA;
+    return host_status(CALL3(__NR_unlinkat, HOST_AT_FDCWD, give_text(path), dir ? 0x200 : 0));
 }
 
 int host_mkdir(const char *path, uint32_t mode)
 {
-    return status(CALL3(__NR_mkdirat, HOST_AT_FDCWD, path, mode));
+    ARENA;
+    return host_status(CALL3(__NR_mkdirat, HOST_AT_FDCWD, give_text(path), mode));
 }
 
 int host_mknod(const char *path, uint32_t mode, uint64_t dev)
 {
-    return status(CALL4(__NR_mknodat, HOST_AT_FDCWD, path, mode, dev));
+    ARENA;
+    return host_status(CALL4(__NR_mknodat, HOST_AT_FDCWD, give_text(path), mode, dev));
 }
 
 int host_symlink(const char *target, const char *path)
 {
-    return status(CALL3(__NR_symlinkat, target, HOST_AT_FDCWD, path));
+    ARENA;
+    return host_status(CALL3(__NR_symlinkat, give_text(target), HOST_AT_FDCWD, give_text(path)));
 }
 
 int host_link(const char *from, const char *to, bool follow)
 {
-    return status(CALL5(__NR_linkat, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, follow ? 0x400 : 0));
+    ARENA;
+    return host_status(CALL5(__NR_linkat, HOST_AT_FDCWD, give_text(from), HOST_AT_FDCWD,
+                             give_text(to), follow ? 0x400 : 0));
 }
 
 int host_rename(const char *from, const char *to, uint32_t flags)
 {
-    return status(CALL5(__NR_renameat2, HOST_AT_FDCWD, from, HOST_AT_FDCWD, to, flags));
+    ARENA;
+    return host_status(
+        CALL5(__NR_renameat2, HOST_AT_FDCWD, give_text(from), HOST_AT_FDCWD, give_text(to), flags));
 }
 
 int host_ftruncate(int fd, int64_t size)
 {
-    return status(CALL2(__NR_ftruncate, fd, size));
+    return host_status(CALL2(__NR_ftruncate, fd, size));
 }
 
 int host_fallocate(int fd, int mode, int64_t off, int64_t len)
 {
-    return status(CALL4(__NR_fallocate, fd, mode, off, len));
+    return host_status(CALL4(__NR_fallocate, fd, mode, off, len));
 }
 
 int host_fsync(int fd, bool data_only)
 {
-    return status(CALL1(data_only ? __NR_fdatasync : __NR_fsync, fd));
+    return host_status(CALL1(data_only ? __NR_fdatasync : __NR_fsync, fd));
 }
 
 int host_chmod(const char *path, uint32_t mode)
 {
-    return status(CALL3(__NR_fchmodat, HOST_AT_FDCWD, path, mode));
+    ARENA;
+    return host_status(CALL3(__NR_fchmodat, HOST_AT_FDCWD, give_text(path), mode));
 }
 
 int host_fchmod(int fd, uint32_t mode)
 {
-    return status(CALL2(__NR_fchmod, fd, mode));
+    return host_status(CALL2(__NR_fchmod, fd, mode));
 }
 
 int host_chown(const char *path, uint32_t uid, uint32_t gid, bool follow)
 {
-    return status(CALL5(__NR_fchownat, HOST_AT_FDCWD, path, uid, gid, follow ? 0 : 0x100));
+    ARENA;
+    return host_status(
+        CALL5(__NR_fchownat, HOST_AT_FDCWD, give_text(path), uid, gid, follow ? 0 : 0x100));
 }
 
 int host_fchown(int fd, uint32_t uid, uint32_t gid)
 {
-    return status(CALL3(__NR_fchown, fd, uid, gid));
+    return host_status(CALL3(__NR_fchown, fd, uid, gid));
 }
 
 int host_utimens(int fd, const char *path, const struct __kernel_timespec ts[2], int flags)
 {
-    return status(CALL4(__NR_utimensat, fd, path, ts, flags));
+    ARENA;
+    return host_status(
+        CALL4(__NR_utimensat, fd, give_text(path), give(ts, 2 * sizeof(*ts)), flags));
 }
 
 int host_access(const char *path, int mode, int flags)
 {
+    ARENA;
+    char *name = give_text(path);
     if (!flags)
-        return status(CALL3(__NR_faccessat, HOST_AT_FDCWD, path, mode));
-    return status(CALL4(__NR_faccessat2, HOST_AT_FDCWD, path, mode, flags));
+        return host_status(CALL3(__NR_faccessat, HOST_AT_FDCWD, name, mode));
+    return host_status(CALL4(__NR_faccessat2, HOST_AT_FDCWD, name, mode, flags));
 }
 
 struct host_dirent { /* struct linux_dirent64 */
@@ -252,7 +256,11 @@ bool host_dirents_ok(const void *list, ssize n)
 
 ssize host_getdents(int fd, void *buf, size_t size)
 {
-    ssize n = host_length(CALL3(__NR_getdents64, fd, buf, size), size);
+    ARENA;
+    char *out = room(buf, size);
+    ssize n = host_length(CALL3(__NR_getdents64, fd, out, size), size);
+    if (n > 0)
+        take(buf, out, (size_t)n);
     return n <= 0 || host_dirents_ok(buf, n) ? n : -EIO;
 }
 
@@ -288,45 +296,44 @@ long host_listed_number(const char *list, ssize n, ssize *at)
 
 ssize host_copy_range(int fd, int64_t from, int64_t to, size_t n)
 {
-    return host_length(
-        host_syscall(__NR_copy_file_range, fd, (long)&from, fd, (long)&to, (long)n, 0), n);
+    ARENA;
+    return host_length(host_syscall(__NR_copy_file_range, fd, (long)give(&from, sizeof(from)), fd,
+                                    (long)give(&to, sizeof(to)), (long)n, 0),
+                       n);
 }
 
 /* Programs divide by the sizes of blocks. */
-static int statfs_status(long r, const struct statfs *s)
+static int statfs_status(long r, struct statfs *s, const struct statfs *out)
 {
-    int err = status(r);
+    int err = host_status(r);
+    if (!err)
+        take(s, out, sizeof(*s));
     return err || (s->f_bsize > 0 && s->f_frsize >= 0 && s->f_namelen >= 0) ? err : -EIO;
 }
 
 int host_statfs(const char *path, void *statfs_buf)
 {
-    return statfs_status(CALL2(__NR_statfs, path, statfs_buf), statfs_buf);
+    ARENA;
+    struct statfs *out = room(statfs_buf, sizeof(*out));
+    return statfs_status(CALL2(__NR_statfs, give_text(path), out), statfs_buf, out);
 }
 
 int host_fstatfs(int fd, void *statfs_buf)
 {
-    return statfs_status(CALL2(__NR_fstatfs, fd, statfs_buf), statfs_buf);
-}
-
-long host_fcntl(int fd, int cmd, unsigned long arg)
-{
-    return errno_or_more(CALL3(__NR_fcntl, fd, cmd, arg), INT32_MAX);
+    ARENA;
+    struct statfs *out = room(statfs_buf, sizeof(*out));
+    return statfs_status(CALL2(__NR_fstatfs, fd, out), statfs_buf, out);
 }
 
 int host_dup(int fd, bool cloexec)
 {
-    return descriptor(CALL3(__NR_fcntl, fd, cloexec ? 1030 /* F_DUPFD_CLOEXEC */ : 0, 0));
-}
-
-long host_ioctl(int fd, unsigned cmd, unsigned long arg)
-{
-    return errno_or_more(CALL3(__NR_ioctl, fd, cmd, arg), INT32_MAX);
+    return host_descriptor(CALL3(__NR_fcntl, fd, cloexec ? 1030 /* F_DUPFD_CLOEXEC */ : 0, 0));
 }
 
 int host_memfd(const char *name)
 {
-    return descriptor(CALL2(__NR_memfd_create, name, 1 /* MFD_CLOEXEC */));
+    ARENA;
+    return host_descriptor(CALL2(__NR_memfd_create, give_text(name), 1 /* MFD_CLOEXEC */));
 }
 
 long host_mmap(uintptr_t addr, size_t len, int prot, int flags, int fd, int64_t off)
@@ -337,12 +344,12 @@ long host_mmap(uintptr_t addr, size_t len, int prot, int flags, int fd, int64_t 
 
 int host_munmap(uintptr_t addr, size_t len)
 {
-    return status(CALL2(__NR_munmap, addr, len));
+    return host_status(CALL2(__NR_munmap, addr, len));
 }
 
 int host_mprotect(uintptr_t addr, size_t len, int prot)
 {
-    return status(CALL3(__NR_mprotect, addr, len, prot));
+    return host_status(CALL3(__NR_mprotect, addr, len, prot));
 }
 
 long host_mremap(uintptr_t old, size_t old_len, size_t new_len, int flags, uintptr_t to)
@@ -353,34 +360,65 @@ long host_mremap(uintptr_t old, size_t old_len, size_t new_len, int flags, uintp
 
 int host_madvise(uintptr_t addr, size_t len, int advice)
 {
-    return status(CALL3(__NR_madvise, addr, len, advice));
+    return host_status(CALL3(__NR_madvise, addr, len, advice));
 }
+
+/*
+ * With an arena the host compares a word outside, which every wake-up changes: the one inside is
+ * looked at here, and by the caller after each return. Words share those outside, so all sleepers
+ * at one are woken.
+ */
+#if PLATFORM_ARENA
+#    define SEEN_OUTSIDE(word, seen)                                \
+        uint32_t *outside = arena_word(word);                       \
+        uint32_t mark = __atomic_load_n(outside, __ATOMIC_SEQ_CST); \
+        bool changed = __atomic_load_n(word, __ATOMIC_SEQ_CST) != seen
+#else
+#    define SEEN_OUTSIDE(word, seen) \
+        uint32_t *outside = word;    \
+        uint32_t mark = seen;        \
+        const bool changed = false
+#endif
 
 int host_futex_wait(uint32_t *word, uint32_t seen, uint64_t deadline_ns)
 {
+    ARENA;
+    SEEN_OUTSIDE(word, seen);
+    if (changed)
+        return -EAGAIN;
     struct __kernel_timespec ts = {.tv_sec = (int64_t)(deadline_ns / 1000000000),
                                    .tv_nsec = (long long)(deadline_ns % 1000000000)};
-    return status(
-        host_syscall_blocking(__NR_futex, (long)word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen,
-                              (long)(deadline_ns ? &ts : NULL), 0, (long)FUTEX_BITSET_MATCH_ANY));
+    return host_status(host_syscall_blocking(
+        __NR_futex, (long)outside, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, mark,
+        (long)(deadline_ns ? give(&ts, sizeof(ts)) : NULL), 0, (long)FUTEX_BITSET_MATCH_ANY));
 }
 
 void host_futex_wait_lock(uint32_t *word, uint32_t seen)
 {
-    CALL4(__NR_futex, word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, seen, 0);
+    SEEN_OUTSIDE(word, seen);
+    if (!changed)
+        CALL4(__NR_futex, outside, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, mark, 0);
 }
 
-int host_futex_wake(uint32_t *word, int count)
+void host_futex_wake(uint32_t *word, int count)
 {
-    return (int)errno_or_more(CALL3(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count),
-                              count);
+#if PLATFORM_ARENA
+    word = arena_word(word);
+    __atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
+    count = INT32_MAX;
+#endif
+    CALL3(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count);
 }
 
 #define LAST_SECOND (INT64_MAX / SECOND_NS - 1) /* nanoseconds of it are a number */
 
 int host_clock_get(int clock, struct __kernel_timespec *ts)
 {
-    int err = status(CALL2(__NR_clock_gettime, clock, ts));
+    ARENA;
+    struct __kernel_timespec *out = room(ts, sizeof(*ts));
+    int err = host_status(CALL2(__NR_clock_gettime, clock, out));
+    if (!err)
+        take(ts, out, sizeof(*ts));
     return err || (ts->tv_sec >= 0 && ts->tv_sec <= LAST_SECOND && ts->tv_nsec >= 0 &&
                    ts->tv_nsec < SECOND_NS)
                ? err
@@ -399,11 +437,15 @@ int host_random(void *buf, size_t n)
 {
     char *p = buf;
     while (n) {
-        long r = CALL3(__NR_getrandom, p, n, 0);
+        ARENA;
+        size_t part = MIN(n, (size_t)PAGE_SIZE);
+        char *out = room(p, part);
+        long r = CALL3(__NR_getrandom, out, part, 0);
         if (r == -EINTR)
             continue;
-        if (IS_ERR(r) || r == 0 || (size_t)r > n)
+        if (IS_ERR(r) || r == 0 || (size_t)r > part)
             return -EIO;
+        take(p, out, (size_t)r);
         p += r;
         n -= (size_t)r;
     }
@@ -412,17 +454,17 @@ int host_random(void *buf, size_t n)
 
 int host_getsid(int pid)
 {
-    return (int)errno_or_more(CALL1(__NR_getsid, pid), INT32_MAX);
+    return (int)host_number(CALL1(__NR_getsid, pid), INT32_MAX);
 }
 
 int host_tgkill(int pid, int tid, int sig)
 {
-    return status(CALL3(__NR_tgkill, pid, tid, sig));
+    return host_status(CALL3(__NR_tgkill, pid, tid, sig));
 }
 
 int host_kill(int pid, int sig)
 {
-    return status(CALL2(__NR_kill, pid, sig));
+    return host_status(CALL2(__NR_kill, pid, sig));
 }
 
 void host_exit_group(int code)

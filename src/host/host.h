@@ -7,7 +7,7 @@
  */
 #pragma once
 #include "arch.h"
-#include "libos/libos.h"
+#include "libos/libos.h" /* PLATFORM_ARENA: the platform's, arch.h */
 #include <asm/stat.h>
 #include <asm/unistd.h>
 #include <linux/stat.h>
@@ -45,8 +45,13 @@ static inline ssize host_length(long r, size_t asked)
 {
     return likely((size_t)r <= asked) ? r : IS_ERR(r) ? host_errno(r) : -EIO;
 }
-/* `buf` may be application memory: the host then reports -EFAULT. Inline: a return behind the
- * host's work costs as much as the rest of the way to it. */
+/* `buf` may be application memory, checked by the caller: -EFAULT when it is not there. With an
+ * arena (arena.h) in pieces: what was done before an error is the result. Inline: a return behind
+ * the host's work costs as much as the rest of the way to it. */
+#if PLATFORM_ARENA
+ssize host_pread(int fd, void *buf, size_t n, int64_t off);
+ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off);
+#else
 static inline ssize host_pread(int fd, void *buf, size_t n, int64_t off)
 {
     return host_length(host_syscall(__NR_pread64, fd, (long)buf, (long)n, off, 0, 0), n);
@@ -55,6 +60,7 @@ static inline ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off)
 {
     return host_length(host_syscall(__NR_pwrite64, fd, (long)buf, (long)n, off, 0, 0), n);
 }
+#endif
 /* copy_file_range(2) within one file. */
 ssize host_copy_range(int fd, int64_t from, int64_t to, size_t n);
 ssize host_read(int fd, void *buf, size_t n);        /* blocking */
@@ -89,9 +95,14 @@ ssize host_read_text(const char *path, char *text, size_t size);
 long host_listed_number(const char *list, ssize n, ssize *at);
 int host_statfs(const char *path, void *statfs_buf);
 int host_fstatfs(int fd, void *statfs_buf);
+/* `arg` may lead to a structure of ours, for commands that have one, as many bytes as
+ * host_fcntl_bytes() says, which is read and written. */
 long host_fcntl(int fd, int cmd, unsigned long arg);
+size_t host_fcntl_bytes(int cmd);
 int host_dup(int fd, bool cloexec);
+/* The same of ioctl(2), and host_ioctl_bytes(). 0: `arg` is a number. */
 long host_ioctl(int fd, unsigned cmd, unsigned long arg);
+size_t host_ioctl_bytes(unsigned cmd);
 int host_memfd(const char *name);
 
 /* ---- memory ---- */
@@ -107,8 +118,8 @@ int host_madvise(uintptr_t addr, size_t len, int advice);
 int host_futex_wait(uint32_t *word, uint32_t seen, uint64_t deadline_ns);
 /* The same for locks: not interruptible. */
 void host_futex_wait_lock(uint32_t *word, uint32_t seen);
-int host_futex_wake(uint32_t *word, int count);
-uint64_t host_clock_ns(int clock); /* 0: the host has no such clock, or no time */
+void host_futex_wake(uint32_t *word, int count); /* `count` of them at least */
+uint64_t host_clock_ns(int clock);               /* 0: the host has no such clock, or no time */
 int host_clock_get(int clock, struct __kernel_timespec *ts);
 
 int host_clock_resolution(int clock, struct __kernel_timespec *ts);

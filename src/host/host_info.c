@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The typed host calls about the system and its clocks; see host.h. */
-#include "host/host.h"
+#include "host/arena.h"
 #include <linux/resource.h>
 #include <linux/sysinfo.h>
 #include <linux/time.h>
@@ -8,18 +8,15 @@
 #include <linux/timex.h>
 #include <linux/utsname.h>
 
-#define CALL(nr, a, b) host_syscall(nr, (long)(a), (long)(b), 0, 0, 0, 0)
-
 #define MICROSECONDS 1000000
-
-static long number(long r, long most)
-{
-    return r >= 0 && r <= most ? r : IS_ERR(r) ? host_errno(r) : -EIO;
-}
 
 int host_uname(struct new_utsname *name)
 {
-    long r = number(CALL(__NR_uname, name, 0), 0);
+    ARENA;
+    struct new_utsname *out = room(name, sizeof(*name));
+    long r = host_number(CALL1(__NR_uname, out), 0);
+    if (!r)
+        take(name, out, sizeof(*name));
     name->sysname[__NEW_UTS_LEN] = name->nodename[__NEW_UTS_LEN] = 0;
     name->release[__NEW_UTS_LEN] = name->version[__NEW_UTS_LEN] = 0;
     name->machine[__NEW_UTS_LEN] = name->domainname[__NEW_UTS_LEN] = 0;
@@ -28,7 +25,11 @@ int host_uname(struct new_utsname *name)
 
 int host_sysinfo(struct sysinfo *info)
 {
-    long r = number(CALL(__NR_sysinfo, info, 0), 0);
+    ARENA;
+    struct sysinfo *out = room(info, sizeof(*info));
+    long r = host_number(CALL1(__NR_sysinfo, out), 0);
+    if (!r)
+        take(info, out, sizeof(*info));
     return r || info->mem_unit ? (int)r : -EIO;
 }
 
@@ -39,7 +40,11 @@ static bool old_time_ok(int64_t sec, int64_t usec)
 
 int host_getrusage(int who, struct rusage *usage)
 {
-    long r = number(CALL(__NR_getrusage, who, usage), 0);
+    ARENA;
+    struct rusage *out = room(usage, sizeof(*usage));
+    long r = host_number(CALL2(__NR_getrusage, who, out), 0);
+    if (!r)
+        take(usage, out, sizeof(*usage));
     bool good = r || (old_time_ok(usage->ru_utime.tv_sec, usage->ru_utime.tv_usec) &&
                       old_time_ok(usage->ru_stime.tv_sec, usage->ru_stime.tv_usec));
     return good ? (int)r : -EIO;
@@ -47,35 +52,53 @@ int host_getrusage(int who, struct rusage *usage)
 
 long host_times(struct tms *times)
 {
-    return number(CALL(__NR_times, times, 0), INT64_MAX);
-}
-
-ssize host_random_user(void *ubuf, size_t n, uint32_t flags)
-{
-    return host_length(host_syscall(__NR_getrandom, (long)ubuf, (long)n, flags, 0, 0, 0), n);
+    ARENA;
+    struct tms *out = room(times, sizeof(*times));
+    long r = host_number(CALL1(__NR_times, out), INT64_MAX);
+    if (r >= 0)
+        take(times, out, sizeof(*times));
+    return r;
 }
 
 int host_clock_resolution(int clock, struct __kernel_timespec *ts)
 {
-    long r = number(CALL(__NR_clock_getres, clock, ts), 0);
+    ARENA;
+    struct __kernel_timespec *out = room(ts, sizeof(*ts));
+    long r = host_number(CALL2(__NR_clock_getres, clock, out), 0);
+    if (!r)
+        take(ts, out, sizeof(*ts));
     bool good = r || (ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < 1000 * MICROSECONDS);
     return good ? (int)r : -EIO;
 }
 
 int host_timezone(struct timezone *tz)
 {
-    return (int)number(CALL(__NR_gettimeofday, NULL, tz), 0);
+    ARENA;
+    struct timezone *out = room(tz, sizeof(*tz));
+    int err = (int)host_number(CALL2(__NR_gettimeofday, NULL, out), 0);
+    return err ? err : take(tz, out, sizeof(*tz));
 }
 
 int host_adjtimex(struct timex *tx)
 {
-    return (int)number(CALL(__NR_adjtimex, tx, 0), TIME_ERROR);
+    ARENA;
+    struct timex *out = give(tx, sizeof(*tx));
+    int state = (int)host_number(CALL1(__NR_adjtimex, out), TIME_ERROR);
+    if (state >= 0)
+        take(tx, out, sizeof(*tx));
+    return state;
 }
 
 int host_sleep(int clock, int flags, const struct __kernel_timespec *how_long,
                struct __kernel_timespec *left)
 {
-    return (int)number(
-        host_syscall_blocking(__NR_clock_nanosleep, clock, flags, (long)how_long, (long)left, 0, 0),
-        0);
+    ARENA;
+    struct __kernel_timespec *out = room(left, sizeof(*left));
+    int err = (int)host_number(host_syscall_blocking(__NR_clock_nanosleep, clock, flags,
+                                                     (long)give(how_long, sizeof(*how_long)),
+                                                     (long)out, 0, 0),
+                               0);
+    if (err == -EINTR && !(flags & TIMER_ABSTIME))
+        take(left, out, sizeof(*left));
+    return err;
 }

@@ -103,7 +103,11 @@ struct thread {
     char comm[16];
     struct vfork_saved *vfork; /* the parent of the virtual child that runs here, or NULL */
     uint32_t *set_tid[2];      /* where a new thread stores its id before it runs */
-    uint32_t vector_depth;     /* platform: vector_begin() nesting */
+    struct arena_slot {
+        char *base; /* the thread's part of the arena, where the platform has one: host/arena.h */
+        uint32_t used;
+    } arena;
+    uint32_t vector_depth; /* platform: vector_begin() nesting */
     char vector_area[4096 + 64];
 };
 

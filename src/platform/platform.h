@@ -70,6 +70,12 @@ void platform_vector_reset(void);
 void vector_begin(void);
 void vector_end(void);
 
+/* With PLATFORM_ARENA: a host call that was looked at (host/filter.c), and its blocking form. */
+long platform_leave(long nr, const long a[6]);
+long platform_leave_blocking(long nr, const long a[6]);
+/* May the host change the mapping of these addresses? */
+bool platform_owns(uintptr_t addr, size_t len);
+
 /* Address range that holds the library OS's code. */
 extern const char libos_text_start[], libos_text_end[];
 /* The whole image, data included. */

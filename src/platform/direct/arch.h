@@ -33,3 +33,5 @@ long host_syscall_blocking(long nr, long a, long b, long c, long d, long e, long
 
 /* The host keeps what it verified: file content read twice is the same content (see docs). */
 #define PLATFORM_HOST_TRUSTED 1
+/* Do pointers into our memory go to the host as they are? 1: see host/arena.h. */
+#define PLATFORM_ARENA 0

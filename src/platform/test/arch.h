@@ -17,3 +17,4 @@ long host_syscall(long nr, long a, long b, long c, long d, long e, long f);
 long host_syscall_blocking(long nr, long a, long b, long c, long d, long e, long f);
 
 #define PLATFORM_HOST_TRUSTED 1
+#define PLATFORM_ARENA        1

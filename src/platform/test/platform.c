@@ -2,7 +2,10 @@
 /* What platform.h asks for: one thread, no vector state, memory from malloc, so that the sanitizer
  * sees every overflow and leak. */
 #include "platform/platform.h"
+#include "host/arena.h"
 #include "libos/process.h"
+#undef host_syscall /* here: of src/libos */
+#undef host_syscall_blocking
 
 void *malloc(size_t size);
 void *calloc(size_t n, size_t size);
@@ -164,7 +167,26 @@ long host_syscall_blocking(long nr, long a, long b, long c, long d, long e, long
     return mock_call(nr, (long[]){a, b, c, d, e, f}, true);
 }
 
+long platform_leave(long nr, const long a[6])
+{
+    return mock_call(nr, a, false);
+}
+
+long platform_leave_blocking(long nr, const long a[6])
+{
+    return current()->work ? -EINTR : mock_call(nr, a, true);
+}
+
+bool platform_owns(uintptr_t addr, size_t len)
+{
+    (void)addr, (void)len; /* the mock host looks */
+    return true;
+}
+
 /* ---- threads and processes ---- */
+
+/* One thread runs at a time. */
+static char arena[ARENA_SLOT] __attribute__((aligned(64)));
 
 struct thread_block {
     char stack_top[4096]; /* holds the saved registers only */
@@ -183,6 +205,7 @@ struct thread *thread_alloc(struct process *p)
     t->kstack_top = (uintptr_t)&b->stack_top[sizeof(b->stack_top) - 8];
     t->kstack_frame = ALIGN_DOWN(t->kstack_top - REGS_SIZE, 16UL);
     t->process = p;
+    t->arena.base = arena;
     t->altstack.flags = SS_DISABLE;
     list_init(&t->siblings);
     signal_queue_init(&t->pending);

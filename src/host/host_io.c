@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The typed host calls that transfer content, to and from memory of the application or of ours; see
+ * host.h. Without an arena each is the host's own call. */
+#include "host/arena.h"
+#include <asm/poll.h>
+#include <linux/time_types.h>
+
+#if !PLATFORM_ARENA
+
+ssize host_read(int fd, void *buf, size_t n)
+{
+    return host_length(host_syscall_blocking(__NR_read, fd, (long)buf, (long)n, 0, 0, 0), n);
+}
+
+ssize host_write(int fd, const void *buf, size_t n)
+{
+    return host_length(host_syscall_blocking(__NR_write, fd, (long)buf, (long)n, 0, 0, 0), n);
+}
+
+ssize host_random_user(void *ubuf, size_t n, uint32_t flags)
+{
+    return host_length(host_syscall(__NR_getrandom, (long)ubuf, (long)n, flags, 0, 0, 0), n);
+}
+
+#else
+
+/* One piece of a transfer: its host call. `at`: the arena's memory. */
+struct piece {
+    long nr;
+    long fd;
+    bool blocking;
+};
+
+static long leave(struct piece p, const void *at, size_t n, int64_t off)
+{
+    return p.blocking ? host_syscall_blocking(p.nr, p.fd, (long)at, (long)n, off, 0, 0)
+                      : host_syscall(p.nr, p.fd, (long)at, (long)n, off, 0, 0);
+}
+
+static ssize piece_in(struct piece p, void *buf, size_t n, int64_t off)
+{
+    ARENA;
+    void *at = room_for(n);
+    ssize r = host_length(leave(p, at, n, off), n);
+    return r > 0 && take_user(buf, at, (size_t)r) ? -EFAULT : r;
+}
+
+static ssize piece_out(struct piece p, const void *buf, size_t n, int64_t off)
+{
+    ARENA;
+    void *at = room_for(n);
+    return give_user(at, buf, n) ? -EFAULT : host_length(leave(p, at, n, off), n);
+}
+
+/* Would a read have something, so that a stream does not keep its reader after a full piece? */
+static bool has_more(int fd)
+{
+    ARENA;
+    struct pollfd {
+        int fd;
+        short events, revents;
+    } one = {.fd = fd, .events = POLLIN};
+    static const struct __kernel_timespec at_once;
+    struct pollfd *out = give(&one, sizeof(one));
+    long r = host_syscall(__NR_ppoll, (long)out, 1, (long)give(&at_once, sizeof(at_once)), 0, 8, 0);
+    return r == 1;
+}
+
+ssize host_pread(int fd, void *buf, size_t n, int64_t off)
+{
+    const struct piece p = {__NR_pread64, fd, false};
+    size_t done = 0, part;
+    ssize r;
+    do {
+        part = MIN(n - done, ARENA_PIECE);
+        r = piece_in(p, (char *)buf + done, part, off + (int64_t)done);
+        done += r > 0 ? (size_t)r : 0;
+    } while (r == (ssize)part && done < n);
+    return done ? (ssize)done : r;
+}
+
+ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off)
+{
+    const struct piece p = {__NR_pwrite64, fd, false};
+    size_t done = 0, part;
+    ssize r;
+    do {
+        part = MIN(n - done, ARENA_PIECE);
+        r = piece_out(p, (const char *)buf + done, part, off + (int64_t)done);
+        done += r > 0 ? (size_t)r : 0;
+    } while (r == (ssize)part && done < n);
+    return done ? (ssize)done : r;
+}
+
+ssize host_read(int fd, void *buf, size_t n)
+{
+    const struct piece p = {__NR_read, fd, true};
+    size_t done = 0, part;
+    ssize r;
+    do {
+        part = MIN(n - done, ARENA_PIECE);
+        r = piece_in(p, (char *)buf + done, part, 0);
+        done += r > 0 ? (size_t)r : 0;
+    } while (r == (ssize)part && done < n && has_more(fd));
+    return done ? (ssize)done : r;
+}
+
+ssize host_write(int fd, const void *buf, size_t n)
+{
+    const struct piece p = {__NR_write, fd, true};
+    size_t done = 0, part;
+    ssize r;
+    do {
+        part = MIN(n - done, ARENA_PIECE);
+        r = piece_out(p, (const char *)buf + done, part, 0);
+        done += r > 0 ? (size_t)r : 0;
+    } while (r == (ssize)part && done < n);
+    return done ? (ssize)done : r;
+}
+
+ssize host_random_user(void *ubuf, size_t n, uint32_t flags)
+{
+    ARENA;
+    size_t part = MIN(n, ARENA_PIECE);
+    void *at = room_for(part);
+    ssize r = host_length(host_syscall(__NR_getrandom, (long)at, (long)part, flags, 0, 0, 0), part);
+    return r > 0 && take_user(ubuf, at, (size_t)r) ? -EFAULT : r;
+}
+
+#endif
