@@ -35,3 +35,5 @@ long host_syscall_blocking(long nr, long a, long b, long c, long d, long e, long
 #define PLATFORM_HOST_TRUSTED 1
 /* Do pointers into our memory go to the host as they are? 1: see host/arena.h. */
 #define PLATFORM_ARENA 0
+
+#define KSTACK_SIZE (128 * 1024UL) /* of a thread's library-OS stack */

@@ -4,19 +4,12 @@
 #include "libos/process.h"
 #include "libos/thread.h"
 
-extern const char libos_syscall_entry[], libos_entry_rsp[], libos_entry_pushed[];
-extern const char libos_entry_checked[], libos_foreign_gs[], libos_slow_entry[];
-extern const char libos_trap_entry[], libos_async_entry[], host_signal_entry[];
-extern const char libos_quick_exit[], libos_quick_exit_end[];
-extern const char libos_exit[], libos_exit_end[];
-extern const char host_blocking_check[], host_blocking_insn[], host_blocking_eintr[];
-extern const char uaccess_begin[], uaccess_end[], uaccess_fixup[];
+extern const char host_signal_entry[];
 extern const char host_sigreturn[];
 
 /* One allocation per thread, low to high: guard page, host signal stack, guard page, library-OS
  * stack, struct thread. */
 #define ALTSTACK_SIZE (64 * 1024UL)
-#define KSTACK_SIZE   (128 * 1024UL)
 
 /* Per-thread host state: %gs, signal stack, system-call dispatch. */
 void direct_thread_setup(struct thread *t);

@@ -1,105 +1,24 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Vector and floating-point state (Intel SDM vol. 1, chapter 13). */
-#include "libos/thread.h"
+/* What the processor has of vector state (Intel SDM vol. 1, chapter 13). */
+#include "platform/common/xstate.h"
 #include "platform/direct/direct.h"
-#include "platform/platform.h"
-
-static size_t xstate_size; /* set once at start */
-static uint64_t xstate_mask;
-static uint32_t mxcsr_mask;
 
 void direct_xstate_setup(void)
 {
-    uint32_t eax = 0xd, ebx, ecx = 0, edx;
-    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    xstate_size = ebx; /* for what XCR0 enables now */
+    uint32_t eax, ebx, ecx, edx;
     uint32_t lo, hi;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    xstate_mask = (uint64_t)hi << 32 | lo;
+    uint64_t mask = (uint64_t)hi << 32 | lo;
     /* AMX tiles need a permission that the application asks for itself (arch_prctl). */
-    xstate_mask &= ~(3UL << 17);
+    mask &= ~(3UL << 17);
     uint32_t top = 512 + 64;
     for (uint32_t i = 2; i < 63; i++) {
-        if (!(xstate_mask >> i & 1))
+        if (!(mask >> i & 1))
             continue;
         eax = 0xd;
         ecx = i;
         __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
         top = MAX(top, ebx + eax);
     }
-    xstate_size = top;
-    struct {
-        uint32_t other[7], mxcsr_mask, rest[120];
-    } fx __attribute__((aligned(16)));
-    __asm__ volatile("fxsave %0" : "=m"(fx));
-    mxcsr_mask = fx.mxcsr_mask;
-}
-
-uint32_t platform_mxcsr_mask(void)
-{
-    return mxcsr_mask;
-}
-
-size_t platform_xstate_size(void)
-{
-    return xstate_size;
-}
-
-uint64_t platform_xstate_mask(void)
-{
-    return xstate_mask;
-}
-
-void platform_xstate_save(void *area)
-{
-    memset((char *)area + 512, 0, 64); /* XSAVE leaves the rest of the header as it is */
-    __asm__ volatile("xsave64 (%0)"
-                     :
-                     : "r"(area), "a"((uint32_t)xstate_mask), "d"((uint32_t)(xstate_mask >> 32))
-                     : "memory");
-}
-
-void platform_xstate_restore(const void *area)
-{
-    __asm__ volatile("xrstor64 (%0)"
-                     :
-                     : "r"(area), "a"((uint32_t)xstate_mask), "d"((uint32_t)(xstate_mask >> 32))
-                     : "memory");
-}
-
-void platform_vector_reset(void)
-{
-    static const struct {
-        uint16_t fcw, rest[11];
-        uint32_t mxcsr, mxcsr_mask;
-        char pad[480];
-        uint64_t header[8];
-    } initial __attribute__((aligned(64))) = {.fcw = 0x37f, .mxcsr = 0x1f80};
-    __asm__ volatile("xrstor64 (%0)"
-                     :
-                     : "r"(&initial), "a"((uint32_t)xstate_mask),
-                       "d"((uint32_t)(xstate_mask >> 32) & ~0u)
-                     : "memory");
-    uint32_t mxcsr = 0x1f80;
-    uint16_t fcw = 0x37f;
-    __asm__ volatile("ldmxcsr %0; fldcw %1" : : "m"(mxcsr), "m"(fcw));
-}
-
-/* Largest state without AMX: x87, SSE, AVX, MPX, AVX-512, PKRU. */
-#define VECTOR_AREA 4096
-
-void vector_begin(void)
-{
-    struct thread *t = current();
-    if (t->vector_depth++ == 0) {
-        assert(xstate_size <= VECTOR_AREA);
-        platform_xstate_save((void *)ALIGN_UP((uintptr_t)t->vector_area, 64));
-    }
-}
-
-void vector_end(void)
-{
-    struct thread *t = current();
-    if (--t->vector_depth == 0)
-        platform_xstate_restore((void *)ALIGN_UP((uintptr_t)t->vector_area, 64));
+    xstate_setup(mask, top);
 }
