@@ -34,7 +34,7 @@ def symbols(path):
 def file_name(path):
     """fs_file.c.o -> fs/file: the source of an object below src/libos, or beside it."""
     name = path.name.removesuffix('.o').rsplit('.', 1)[0].removeprefix(PREFIX)
-    for folder in ('platform_direct', 'host'):
+    for folder in ('platform_direct', 'platform_common', 'host'):
         if path.name.startswith(PREFIX + folder + '_'):
             return folder.replace('_', '/') + '/' + name.removeprefix(folder + '_')
     room, _, rest = name.partition('_')
