@@ -200,6 +200,8 @@ static const struct call calls[] = {
     C(prlimit64, N, N, F(16), F(16)),
     C(getrandom, L(1), N, N),
     C(getpid, N),
+    C(getuid, N),
+    C(getgid, N),
     C(gettid, N),
     C(getppid, N),
     C(getsid, N),

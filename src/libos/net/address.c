@@ -10,8 +10,6 @@
 #include "libos/fs/policy.h"
 #include "libos/net/net.h"
 #include "libos/process.h"
-#include <asm/socket.h>
-#include <asm/unistd.h>
 
 #define NAME_AT  offsetof(struct sockaddr_un, sun_path)
 #define S_TYPE   0170000
@@ -19,11 +17,7 @@
 
 static bool is_unix(const struct file *f)
 {
-    int domain = 0;
-    uint32_t len = sizeof(domain);
-    return host_pass(__NR_getsockopt, f->host_fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&len,
-                     0) == 0 &&
-           domain == AF_UNIX;
+    return socket_family(f->host_fd) == AF_UNIX;
 }
 
 /* At most 108 bytes; the storage has room for the NUL behind. */

@@ -6,7 +6,6 @@
 #include "libos/proc/vdso.h"
 #include "libos/thread.h"
 #include <asm/socket.h>
-#include <asm/unistd.h>
 #include <linux/time.h>
 
 #define MOST_IOV      1024
@@ -15,31 +14,29 @@
 #define MOST_TRANSFER 0x7ffff000UL
 #define MOST_MESSAGES 1024u
 
-struct msg { /* struct user_msghdr */
-    void *name;
-    int name_len;
-    struct iovec *iov;
-    size_t iov_len;
-    void *control;
-    size_t control_len;
-    int flags;
-};
-
 struct mmsg {
     struct msg msg;
     uint32_t len;
 };
 
-static long blocking(struct file *f, int timeout_option, long nr, long b, long c, long d, long e,
-                     long g)
+/* Is a blocking call to be made again, which was interrupted by nothing for the application? */
+static bool again(struct file *f, int timeout_option, long *r)
 {
-    for (;;) {
-        long r = host_pass_blocking(nr, f->host_fd, b, c, d, e, g);
-        if (r != -EINTR)
-            return r;
-        if (interrupted())
-            return socket_interrupted(f, timeout_option);
-    }
+    if (likely(*r != -EINTR))
+        return false;
+    if (!interrupted())
+        return true;
+    *r = socket_interrupted(f, timeout_option);
+    return false;
+}
+
+static long receive_from(struct file *f, void *ubuf, size_t n, int flags, struct address *from)
+{
+    long r;
+    do
+        r = host_recvfrom(f->host_fd, ubuf, n, flags, from);
+    while (again(f, SO_RCVTIMEO_OLD, &r));
+    return r;
 }
 
 SYSCALL6(sendto, int, fd, const void *, ubuf, size_t, n, int, flags, const void *, uaddr, int, len)
@@ -55,9 +52,11 @@ SYSCALL6(sendto, int, fd, const void *, ubuf, size_t, n, int, flags, const void 
         return r;
     if (uaddr)
         r = address_take(f, uaddr, len, false, &a, &dir_fd);
-    if (!r)
-        r = blocking(f, SO_SNDTIMEO_OLD, __NR_sendto, (long)ubuf, (long)n, flags,
-                     (long)(uaddr ? &a.at : NULL), a.len);
+    if (!r) {
+        do
+            r = host_sendto(f->host_fd, ubuf, n, flags, uaddr ? &a : NULL);
+        while (again(f, SO_SNDTIMEO_OLD, &r));
+    }
     if (dir_fd >= 0)
         host_close(dir_fd);
     file_put(f);
@@ -67,23 +66,18 @@ SYSCALL6(sendto, int, fd, const void *, ubuf, size_t, n, int, flags, const void 
 SYSCALL6(recvfrom, int, fd, void *, ubuf, size_t, n, int, flags, void *, uaddr, int *, ulen)
 {
     struct file *f;
-    struct address a = {.len = sizeof(a.at)};
+    struct address a;
     n = MIN(n, MOST_TRANSFER);
     if (!user_range_ok(ubuf, n))
         return -EFAULT;
     long r = socket_get(fd, &f);
     if (r)
         return r;
-    if (!uaddr) {
-        r = blocking(f, SO_RCVTIMEO_OLD, __NR_recvfrom, (long)ubuf, (long)n, flags, 0, 0);
-    } else {
-        r = blocking(f, SO_RCVTIMEO_OLD, __NR_recvfrom, (long)ubuf, (long)n, flags, (long)&a.at,
-                     (long)&a.len);
-        if (r >= 0) {
-            address_to_inside(&a);
-            int err = address_give(&a, uaddr, ulen);
-            r = err ? err : r;
-        }
+    r = receive_from(f, ubuf, n, flags, uaddr ? &a : NULL);
+    if (r >= 0 && uaddr) {
+        address_to_inside(&a);
+        int err = address_give(&a, uaddr, ulen);
+        r = err ? err : r;
     }
     file_put(f);
     return r;
@@ -136,8 +130,11 @@ static long send_message(struct file *f, const struct msg *umsg, int flags)
         r = control_take(m.control, m.control ? m.control_len : 0, &control);
         h.control = control.data;
         h.control_len = control.len;
-        if (!r)
-            r = blocking(f, SO_SNDTIMEO_OLD, __NR_sendmsg, (long)&h, flags, 0, 0, 0);
+        if (!r) {
+            do
+                r = host_sendmsg(f->host_fd, &h, flags);
+            while (again(f, SO_SNDTIMEO_OLD, &r));
+        }
         control_free(&control);
         if (iov != few)
             heap_free(iov);
@@ -189,16 +186,18 @@ static long receive_message(struct file *f, struct msg *umsg, int flags)
     h.control_len = m.control ? MIN(m.control_len, MOST_CONTROL) : 0;
     if (h.control_len && !(h.control = heap_zalloc(h.control_len)))
         r = -ENOMEM;
-    void *control = h.control;
-    if (!r)
-        r = blocking(f, SO_RCVTIMEO_OLD, __NR_recvmsg, (long)&h, flags | MSG_CMSG_CLOEXEC, 0, 0, 0);
-    if (r >= 0 && h.control_len > (m.control ? MIN(m.control_len, MOST_CONTROL) : 0))
-        r = -EIO; /* more than there was room for */
+    const struct msg given = h;
+    if (!r) {
+        do {
+            h = given;
+            r = host_recvmsg(f->host_fd, &h, flags | MSG_CMSG_CLOEXEC);
+        } while (again(f, SO_RCVTIMEO_OLD, &r));
+    }
     if (r >= 0) {
         int err = give_message(umsg, &m, &h, &a, flags);
         r = err ? err : r;
     }
-    heap_free(control);
+    heap_free(given.control);
     if (iov != few)
         heap_free(iov);
     return r;

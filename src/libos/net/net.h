@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Sockets (socket(7)): the host's, behind files of ours. */
 #pragma once
+#include "host/host_net.h"
 #include "libos/fs/vfs.h"
-#include <linux/socket.h>
-#include <linux/uio.h>
 #include <linux/un.h>
 
 #define SOCK_TYPE_MASK 0xf
@@ -24,14 +23,10 @@
 #define MSG_WAITFORONE   0x10000
 #define MSG_CMSG_CLOEXEC 0x40000000
 
-/* An address in the host's terms. */
-struct address {
-    struct __kernel_sockaddr_storage at;
-    uint32_t len;
-};
-
 extern const struct file_ops socket_ops;
 
+/* The family of a socket (AF_*), or an errno. */
+int socket_family(int host_fd);
 /* The file of a descriptor that may be a socket: the host says ENOTSOCK about others of its own.
  * -EBADF, or -ENOTSOCK for what is not on the host. Counted. */
 int socket_get(int fd, struct file **out);
@@ -71,6 +66,12 @@ struct passed {
 /* Takes control data from the application; descriptors and credentials become the host's. */
 int control_take(const void *ucontrol, size_t len, struct passed *out);
 void control_free(struct passed *p);
+/* Who sent or connected, as the host has it: our ids there are the application's. */
+struct ucred_k {
+    int pid;
+    uint32_t uid, gid;
+};
+void credentials_to_inside(struct ucred_k *cred);
 /* Received control data to the application: installs descriptors. `*flags` may gain MSG_CTRUNC. */
 void control_receive(char *data, size_t len, bool cloexec, int *flags);
 

@@ -9,22 +9,10 @@
 #include "libos/process.h"
 #include "libos/sync/epoll.h"
 #include "libos/sync/wait.h"
-#include <asm/socket.h>
-#include <asm/unistd.h>
 #include <linux/capability.h>
 
 #define MOST_CONTROL (128 * 1024)
 #define MOST_RIGHTS  253 /* SCM_MAX_FD */
-
-struct cmsg {
-    size_t len; /* this header included */
-    int level, type;
-};
-
-struct ucred_k {
-    int pid;
-    uint32_t uid, gid;
-};
 
 /* Calls `each` on every well-formed header; stops at an error. */
 static int walk(char *data, size_t len, int (*each)(struct cmsg *c, void *ctx), void *ctx)
@@ -93,9 +81,9 @@ static int send_credentials(struct cmsg *c)
         return -EPERM;
     cred->pid = run_named(cred->pid);
     if (one_of(cred->uid, me->uid, me->euid, me->suid))
-        cred->uid = (uint32_t)host_pass(__NR_getuid, 0, 0, 0, 0, 0, 0);
+        cred->uid = host_getuid();
     if (one_of(cred->gid, me->gid, me->egid, me->sgid))
-        cred->gid = (uint32_t)host_pass(__NR_getgid, 0, 0, 0, 0, 0, 0);
+        cred->gid = host_getgid();
     return 0;
 }
 
@@ -173,13 +161,10 @@ static bool is_epoll(int host_fd)
 
 int file_adopt(int host_fd, struct file **out)
 {
-    int domain;
-    uint32_t len = sizeof(domain);
     long flags = host_fcntl(host_fd, F_GETFL, 0);
     if (flags < 0)
         flags = O_RDONLY;
-    if (host_pass(__NR_getsockopt, host_fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&len, 0) ==
-        0)
+    if (socket_family(host_fd) >= 0)
         return socket_file(host_fd, (uint32_t)flags, out);
     if (is_epoll(host_fd)) {
         int err = epoll_file(host_fd, out);
@@ -221,13 +206,12 @@ static void receive_rights(struct cmsg *c, struct receiving *r)
     memset(fds + good, 0xff, (n - good) * sizeof(int)); /* -1: no descriptor */
 }
 
-static void receive_credentials(struct cmsg *c)
+void credentials_to_inside(struct ucred_k *cred)
 {
-    struct ucred_k *cred = (struct ucred_k *)(c + 1);
     const struct credentials *me = &current_process()->cred;
-    if (cred->uid == (uint32_t)host_pass(__NR_getuid, 0, 0, 0, 0, 0, 0))
+    if (cred->uid == host_getuid())
         cred->uid = me->uid;
-    if (cred->gid == (uint32_t)host_pass(__NR_getgid, 0, 0, 0, 0, 0, 0))
+    if (cred->gid == host_getgid())
         cred->gid = me->gid;
 }
 
@@ -237,7 +221,7 @@ static int receive_one(struct cmsg *c, void *ctx)
         receive_rights(c, ctx);
     if (c->level == SOL_SOCKET && c->type == SCM_CREDENTIALS &&
         c->len >= sizeof(*c) + sizeof(struct ucred_k))
-        receive_credentials(c);
+        credentials_to_inside((struct ucred_k *)(c + 1));
     return 0;
 }
 

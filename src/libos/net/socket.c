@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Making, naming and connecting sockets, and their options. */
+/* Making, naming and connecting sockets. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
@@ -8,14 +8,8 @@
 #include "libos/process.h"
 #include "libos/thread.h"
 #include <asm/socket.h>
-#include <asm/unistd.h>
-#include <linux/sched.h>
 
-#define MOST_OPTION_BYTES 65536
-#define NETLINK_ROUTE     0
-#ifndef SO_PEERPIDFD
-#    define SO_PEERPIDFD 77
-#endif
+#define NETLINK_ROUTE 0
 
 /* The name that the application bound, as it wrote it; priv of the file. */
 static void socket_release(struct file *f)
@@ -70,7 +64,7 @@ SYSCALL3(socket, int, domain, int, type, int, protocol)
     int err = check_kind(domain, type, protocol);
     if (err)
         return err;
-    return install(host_pass(__NR_socket, domain, type | SOCK_CLOEXEC, protocol, 0, 0, 0), type);
+    return install(host_socket(domain, type, protocol), type);
 }
 
 SYSCALL4(socketpair, int, domain, int, type, int, protocol, int *, ufds)
@@ -79,7 +73,7 @@ SYSCALL4(socketpair, int, domain, int, type, int, protocol, int *, ufds)
     int err = check_kind(domain, type, protocol);
     if (err)
         return err;
-    long r = host_pass(__NR_socketpair, domain, type | SOCK_CLOEXEC, protocol, (long)host, 0, 0);
+    long r = host_socketpair(domain, type, protocol, host);
     if (r)
         return r;
     fds[0] = install(host[0], type);
@@ -97,12 +91,18 @@ SYSCALL4(socketpair, int, domain, int, type, int, protocol, int *, ufds)
     return -EFAULT;
 }
 
+int socket_family(int host_fd)
+{
+    int family = 0, len = sizeof(family);
+    int err = host_option_get(host_fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+    return err ? err : family;
+}
+
 long socket_interrupted(struct file *f, int timeout_option)
 {
     int64_t limit[2] = {0};
-    uint32_t len = sizeof(limit);
-    long err = host_pass(__NR_getsockopt, f->host_fd, SOL_SOCKET, timeout_option, (long)limit,
-                         (long)&len, 0);
+    int len = sizeof(limit);
+    int err = host_option_get(f->host_fd, SOL_SOCKET, timeout_option, limit, &len);
     return !err && (limit[0] || limit[1]) ? -EINTR : -ERESTARTSYS;
 }
 
@@ -131,14 +131,14 @@ static void remember_name(struct file *f, const void *uaddr, int len)
  */
 static long bind_below(int host_fd, const struct address *a, int dir_fd)
 {
-    long r = current_process()->nthreads > 1 ? host_pass(__NR_unshare, CLONE_FS, 0, 0, 0, 0, 0) : 0;
+    long r = current_process()->nthreads > 1 ? host_unshare_cwd() : 0;
     int back = r ? (int)r : host_open(".", O_PATH | O_DIRECTORY, 0);
     if (back < 0)
         return back;
-    r = host_pass(__NR_fchdir, dir_fd, 0, 0, 0, 0, 0);
+    r = host_fchdir(dir_fd);
     if (!r)
-        r = host_pass(__NR_bind, host_fd, (long)&a->at, a->len, 0, 0, 0);
-    host_pass(__NR_fchdir, back, 0, 0, 0, 0, 0);
+        r = host_bind(host_fd, a);
+    host_fchdir(back);
     host_close(back);
     return r;
 }
@@ -153,8 +153,7 @@ static long bind_path(int host_fd, const struct address *a, int dir_fd)
         return r;
     r = host_fchmod(host_fd, st.st_mode & 07777 & ~current_process()->fs.umask);
     if (!r)
-        r = dir_fd >= 0 ? bind_below(host_fd, a, dir_fd)
-                        : host_pass(__NR_bind, host_fd, (long)&a->at, a->len, 0, 0, 0);
+        r = dir_fd >= 0 ? bind_below(host_fd, a, dir_fd) : host_bind(host_fd, a);
     host_fchmod(host_fd, st.st_mode & 07777);
     return r;
 }
@@ -177,7 +176,7 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
         ((struct sockaddr_un *)&a.at)->sun_path[0])
         r = bind_path(f->host_fd, &a, dir_fd);
     else if (!r)
-        r = host_pass(__NR_bind, f->host_fd, (long)&a.at, a.len, 0, 0, 0);
+        r = host_bind(f->host_fd, &a);
     if (!r && f->ops == &socket_ops && (size_t)len > family_only && a.at.ss_family == AF_UNIX)
         remember_name(f, uaddr, len);
     if (unwalked)
@@ -199,7 +198,7 @@ SYSCALL3(connect, int, fd, const void *, uaddr, int, len)
     r = address_take(f, uaddr, len, false, &a, &dir_fd);
     if (!r) {
         do
-            r = host_pass_blocking(__NR_connect, f->host_fd, (long)&a.at, a.len, 0, 0, 0);
+            r = host_connect(f->host_fd, &a);
         while (r == -EINTR && !interrupted());
         if (r == -EINTR)
             r = socket_interrupted(f, SO_SNDTIMEO_OLD);
@@ -216,19 +215,18 @@ SYSCALL2(listen, int, fd, int, backlog)
     long r = socket_get(fd, &f);
     if (r)
         return r;
-    r = host_pass(__NR_listen, f->host_fd, backlog, 0, 0, 0, 0);
+    r = host_listen(f->host_fd, backlog);
     file_put(f);
     return r;
 }
 
 static long accept_on(struct file *f, void *uaddr, int *ulen, int flags)
 {
-    struct address a = {.len = sizeof(a.at)};
+    struct address a;
     struct file *peer;
     long r;
     do
-        r = host_pass_blocking(__NR_accept4, f->host_fd, (long)&a.at, (long)&a.len,
-                               flags | SOCK_CLOEXEC, 0, 0);
+        r = host_accept(f->host_fd, flags, &a);
     while (r == -EINTR && !interrupted());
     if (r == -EINTR)
         return socket_interrupted(f, SO_RCVTIMEO_OLD);
@@ -264,12 +262,11 @@ SYSCALL3(accept, int, fd, void *, uaddr, int *, ulen)
 static long tell_name(int fd, bool peer, void *uaddr, int *ulen)
 {
     struct file *f;
-    struct address a = {.len = sizeof(a.at)};
+    struct address a;
     long r = socket_get(fd, &f);
     if (r)
         return r;
-    r = host_pass(peer ? __NR_getpeername : __NR_getsockname, f->host_fd, (long)&a.at, (long)&a.len,
-                  0, 0, 0);
+    r = host_socket_name(f->host_fd, peer, &a);
     const struct address *bound = f->ops == &socket_ops ? f->priv : NULL;
     if (!r && !peer && bound)
         a = *bound;
@@ -297,40 +294,7 @@ SYSCALL2(shutdown, int, fd, int, how)
     long r = socket_get(fd, &f);
     if (r)
         return r;
-    r = host_pass(__NR_shutdown, f->host_fd, how, 0, 0, 0, 0);
+    r = host_shutdown(f->host_fd, how);
     file_put(f);
     return r;
-}
-
-SYSCALL5(setsockopt, int, fd, int, level, int, option, const void *, uvalue, int, len)
-{
-    struct file *f;
-    long r = socket_get(fd, &f);
-    if (r)
-        return r;
-    if (len > 0 && !user_range_ok(uvalue, MIN((size_t)len, (size_t)MOST_OPTION_BYTES)))
-        r = -EFAULT;
-    else
-        r = host_pass(__NR_setsockopt, f->host_fd, level, option, (long)uvalue,
-                      MIN(len, MOST_OPTION_BYTES), 0);
-    file_put(f);
-    return r;
-}
-
-SYSCALL5(getsockopt, int, fd, int, level, int, option, void *, uvalue, int *, ulen)
-{
-    struct file *f;
-    int len = 0;
-    long r = socket_get(fd, &f);
-    if (r)
-        return r;
-    if (get_user(len, ulen) || (len > 0 && !user_range_ok(uvalue, (size_t)len)))
-        r = -EFAULT;
-    else if (level == SOL_SOCKET && option == SO_PEERPIDFD) /* would be a host descriptor */
-        r = -ENOPROTOOPT;
-    else /* with the length that was checked */
-        r = host_pass(__NR_getsockopt, f->host_fd, level, option, len > 0 ? (long)uvalue : 0,
-                      (long)&len, 0);
-    file_put(f);
-    return !r && put_user(ulen, len) ? -EFAULT : r;
 }
