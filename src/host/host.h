@@ -130,6 +130,20 @@ int host_adjtimex(struct timex *tx);
 int host_sleep(int clock, int flags, const struct __kernel_timespec *how_long,
                struct __kernel_timespec *left);
 
+/* ---- timers (host_time.c) ---- */
+/*
+ * An alarm clock: a timer of the host's that sends `sig` to the process, with `mark` as its value,
+ * once each time it was set and has come to `at_ns` of its clock (0: it is set no more). It only
+ * wakes; whether it is time the caller's own clock says. Its number, or an errno.
+ */
+int host_timer_make(int clock, int sig, uint64_t mark);
+int host_timer_set(int id, uint64_t at_ns);
+int host_timer_drop(int id);
+/* Interval timers of CPU time (getitimer(2)). */
+int host_itimer_get(int which, struct __kernel_old_itimerval *now);
+int host_itimer_set(int which, const struct __kernel_old_itimerval *new,
+                    struct __kernel_old_itimerval *old);
+
 /* ---- the system (host_info.c) ---- */
 int host_uname(struct new_utsname *name); /* all fields end in NUL, after an error too */
 int host_sysinfo(struct sysinfo *info);

@@ -21,6 +21,7 @@ struct vfork_saved;
 #define WORK_FILES   32u  /* another process asks for an encrypted file */
 #define WORK_EXEC    64u  /* the first thread is to finish another's execve */
 #define WORK_GS      128u /* the application loads %gs: no more ways in that rely on it */
+#define WORK_TIMER   256u /* the alarm clock rang: time/deadline.h */
 #define WORK_FAULT   16u  /* fault describes a synchronous fault of the application */
 
 /* thread.odd: what the usual way back to the application does not restore. */

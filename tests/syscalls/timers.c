@@ -3,6 +3,7 @@
 #include "check.h"
 #include <poll.h>
 #include <pthread.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
 
 static volatile int signals, value, code;
@@ -159,12 +160,180 @@ static void descriptors(void)
     close(fd);
 }
 
+/* What a timer with an interval does while its signal is blocked, and how that is counted. */
+static void overruns(void)
+{
+    timer_t t, second;
+    siginfo_t i;
+    sigset_t set, old;
+    struct itimerspec v = {{0, 1}, {0, 1}}, huge = {{1000000000, 0}, {0, 1}}, now;
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2};
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    e.sigev_value.sival_int = 1;
+    NEED(timer_create(CLOCK_MONOTONIC, &e, &t) == 0);
+    e.sigev_value.sival_int = 2;
+    NEED(timer_create(CLOCK_MONOTONIC, &e, &second) == 0);
+    TRY("1 ns", timer_settime(t, 0, &v, NULL));
+    sleep_ms(3);
+    TRY("blocked", sigwaitinfo(&set, &i));
+    CHECK("overran", i.si_overrun > 1000 && timer_getoverrun(t) == i.si_overrun);
+    TRY("disarm", timer_settime(t, 0, &(struct itimerspec){0}, NULL));
+    VALUE("none any more", timer_getoverrun(t));
+    while (sigtimedwait(&set, &i, &(struct timespec){0, 0}) > 0)
+        continue;
+    TRY("since the start", timer_settime(t, TIMER_ABSTIME, &v, NULL));
+    TRY("at once", sigwaitinfo(&set, &i));
+    VALUE("as many as there can be", i.si_overrun);
+    timer_settime(t, 0, &(struct itimerspec){0}, NULL);
+    while (sigtimedwait(&set, &i, &(struct timespec){0, 0}) > 0)
+        continue;
+    /* Two timers with one signal, each has its own; one that is sent by kill is one more. */
+    TRY("past", timer_settime(second, TIMER_ABSTIME, &huge, NULL));
+    sleep_ms(2);
+    TRY("past", timer_settime(t, TIMER_ABSTIME, &huge, NULL));
+    sleep_ms(2);
+    kill(getpid(), SIGUSR2);
+    for (int k = 0; k < 3; k++) {
+        int sig = sigtimedwait(&set, &i, &(struct timespec){0, 0});
+        say("each its own", "%d", sig < 0 ? 0 : i.si_value.sival_int);
+    }
+    TRY("goes on", timer_gettime(t, &now));
+    CHECK("far", now.it_value.tv_sec > 900000000);
+    timer_delete(t);
+    timer_delete(second);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+/* Ignored while it expires: the timer goes on, and is heard again. */
+static void ignored(void)
+{
+    timer_t t;
+    struct itimerspec v = in_ms(1, 1);
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 2};
+    signal(SIGRTMIN + 2, SIG_IGN);
+    NEED(timer_create(CLOCK_MONOTONIC, &e, &t) == 0);
+    TRY("ignored", timer_settime(t, 0, &v, NULL));
+    sleep_ms(5);
+    signals = 0;
+    handle_info(SIGRTMIN + 2, on_timer, SA_RESTART);
+    wait_signals(3);
+    CHECK("heard again", signals >= 3);
+    timer_delete(t);
+    signals = 0;
+}
+
+static void burn(int ms)
+{
+    long long end = now_ms() + 20000;
+    struct timespec from, now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+    do
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < ms &&
+           now_ms() < end);
+}
+
+static void clocks_of(void)
+{
+    static const struct {
+        const char *name;
+        int clock;
+    } all[] = {{"real", CLOCK_REALTIME},
+               {"monotonic", CLOCK_MONOTONIC},
+               {"process", CLOCK_PROCESS_CPUTIME_ID},
+               {"thread", CLOCK_THREAD_CPUTIME_ID},
+               {"raw", CLOCK_MONOTONIC_RAW},
+               {"real coarse", CLOCK_REALTIME_COARSE},
+               {"coarse", CLOCK_MONOTONIC_COARSE},
+               {"boot", CLOCK_BOOTTIME},
+               {"real alarm", CLOCK_REALTIME_ALARM},
+               {"boot alarm", CLOCK_BOOTTIME_ALARM},
+               {"none", 10},
+               {"tai", CLOCK_TAI},
+               {"12", 12},
+               {"nobody's", -(0x3ffffff << 3) - 6}};
+    struct itimerspec soon = in_ms(1, 0), past = {{0, 0}, {0, 1}}, now;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        int t;
+        struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 1};
+        char name[40];
+        snprintf(name, sizeof(name), "timer on %s", all[i].name);
+        signals = 0;
+        if (SYS_OK(name, SYS_timer_create, all[i].clock, &e, &t))
+            continue;
+        TRY(name, syscall(SYS_timer_settime, t, 0, &soon, NULL));
+        burn(60);
+        wait_signals(1);
+        TRY(name, syscall(SYS_timer_settime, t, TIMER_ABSTIME, &past, NULL));
+        burn(60);
+        wait_signals(2);
+        VALUE(name, signals);
+        TRY(name, syscall(SYS_timer_gettime, t, &now));
+        CHECK(name, !now.it_value.tv_sec && !now.it_value.tv_nsec);
+        TRY(name, syscall(SYS_timer_delete, t));
+    }
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        struct timespec one = {0, 1000}, bad = {0, 1000000000}, left = {7, 7};
+        char name[40];
+        snprintf(name, sizeof(name), "sleep on %s", all[i].name);
+        if (all[i].clock != CLOCK_PROCESS_CPUTIME_ID)
+            SYS(name, SYS_clock_nanosleep, all[i].clock, 0, &one, &left);
+        SYS(name, SYS_clock_nanosleep, all[i].clock, TIMER_ABSTIME, &one, &left);
+        SYS(name, SYS_clock_nanosleep, all[i].clock, 0, &bad, &left);
+        VALUE("left alone", left.tv_nsec);
+    }
+    signals = 0;
+}
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    signals++;
+}
+
+static void intervals(void)
+{
+    struct itimerval v = {{0, 3000}, {0, 3000}}, old, off = {0};
+    VALUE("no alarm", alarm(100));
+    VALUE("of a hundred seconds", alarm(0));
+    handle(SIGALRM, on_alarm, 0);
+    signals = 0;
+    setitimer(ITIMER_REAL, &v, NULL);
+    wait_signals(3);
+    CHECK("interval timer goes on", signals >= 3);
+    TRY("off", setitimer(ITIMER_REAL, &off, &old));
+    VALUE("was every", old.it_interval.tv_usec);
+    TRY("get", getitimer(ITIMER_REAL, &old));
+    CHECK("nothing", !old.it_value.tv_sec && !old.it_value.tv_usec && !old.it_interval.tv_usec);
+    v = (struct itimerval){{5, 0}, {0, 0}};
+    TRY("interval alone", setitimer(ITIMER_REAL, &v, NULL));
+    TRY("get", getitimer(ITIMER_REAL, &old));
+    VALUE("counts for nothing", old.it_interval.tv_sec);
+    v = (struct itimerval){{0, 0}, {LONG_MAX, 0}};
+    TRY("for ever", setitimer(ITIMER_REAL, &v, NULL));
+    TRY("get", getitimer(ITIMER_REAL, &old));
+    CHECK("long", old.it_value.tv_sec > 1000000000);
+    SYS("no value", SYS_setitimer, ITIMER_REAL, NULL, &old);
+    struct timespec req = {5, 0}, left = {0, 0};
+    v = (struct itimerval){{0, 0}, {0, 20000}};
+    setitimer(ITIMER_REAL, &v, NULL);
+    TRY("sleep cut short", nanosleep(&req, &left));
+    CHECK("rest", left.tv_sec <= 4 && left.tv_nsec > 0 && left.tv_nsec < 1000000000);
+    signal(SIGALRM, SIG_DFL);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
+    overruns();
+    ignored();
     by_signal();
     by_thread();
     to_one_thread();
     descriptors();
+    clocks_of();
+    intervals();
     return 0;
 }

@@ -143,7 +143,7 @@ void exit_work(struct regs *r)
             as_without_reserves(t);
             signal_force(t, &t->fault.info);
         }
-        if (work & (WORK_SIGNAL | WORK_HOSTSIG))
+        if (work & (WORK_SIGNAL | WORK_HOSTSIG | WORK_TIMER))
             signal_deliver(t, r);
     }
 }

@@ -6,6 +6,7 @@
 #include "libos/proc/reach.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
+#include "libos/time/timer.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
 
@@ -35,8 +36,10 @@ SYSCALL4(rt_sigaction, int, sig, const struct ksigaction *, uact, struct ksigact
     }
     unlock(&p->sig_lock);
     unlock(&p->lock);
-    if (uact)
+    if (uact) {
         signal_host_disposition(p, sig);
+        timers_send_again(sig);
+    }
     return uold && copy_to_user(uold, &old, sizeof(old)) ? -EFAULT : 0;
 }
 
@@ -210,22 +213,11 @@ SYSCALL2(kill, int, pid, int, sig)
     return pid == INT32_MIN ? -ESRCH : run_signal_group(-pid, &info);
 }
 
-/* The thread of ours with this id; process.lock is held. */
-static struct thread *find_thread(struct process *p, int tid)
-{
-    list_for_each (it, &p->threads) {
-        struct thread *t = list_entry(it, struct thread, siblings);
-        if (t->tid == tid)
-            return t;
-    }
-    return NULL;
-}
-
 static int send_to_tid(int tid, const siginfo_t *info)
 {
     struct process *p = current_process();
     lock(&p->lock);
-    struct thread *t = find_thread(p, tid);
+    struct thread *t = signal_thread(p, tid);
     int err = !t                                                ? -ESRCH
               : info->si_signo < 0 || info->si_signo > NSIG_MAX ? -EINVAL
               : info->si_signo                                  ? signal_send_thread(t, info)

@@ -45,34 +45,36 @@ static bool is_ignored(struct process *p, struct thread *t, int sig)
     return handler == 1 || (handler == 0 && default_ignored(sig));
 }
 
-/* A timer has one signal in the queue; how often it expired since goes with it. */
-static bool timer_overran(struct sigqueue *q, const siginfo_t *info)
+/* The entry of that timer, whatever its setting. */
+static struct sigqueue_entry *entry_of_timer(struct sigqueue *q, uint64_t mark)
 {
     list_for_each (it, &q->entries) {
-        siginfo_t *old = &list_entry(it, struct sigqueue_entry, link)->info;
-        if (old->si_code == SI_TIMER && old->si_tid == info->si_tid &&
-            old->si_signo == info->si_signo) {
-            old->si_overrun =
-                (int)MIN((int64_t)old->si_overrun + info->si_overrun + 1, (int64_t)INT32_MAX);
-            return true;
-        }
+        struct sigqueue_entry *e = list_entry(it, struct sigqueue_entry, link);
+        if (e->timer >> 32 == mark >> 32)
+            return e;
     }
-    return false;
+    return NULL;
 }
 
-static int queue_add(struct sigqueue *q, const siginfo_t *info)
+/* `mark`: 0, or as for signal_send_timer(). */
+static int queue_add(struct sigqueue *q, const siginfo_t *info, uint64_t mark)
 {
     int sig = info->si_signo;
-    if (sig < 32 && q->set & SIGBIT(sig))
+    if (!mark && sig < 32 && q->set & SIGBIT(sig))
         return 0;
-    if (info->si_code == SI_TIMER && q->set & SIGBIT(sig) && timer_overran(q, info))
+    struct sigqueue_entry *e = mark && q->set & SIGBIT(sig) ? entry_of_timer(q, mark) : NULL;
+    if (e) {
+        e->info = *info;
+        e->timer = mark;
         return 0;
+    }
     if (q->count >= MOST_QUEUED)
         return -EAGAIN;
-    struct sigqueue_entry *e = heap_alloc(sizeof(*e));
+    e = heap_alloc(sizeof(*e));
     if (!e)
         return -EAGAIN;
     e->info = *info;
+    e->timer = mark;
     list_add_tail(&q->entries, &e->link);
     q->set |= SIGBIT(sig);
     q->count++;
@@ -124,19 +126,24 @@ static void wake_for(struct thread *t)
         thread_kick(t);
 }
 
-int signal_send_thread(struct thread *t, const siginfo_t *info)
+static int send_thread(struct thread *t, const siginfo_t *info, uint64_t mark)
 {
     struct process *p = t->process;
     lock(&p->sig_lock);
     int err = 0;
     before_queueing(p, &t->pending, info->si_signo);
     if (!is_ignored(p, t, info->si_signo))
-        err = queue_add(&t->pending, info);
+        err = queue_add(&t->pending, info, mark);
     bool wake = !err && (t->pending.set & ~t->blocked);
     unlock(&p->sig_lock);
     if (wake || t->waiting_for & SIGBIT(info->si_signo))
         wake_for(t);
     return err;
+}
+
+int signal_send_thread(struct thread *t, const siginfo_t *info)
+{
+    return send_thread(t, info, 0);
 }
 
 /* Some thread that does not block the signal, the caller first. Under process.lock. */
@@ -154,7 +161,7 @@ static struct thread *choose_thread(struct process *p, int sig)
     return NULL;
 }
 
-int signal_send_process(struct process *p, const siginfo_t *info)
+static int send_process(struct process *p, const siginfo_t *info, uint64_t mark)
 {
     int sig = info->si_signo;
     lock(&p->lock);
@@ -163,7 +170,7 @@ int signal_send_process(struct process *p, const siginfo_t *info)
     int err = 0;
     before_queueing(p, &p->pending, sig);
     if (!t || !is_ignored(p, t, sig))
-        err = queue_add(&p->pending, info);
+        err = queue_add(&p->pending, info, mark);
     unlock(&p->sig_lock);
     if (t && t->blocked & SIGBIT(sig)) /* it blocked the signal meanwhile */
         t = choose_thread(p, sig);
@@ -173,7 +180,33 @@ int signal_send_process(struct process *p, const siginfo_t *info)
     return err;
 }
 
-static bool take_from(struct sigqueue *q, sigmask want, siginfo_t *info)
+int signal_send_process(struct process *p, const siginfo_t *info)
+{
+    return send_process(p, info, 0);
+}
+
+struct thread *signal_thread(struct process *p, int tid)
+{
+    list_for_each (it, &p->threads) {
+        struct thread *t = list_entry(it, struct thread, siblings);
+        if (t->tid == tid)
+            return t;
+    }
+    return NULL;
+}
+
+int signal_send_timer(struct process *p, int tid, const siginfo_t *info, uint64_t mark)
+{
+    if (!tid)
+        return send_process(p, info, mark);
+    lock(&p->lock);
+    struct thread *t = signal_thread(p, tid);
+    int err = t ? send_thread(t, info, mark) : -ESRCH;
+    unlock(&p->lock);
+    return err;
+}
+
+static bool take_from(struct sigqueue *q, sigmask want, siginfo_t *info, uint64_t *timer)
 {
     sigmask ready = q->set & want;
     if (!ready)
@@ -197,18 +230,17 @@ static bool take_from(struct sigqueue *q, sigmask want, siginfo_t *info)
         q->set &= ~SIGBIT(sig);
     assert(found);
     *info = found->info;
+    *timer = found->timer;
     list_del(&found->link);
     heap_free(found);
     q->count--;
     return true;
 }
 
-/* What the host sent to this thread: for the process, unless tgkill or a timer of its own sent it.
- */
+/* What the host sent to this thread: for the process, unless tgkill sent it. */
 static void take_in(struct thread *t, const siginfo_t *info)
 {
-    if (info->si_code == SI_TKILL ||
-        (info->si_code == SI_TIMER && timer_is_for_thread(info->si_tid)))
+    if (info->si_code == SI_TKILL)
         signal_send_thread(t, info);
     else
         signal_send_process(t->process, info);
@@ -223,11 +255,16 @@ static void let_more_come(struct host_signal_box *box)
     host_pass(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&set, 0, sizeof(set), 0, 0);
 }
 
-/* Moves what the host's handler noted into the queues. */
+/* Moves what the host's handler noted into the queues. Holds no lock. */
 static void empty_box(struct thread *t)
 {
     struct host_signal_box *box = &t->box;
-    if (!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_HOSTSIG))
+    uint32_t work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST);
+    if (unlikely(work & WORK_TIMER)) {
+        work_clear(t, WORK_TIMER);
+        timers_look();
+    }
+    if (!(work & WORK_HOSTSIG))
         return;
     work_clear(t, WORK_HOSTSIG);
     sigmask standard = __atomic_load_n(&box->standard, __ATOMIC_ACQUIRE);
@@ -274,15 +311,21 @@ bool signal_pending(struct thread *t)
 int signal_take(struct thread *t, sigmask want, siginfo_t *info)
 {
     struct process *p = t->process;
+    uint64_t timer;
+    bool found, shared;
     empty_box(t);
-    lock(&p->sig_lock);
-    bool found = take_from(&t->pending, want, info) || take_from(&p->pending, want, info);
-    if (found)
-        signalfd_taken(t->pending.set | p->pending.set);
-    unlock(&p->sig_lock);
-    if (found && info->si_code == SI_TIMER)
-        timer_delivered(info->si_tid, info->si_overrun);
-    return found ? info->si_signo : 0;
+    do {
+        timer = 0;
+        lock(&p->sig_lock);
+        found = take_from(&t->pending, want, info, &timer);
+        shared = !found && take_from(&p->pending, want, info, &timer);
+        if (found || shared)
+            signalfd_taken(t->pending.set | p->pending.set);
+        unlock(&p->sig_lock);
+    } while (unlikely(timer) && !timer_delivered(timer, info));
+    if (shared && info->si_signo == SIGALRM)
+        timers_alarm_delivered();
+    return found || shared ? info->si_signo : 0;
 }
 
 void signal_recheck(struct thread *t)
@@ -335,7 +378,7 @@ void signal_force(struct thread *t, const siginfo_t *info)
     if (t->blocked & SIGBIT(sig) || a->handler == 1)
         a->handler = 0; /* a blocked or ignored fault kills (force_sig) */
     t->blocked &= ~SIGBIT(sig);
-    queue_add(&t->pending, info);
+    queue_add(&t->pending, info, 0);
     unlock(&p->sig_lock);
     work_set(t, WORK_SIGNAL);
 }
@@ -347,11 +390,29 @@ void signals_in_child(void)
     signal_queue_flush(&t->pending);
 }
 
+/* Of timers, which end at execve: alarm's stays. */
+static void drop_of_timers(struct sigqueue *q)
+{
+    q->set = 0;
+    list_for_each_safe (it, &q->entries) {
+        struct sigqueue_entry *e = list_entry(it, struct sigqueue_entry, link);
+        if (!e->timer) {
+            q->set |= SIGBIT(e->info.si_signo);
+            continue;
+        }
+        list_del(it);
+        heap_free(e);
+        q->count--;
+    }
+}
+
 void signals_exec(void)
 {
     struct thread *t = current();
     struct process *p = t->process;
     lock(&p->sig_lock);
+    drop_of_timers(&p->pending);
+    drop_of_timers(&t->pending);
     for (int i = 0; i < NSIG_MAX; i++) {
         uint64_t ignore = p->sighand.action[i].handler == 1;
         p->sighand.action[i] = (struct ksigaction){.handler = ignore};

@@ -27,6 +27,7 @@ struct ksigaction {   /* struct kernel_sigaction */
 
 struct sigqueue_entry {
     struct list link;
+    uint64_t timer; /* whose signal it is: what signal_send_timer() was given, or 0 */
     siginfo_t info;
 };
 
@@ -73,6 +74,14 @@ struct regs;
  * signals vanish here. Takes process.sig_lock. */
 int signal_send_thread(struct thread *t, const siginfo_t *info);
 int signal_send_process(struct process *p, const siginfo_t *info);
+/*
+ * The signal of a timer, to the thread `tid` or (0) the process. `mark` (not 0): the timer in the
+ * upper half, its setting in the lower one. A signal of the same timer that is in the queue becomes
+ * this one. There may be several timers' of one number at once. 0, -ESRCH, -EAGAIN.
+ */
+int signal_send_timer(struct process *p, int tid, const siginfo_t *info, uint64_t mark);
+/* The thread with this id, under process.lock; NULL: none. */
+struct thread *signal_thread(struct process *p, int tid);
 /* A fault of the running thread: cannot be ignored or blocked. */
 void signal_force(struct thread *t, const siginfo_t *info);
 

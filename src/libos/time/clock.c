@@ -1,15 +1,68 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Reading clocks, deadlines, and sleeping until clocks show a time. All clocks are the host's, CPU
- * clocks too: processes and threads of the run are its own. */
+ * clocks too: processes and threads of the run are its own; how long somebody has slept is judged
+ * inside. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/reach.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
+#include "libos/time/clock.h"
 #include "libos/vdso/data.h"
 #include <asm/unistd.h>
 #include <linux/time.h>
 #include <linux/timex.h>
+
+#define LOOK_NS   1000000000UL
+#define SECOND_NS 1000000000UL
+
+bool clock_is_own(int clock)
+{
+    return clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME || clock == CLOCK_BOOTTIME ||
+           clock == CLOCK_TAI;
+}
+
+uint64_t clock_now(int clock)
+{
+    return clock_is_own(clock) ? vdso_clock_ns(clock) : host_clock_ns(clock);
+}
+
+uint64_t clock_look_at(int clock, uint64_t at)
+{
+    if (at >= CLOCK_MOST)
+        return 0;
+    if (clock == CLOCK_MONOTONIC)
+        return MAX(at, 1UL);
+    uint64_t now = clock_now(clock);
+    return clock_now(CLOCK_MONOTONIC) + MIN(at > now ? at - now : 0, LOOK_NS);
+}
+
+bool timespec_ok(const struct __kernel_timespec *ts)
+{
+    return ts->tv_sec >= 0 && (uint64_t)ts->tv_nsec < SECOND_NS;
+}
+
+uint64_t ns_of(const struct __kernel_timespec *ts)
+{
+    uint64_t sec = (uint64_t)ts->tv_sec;
+    return sec >= CLOCK_MOST / SECOND_NS ? CLOCK_MOST : sec * SECOND_NS + (uint64_t)ts->tv_nsec;
+}
+
+struct __kernel_timespec timespec_of(uint64_t ns)
+{
+    return (struct __kernel_timespec){.tv_sec = (int64_t)(ns / SECOND_NS),
+                                      .tv_nsec = (int64_t)(ns % SECOND_NS)};
+}
+
+uint64_t ns_forward(uint64_t *at, uint64_t now, uint64_t interval)
+{
+    if (now < *at)
+        return 0;
+    uint64_t times = (now - *at) / interval + 1;
+    bool far = interval > (CLOCK_MOST - *at) / times;
+    *at = far ? CLOCK_MOST : *at + times * interval;
+    return times;
+}
 
 static void notice_caller(uint32_t bits)
 {
@@ -90,20 +143,58 @@ SYSCALL1(adjtimex, struct timex *, utx)
 
 static long sleep_again(struct restart *r);
 
+/* Until `clock` shows `at`: 0, or -EINTR when the call is to end. */
+static int sleep_until(int clock, uint64_t at)
+{
+    struct thread *t = current();
+    int r = 0;
+    do {
+        uint32_t seen = park_prepare(t);
+        r = park(t, seen, clock_look_at(clock, at));
+        if (r == -EINTR && interrupted())
+            return clock_now(clock) < at ? -EINTR : 0;
+        if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
+            return r;
+    } while (clock_now(clock) < at);
+    return 0;
+}
+
+static long own_sleep(int clock, bool absolute, const struct __kernel_timespec *req,
+                      struct __kernel_timespec *left)
+{
+    if (!timespec_ok(req))
+        return -EINVAL;
+    if (!absolute && clock == CLOCK_REALTIME)
+        clock = CLOCK_MONOTONIC; /* what sets it does not concern such a sleep */
+    uint64_t at = absolute ? ns_of(req) : ns_sum(clock_now(clock), ns_of(req));
+    int r = sleep_until(clock, at);
+    uint64_t now = r ? clock_now(clock) : at;
+    *left = timespec_of(at > now ? at - now : 1);
+    return r;
+}
+
+/* CPU clocks, and those that wake a sleeping machine. */
+static long host_clock_sleep(int clock, int flags, struct __kernel_timespec req,
+                             struct __kernel_timespec *left)
+{
+    for (;;) {
+        *left = req;
+        int r = host_sleep(clock, flags, &req, left);
+        if (r != -EINTR || interrupted())
+            return r;
+        if (!(flags & TIMER_ABSTIME))
+            req = *left;
+    }
+}
+
 static long sleep_for(int clock, int flags, struct __kernel_timespec req,
                       struct __kernel_timespec *urem)
 {
     struct __kernel_timespec rem;
-    for (;;) {
-        rem = req;
-        int r = host_sleep(clock, flags, &req, &rem);
-        if (r != -EINTR)
-            return r;
-        if (interrupted())
-            break;
-        if (!(flags & TIMER_ABSTIME))
-            req = rem;
-    }
+    long r = clock_is_own(clock) ? own_sleep(clock, flags & TIMER_ABSTIME, &req, &rem)
+                                 : host_clock_sleep(clock, flags, req, &rem);
+    if (r != -EINTR)
+        return r;
     if (flags & TIMER_ABSTIME)
         return -ERESTARTNOHAND;
     if (urem && put_user(urem, rem))

@@ -1,59 +1,39 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * alarm, interval timers and POSIX timers (timer_create(2)). They are the host's: their signals
- * come in through the host-signal box like any other.
+ * POSIX timers (timer_create(2)). As on Linux a timer has at most one signal in the queue: one with
+ * an interval stands still from its expiry until that signal is delivered, and how often it would
+ * have expired meanwhile is its overrun.
  */
 #include "libos/time/timer.h"
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
+#include "libos/time/deadline.h"
 #include <linux/time.h>
-
-#define ITIMERVAL_BYTES  32
-#define ITIMERSPEC_BYTES 32
 
 struct timer {
     struct list link;
-    int id; /* the host's, and the application's */
-    bool for_thread;
-    int overrun; /* of the last signal */
+    int id;
+    int clock;
+    int notify; /* SIGEV_* */
+    int signal, tid;
+    sigval_t value;
+    struct deadline due;
+    int base;    /* the clock of `at`: a relative CLOCK_REALTIME is CLOCK_MONOTONIC */
+    uint64_t at; /* when it expires next, or did; 0: was never set */
+    uint64_t interval;
+    bool armed;       /* waits for `at` */
+    bool waits;       /* for the delivery of its signal, to go on */
+    uint32_t setting; /* counts, so that signals of an earlier setting are known */
+    int64_t overrun, last_overrun;
 };
 
-/* The timers of the process. Lock: above heap_lock, below process.lock. */
-static struct lock timers_lock;
-static struct list timers = {&timers, &timers};
-
-void timers_in_child(void)
-{
-    list_for_each_safe (it, &timers) {
-        list_del(it);
-        heap_free(list_entry(it, struct timer, link));
-    }
-}
-
-SYSCALL1(alarm, uint32_t, seconds)
-{
-    return host_pass(__NR_alarm, seconds, 0, 0, 0, 0, 0);
-}
-
-SYSCALL2(getitimer, int, which, void *, uvalue)
-{
-    if (!user_range_ok(uvalue, ITIMERVAL_BYTES))
-        return -EFAULT;
-    return host_pass(__NR_getitimer, which, (long)uvalue, 0, 0, 0, 0);
-}
-
-SYSCALL3(setitimer, int, which, const void *, uvalue, void *, uold)
-{
-    if ((uvalue && !user_range_ok(uvalue, ITIMERVAL_BYTES)) ||
-        (uold && !user_range_ok(uold, ITIMERVAL_BYTES)))
-        return -EFAULT;
-    return host_pass(__NR_setitimer, which, (long)uvalue, (long)uold, 0, 0, 0);
-}
-
 /* Under timers_lock. */
+static struct list timers = {&timers, &timers};
+static int next_id;
+static uint64_t timer_count; /* atomic */
+
 static struct timer *find(int id)
 {
     list_for_each (it, &timers) {
@@ -64,102 +44,284 @@ static struct timer *find(int id)
     return NULL;
 }
 
-bool timer_is_for_thread(int id)
+void timers_look(void)
+{
+    deadlines_look();
+}
+
+void timers_alarm_delivered(void)
+{
+    itimer_alarm_delivered();
+}
+
+/* ---- expiry and delivery ---- */
+
+static void send(const struct timer *t)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof(info));
+    info.si_signo = t->signal;
+    info.si_code = SI_TIMER;
+    info.si_tid = t->id;
+    info.si_value = t->value;
+    signal_send_timer(current_process(), t->notify & SIGEV_THREAD_ID ? t->tid : 0, &info,
+                      (uint64_t)(t->id + 1) << 32 | t->setting);
+}
+
+static void expire(struct deadline *d)
+{
+    struct timer *t = container_of(d, struct timer, due);
+    t->armed = false;
+    t->waits = t->interval != 0;
+    send(t);
+}
+
+static void forward(struct timer *t)
+{
+    t->overrun += (int64_t)MIN(ns_forward(&t->at, clock_now(t->base), t->interval), 1UL << 62);
+}
+
+static int overrun_of(const struct timer *t)
+{
+    return (int)MIN(t->last_overrun, (int64_t)INT32_MAX);
+}
+
+bool timer_delivered(uint64_t mark, siginfo_t *info)
 {
     lock(&timers_lock);
-    struct timer *t = find(id);
-    bool yes = t && t->for_thread;
+    struct timer *t = find((int)(mark >> 32) - 1);
+    bool valid = t && t->setting == (uint32_t)mark;
+    if (valid && t->waits) {
+        forward(t);
+        t->last_overrun = t->overrun;
+        t->overrun = -1;
+        t->setting++;
+        t->waits = false;
+        t->armed = true;
+        info->si_overrun = overrun_of(t);
+        deadline_set(&t->due, t->base, t->at);
+    }
     unlock(&timers_lock);
-    return yes;
+    return valid;
+}
+
+void timers_send_again(int sig)
+{
+    if (likely(!__atomic_load_n(&timer_count, __ATOMIC_RELAXED)))
+        return;
+    lock(&timers_lock);
+    list_for_each (it, &timers) {
+        struct timer *t = list_entry(it, struct timer, link);
+        if (t->waits && t->signal == sig)
+            send(t);
+    }
+    unlock(&timers_lock);
+}
+
+/* ---- the calls ---- */
+
+static bool is_quiet(const struct timer *t)
+{
+    return (t->notify & ~SIGEV_THREAD_ID) == SIGEV_NONE;
+}
+
+static bool event_ok(const struct sigevent *e)
+{
+    int pid = current_process()->pid;
+    switch (e->sigev_notify) {
+    case SIGEV_SIGNAL | SIGEV_THREAD_ID:
+        if (run_process_of(e->_sigev_un._tid) != pid)
+            return false;
+        /* fallthrough */
+    case SIGEV_SIGNAL:
+    case SIGEV_THREAD:
+        return e->sigev_signo >= 1 && e->sigev_signo <= NSIG_MAX;
+    }
+    return e->sigev_notify == SIGEV_NONE;
+}
+
+#define OWN_CPU(tid, kind) ((int)(~(uint32_t)(tid) << 3 | (kind)))
+#define CPU_OF_THREAD      6u /* CPUCLOCK_SCHED | CPUCLOCK_PERTHREAD_MASK */
+
+/* CPU clocks, and those that wake a sleeping machine, of which the host says whether we may. */
+static int take_clock(struct timer *t, int clock)
+{
+    t->clock = clock;
+    if (clock_is_own(clock))
+        return 0;
+    t->clock = clock == CLOCK_THREAD_CPUTIME_ID ? OWN_CPU(current()->tid, CPU_OF_THREAD)
+                                                : run_named_clock(clock);
+    t->due.host = host_timer_make(t->clock, NOTICE_SIGNAL, DEADLINE_MARK);
+    if (t->due.host < 0)
+        return t->due.host;
+    if (clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM) {
+        t->clock = clock == CLOCK_REALTIME_ALARM ? CLOCK_REALTIME : CLOCK_BOOTTIME;
+        deadline_drop(&t->due); /* as long as the machine is awake */
+    }
+    return 0;
+}
+
+static void take_event(struct timer *t, const struct sigevent *event)
+{
+    t->notify = event ? event->sigev_notify : SIGEV_SIGNAL;
+    t->signal = event ? event->sigev_signo : SIGALRM;
+    t->tid = event ? event->_sigev_un._tid : 0;
+    if (event)
+        t->value = event->sigev_value;
+    else
+        t->value.sival_int = t->id;
+}
+
+static void drop(struct timer *t)
+{
+    deadline_drop(&t->due);
+    list_del(&t->link);
+    __atomic_fetch_sub(&timer_count, 1, __ATOMIC_RELAXED);
+    heap_free(t);
 }
 
 SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
 {
-    struct sigevent event = {.sigev_signo = SIGALRM, .sigev_notify = SIGEV_SIGNAL};
+    struct sigevent event;
     if (uevent && get_user(event, uevent))
         return -EFAULT;
+    struct process *p = current_process();
     struct timer *t = heap_zalloc(sizeof(*t));
-    if (!t)
-        return -EAGAIN;
-    t->for_thread = event.sigev_notify & SIGEV_THREAD_ID;
-    clock = run_named_clock(clock);
-    lock(&timers_lock);
-    long r =
-        host_pass(__NR_timer_create, clock, (long)(uevent ? &event : NULL), (long)&t->id, 0, 0, 0);
-    if (!r)
-        list_add_tail(&timers, &t->link);
-    unlock(&timers_lock);
-    if (r) {
+    if (!t ||
+        __atomic_load_n(&timer_count, __ATOMIC_RELAXED) >= p->limits[RLIMIT_SIGPENDING].rlim_cur) {
         heap_free(t);
-        return r;
+        return -EAGAIN;
     }
-    if (!put_user(uid, t->id))
-        return 0;
+    deadline_init(&t->due, expire);
+    int err = take_clock(t, clock);
+    if (!err && uevent && !event_ok(&event))
+        err = -EINVAL;
+    if (err) {
+        deadline_drop(&t->due);
+        heap_free(t);
+        return err;
+    }
     lock(&timers_lock);
-    host_pass(__NR_timer_delete, t->id, 0, 0, 0, 0, 0);
-    list_del(&t->link);
+    t->id = next_id;
+    next_id = next_id == INT32_MAX ? 0 : next_id + 1;
+    while (find(t->id))
+        t->id = t->id == INT32_MAX ? 0 : t->id + 1;
+    take_event(t, uevent ? &event : NULL);
+    list_add_tail(&timers, &t->link);
+    __atomic_fetch_add(&timer_count, 1, __ATOMIC_RELAXED);
+    int id = t->id;
+    if (put_user(uid, id)) {
+        drop(t);
+        err = -EFAULT;
+    }
     unlock(&timers_lock);
-    heap_free(t);
-    return -EFAULT;
+    return err;
 }
 
 SYSCALL1(timer_delete, int, id)
 {
     lock(&timers_lock);
     struct timer *t = find(id);
-    if (t) {
-        host_pass(__NR_timer_delete, id, 0, 0, 0, 0, 0);
-        list_del(&t->link);
-    }
+    if (t)
+        drop(t);
     unlock(&timers_lock);
-    heap_free(t);
     return t ? 0 : -EINVAL;
 }
 
-SYSCALL4(timer_settime, int, id, int, flags, const void *, uvalue, void *, uold)
+/* What is left and the interval, as Linux's common_timer_get() says it. */
+static struct __kernel_itimerspec read_timer(struct timer *t)
 {
-    if ((uvalue && !user_range_ok(uvalue, ITIMERSPEC_BYTES)) ||
-        (uold && !user_range_ok(uold, ITIMERSPEC_BYTES)))
-        return -EFAULT;
-    long r = host_pass(__NR_timer_settime, id, flags, (long)uvalue, (long)uold, 0, 0);
-    if (!r)
-        timer_delivered(id, 0);
-    return r;
+    struct __kernel_itimerspec out = {.it_interval = timespec_of(t->interval)};
+    bool quiet = is_quiet(t);
+    if (!t->interval && !t->armed && !quiet)
+        return out;
+    if (t->interval && (t->waits || quiet))
+        forward(t);
+    uint64_t now = clock_now(t->base);
+    if (t->at > now)
+        out.it_value = timespec_of(t->at - now);
+    else if (!quiet)
+        out.it_value.tv_nsec = 1; /* about to expire */
+    return out;
 }
 
-SYSCALL2(timer_gettime, int, id, void *, uvalue)
+static int set_timer(struct timer *t, int flags, const struct __kernel_itimerspec *new)
 {
-    if (!user_range_ok(uvalue, ITIMERSPEC_BYTES))
-        return -EFAULT;
-    return host_pass(__NR_timer_gettime, id, (long)uvalue, 0, 0, 0, 0);
+    uint64_t at = ns_of(&new->it_value);
+    deadline_clear(&t->due);
+    t->setting++;
+    t->armed = t->waits = false;
+    t->interval = at ? ns_of(&new->it_interval) : 0;
+    t->last_overrun = 0;
+    t->overrun = -1;
+    if (!at)
+        return 0;
+    bool relative = !(flags & TIMER_ABSTIME);
+    t->base = relative && t->clock == CLOCK_REALTIME ? CLOCK_MONOTONIC : t->clock;
+    t->at = relative ? ns_sum(clock_now(t->base), at) : at;
+    t->armed = !is_quiet(t);
+    return t->armed ? deadline_set(&t->due, t->base, t->at) : 0;
 }
 
-void timer_delivered(int id, int overrun)
+SYSCALL4(timer_settime, int, id, int, flags, const struct __kernel_itimerspec *, unew,
+         struct __kernel_itimerspec *, uold)
 {
+    struct __kernel_itimerspec new, old;
+    if (!unew)
+        return -EINVAL;
+    if (get_user(new, unew))
+        return -EFAULT;
+    if (!timespec_ok(&new.it_value) || !timespec_ok(&new.it_interval))
+        return -EINVAL;
+    lock(&timers_lock);
+    struct timer *t = find(id);
+    int err = t ? 0 : -EINVAL;
+    if (t && uold)
+        old = read_timer(t);
+    if (t)
+        err = set_timer(t, flags, &new);
+    unlock(&timers_lock);
+    return !err && uold && put_user(uold, old) ? -EFAULT : err;
+}
+
+SYSCALL2(timer_gettime, int, id, struct __kernel_itimerspec *, uvalue)
+{
+    struct __kernel_itimerspec now;
     lock(&timers_lock);
     struct timer *t = find(id);
     if (t)
-        t->overrun = overrun;
+        now = read_timer(t);
     unlock(&timers_lock);
+    return !t ? -EINVAL : put_user(uvalue, now) ? -EFAULT : 0;
 }
 
 SYSCALL1(timer_getoverrun, int, id)
 {
     lock(&timers_lock);
     struct timer *t = find(id);
-    int overrun = t ? t->overrun : -EINVAL;
+    int overrun = t ? overrun_of(t) : -EINVAL;
     unlock(&timers_lock);
     return overrun;
 }
 
+/* ---- fork and exec ---- */
+
 void timers_exec(void)
 {
     lock(&timers_lock);
-    list_for_each_safe (it, &timers) {
-        struct timer *t = list_entry(it, struct timer, link);
-        host_pass(__NR_timer_delete, t->id, 0, 0, 0, 0, 0);
-        list_del(&t->link);
-        heap_free(t);
-    }
+    list_for_each_safe (it, &timers)
+        drop(list_entry(it, struct timer, link));
     unlock(&timers_lock);
+}
+
+void timers_in_child(void)
+{
+    deadlines_in_child();
+    itimers_in_child();
+    list_for_each_safe (it, &timers) {
+        list_del(it);
+        heap_free(list_entry(it, struct timer, link));
+    }
+    timer_count = 0;
+    next_id = 0;
 }

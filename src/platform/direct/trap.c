@@ -6,6 +6,7 @@
  */
 #include "host/host.h"
 #include "platform/common/interrupted.h"
+#include "libos/time/deadline.h"
 #include "platform/direct/direct.h"
 #include "platform/platform.h"
 #include <asm/ucontext.h>
@@ -82,7 +83,10 @@ __attribute__((used)) void host_signal(int sig, siginfo_t *info, struct ucontext
     }
     if (sig == SIGKILL)
         platform_die_of_signal(sig);
-    if (sig == NOTICE_SIGNAL && info->si_code == SI_TKILL) {
+    if (sig == NOTICE_SIGNAL && info->si_code == SI_TIMER &&
+        (uintptr_t)info->si_ptr == DEADLINE_MARK) {
+        work_set(t, WORK_TIMER);
+    } else if (sig == NOTICE_SIGNAL && info->si_code == SI_TKILL) {
         if (info->si_pid != t->process->pid) /* else thread_kick: work bits are set already */
             work_set(t, WORK_FILES);
     } else if (sig) {

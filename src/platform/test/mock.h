@@ -65,7 +65,8 @@ __attribute__((noreturn)) void mock_violation(const char *what, long nr);
 void mock_memory(const void *p, size_t n, long nr);
 bool mock_in_window(uintptr_t p, size_t n);
 
-/* Deterministic randomness for the library OS; `seed` restarts it. */
+/* Deterministic randomness for the library OS; `seed` restarts it, and puts the clocks right, which
+ * are put on by whoever waits with a time limit. */
 void mock_seed(uint64_t seed);
 
 /* What ended mock_enter(). MOCK_STUCK: the thread sleeps and nobody is there to wake it. */

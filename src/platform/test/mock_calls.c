@@ -12,21 +12,26 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOST_FDS     4096
 #define MOST_MAPPING (64UL << 20)
 #define LARGEST_FILE (4L << 20)
 #define PAGE         4096UL
+#define SECOND_NS    1000000000UL
+#define MOST_PUT_ON  (1UL << 60)
 #define MOCK_PID     4242
 
 static unsigned char held[MOST_FDS]; /* descriptors that the library OS was given */
 static uint64_t random_state = 1;
+static uint64_t put_on; /* ns by which the clocks are put on: nobody waits in earnest */
 static long signals_sent;
 
 void mock_seed(uint64_t seed)
 {
     random_state = seed * 2 + 1;
+    put_on = 0;
 }
 
 static long give_random(void *to, size_t n)
@@ -268,6 +273,42 @@ static long two_files(long nr, const long a[6])
     return mock_kernel(nr, a[0], a[1], a[2], a[3], n, a[5]);
 }
 
+/* ---- time ---- */
+
+static void add_to(struct timespec *ts, uint64_t ns)
+{
+    ns += (uint64_t)ts->tv_nsec;
+    ts->tv_sec += (time_t)(ns / SECOND_NS);
+    ts->tv_nsec = (long)(ns % SECOND_NS);
+}
+
+static uint64_t monotonic(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    add_to(&ts, put_on);
+    return (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
+}
+
+/* Who waits for what never comes is stuck. */
+static void time_goes_on(uint64_t ns)
+{
+    if ((int64_t)ns < 0)
+        return;
+    if (ns > MOST_PUT_ON - put_on)
+        mock_leave(MOCK_STUCK, 0);
+    put_on += ns;
+}
+
+static long read_clock(const long a[6])
+{
+    mock_memory((void *)a[1], 16, SYS_clock_gettime);
+    long r = mock_kernel(SYS_clock_gettime, a[0], a[1], 0, 0, 0, 0);
+    if (!r)
+        add_to((struct timespec *)a[1], put_on);
+    return r;
+}
+
 static long futex(const long a[6], bool blocking)
 {
     long cmd = a[1] & 127;
@@ -278,6 +319,8 @@ static long futex(const long a[6], bool blocking)
             mock_violation("a lock is taken twice", SYS_futex);
         if (!a[3])
             mock_leave(MOCK_STUCK, 0);
+        struct timespec *at = (struct timespec *)a[3];
+        time_goes_on((uint64_t)at->tv_sec * SECOND_NS + (uint64_t)at->tv_nsec - monotonic());
         return -ETIMEDOUT;
     }
     return 0;
@@ -292,7 +335,11 @@ static long wait_call(long nr, const long a[6])
             if (!mock_uaccess_copy(&p, (struct pollfd *)a[0] + i, sizeof(p)) && p.fd >= 0)
                 holds(p.fd, nr);
         }
-        return mock_kernel(nr, a[0], a[1], (long)&none, 0, 8, 0);
+        long r = mock_kernel(nr, a[0], a[1], (long)&none, 0, 8, 0);
+        const struct timespec *ts = (const struct timespec *)a[2];
+        if (!r && ts)
+            time_goes_on((uint64_t)ts->tv_sec * SECOND_NS + (uint64_t)ts->tv_nsec);
+        return r;
     }
     if (!holds(a[0], nr))
         return -EBADF;
@@ -401,6 +448,14 @@ long mock_perform(long nr, const long a[6], bool blocking)
     case SYS_getrandom:
         return give_random((void *)a[0], (size_t)a[1]);
     case SYS_clock_gettime:
+        return read_clock(a);
+    case SYS_timer_create:
+        mock_memory((void *)a[2], 4, nr);
+        *(int *)a[2] = 1;
+        return 0;
+    case SYS_timer_settime:
+    case SYS_timer_delete:
+        return a[0] == 1 ? 0 : -EINVAL;
     case SYS_clock_getres:
         mock_memory((void *)a[1], 16, nr);
         return mock_kernel(nr, a[0], a[1], 0, 0, 0, 0);
