@@ -238,12 +238,29 @@ static int wrapper(char **argv)
     return n;
 }
 
+/* The library OS's image by ADYTON_PLATFORM, or NULL after a message. */
+static const char *image_name(void)
+{
+    const char *wanted = getenv("ADYTON_PLATFORM");
+    if (!wanted || !strcmp(wanted, "direct"))
+        return "adyton-direct";
+    if (strcmp(wanted, "closed") != 0) {
+        fprintf(stderr, "error: ADYTON_PLATFORM is '%s'; it may be 'direct' or 'closed'\n", wanted);
+        return NULL;
+    }
+    fputs("ADYTON_PLATFORM=closed is for tests of the library OS: it protects nothing\n", stderr);
+    return "adyton-closed";
+}
+
 static int execute(int manifest, int trees, const char *app, char **args, int count)
 {
     static char runtime[PATH_MAX];
     char first[16], second[16];
     char **argv = calloc((size_t)count + 16, sizeof(*argv));
-    if (!argv || private_path(runtime, sizeof(runtime), "adyton-direct")) {
+    const char *image = image_name();
+    if (!image)
+        return 2;
+    if (!argv || private_path(runtime, sizeof(runtime), image)) {
         fprintf(stderr, "error: cannot find the library OS in ../lib/adyton beside the program: is "
                         "/proc mounted?\n");
         return 1;
@@ -257,7 +274,7 @@ static int execute(int manifest, int trees, const char *app, char **args, int co
     snprintf(first, sizeof(first), "%d", manifest);
     snprintf(second, sizeof(second), "%d", trees);
     int front = wrapper(argv), n = front;
-    argv[n++] = front ? runtime : "adyton-direct";
+    argv[n++] = front ? runtime : (char *)image;
     argv[n++] = "run";
     argv[n++] = first;
     argv[n++] = second;

@@ -45,6 +45,8 @@
 
 #if PLATFORM_ARENA
 /* The platform's exit, after the look at what leaves: host_leave* in filter.c. */
+#    undef host_syscall
+#    undef host_syscall_blocking
 #    define host_syscall          host_leave
 #    define host_syscall_blocking host_leave_blocking
 long host_leave(long nr, long a, long b, long c, long d, long e, long f);

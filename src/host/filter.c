@@ -69,6 +69,7 @@ struct call {
         }
 #    define C(nr, ...) [__NR_##nr] = {#    nr, {__VA_ARGS__}}
 
+#    define PER_PAGE 0 /* a byte for each page */
 #    define STAT     144
 #    define STATX    256
 #    define STATFS   120
@@ -149,6 +150,13 @@ static const struct call calls[] = {
     C(mprotect, O(1), N, N),
     C(madvise, O(1), N, N),
     C(mremap, O(1), N, N, N, N),
+    C(msync, O(1), N, N),
+    C(mincore, O(1), N, LM(1, PER_PAGE)),
+    C(mlock, O(1), N, N),
+    C(mlock2, O(1), N, N),
+    C(munlock, O(1), N, N),
+    C(mlockall, N, N, N),
+    C(munlockall, N, N, N),
     C(membarrier, N, N, N),
     /* waiting, time */
     C(futex, F(4), N, N, F(TIMESPEC), N, N),
@@ -321,7 +329,8 @@ static bool argument_ok(struct arg k, const long a[6], int i)
     case FIXED:
         return arena_holds(p, k.size);
     case LENGTH:
-        return arena_holds(p, (size_t)a[k.by] * k.size);
+        bytes = k.size ? (size_t)a[k.by] * k.size : PAGE_UP((size_t)a[k.by]) / PAGE_SIZE;
+        return arena_holds(p, bytes);
     case LEN_AT:
         return arena_holds((uintptr_t)a[k.by], 4) && arena_holds(p, *(const uint32_t *)a[k.by]);
     case VECTOR:

@@ -5,21 +5,8 @@
 #include <asm/statfs.h>
 #include <asm/unistd.h>
 #include <linux/futex.h>
-#include <linux/mman.h>
 #include <linux/openat2.h>
 #include <linux/time.h>
-
-/* Where the host has put `len` bytes: whole pages, at `fixed` if that is not 0, below the kernel.
- */
-static long placed(long r, size_t len, uintptr_t fixed)
-{
-    uintptr_t at = (uintptr_t)r;
-    if (IS_ERR(r))
-        return host_errno(r);
-    bool good =
-        !(at & PAGE_MASK) && at <= USER_TOP && len <= USER_TOP - at && (!fixed || at == fixed);
-    return good ? r : -EIO;
-}
 
 int host_open(const char *path, uint32_t flags, uint32_t mode)
 {
@@ -65,6 +52,12 @@ int host_open_linkless(const char *path, uint32_t flags, uint32_t mode, bool blo
 int host_close(int fd)
 {
     return host_status(CALL1(__NR_close, fd));
+}
+
+void host_say(int fd, const char *line, size_t n)
+{
+    ARENA;
+    CALL3(__NR_write, fd, give(line, n), n);
 }
 
 int64_t host_lseek(int fd, int64_t off, int whence)
@@ -330,37 +323,15 @@ int host_dup(int fd, bool cloexec)
     return host_descriptor(CALL3(__NR_fcntl, fd, cloexec ? 1030 /* F_DUPFD_CLOEXEC */ : 0, 0));
 }
 
+int host_dup3(int fd, int to, bool cloexec)
+{
+    return host_descriptor(CALL3(__NR_dup3, fd, to, cloexec ? O_CLOEXEC : 0));
+}
+
 int host_memfd(const char *name)
 {
     ARENA;
     return host_descriptor(CALL2(__NR_memfd_create, give_text(name), 1 /* MFD_CLOEXEC */));
-}
-
-long host_mmap(uintptr_t addr, size_t len, int prot, int flags, int fd, int64_t off)
-{
-    return placed(host_syscall(__NR_mmap, (long)addr, (long)len, prot, flags, fd, off), len,
-                  flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) ? addr : 0);
-}
-
-int host_munmap(uintptr_t addr, size_t len)
-{
-    return host_status(CALL2(__NR_munmap, addr, len));
-}
-
-int host_mprotect(uintptr_t addr, size_t len, int prot)
-{
-    return host_status(CALL3(__NR_mprotect, addr, len, prot));
-}
-
-long host_mremap(uintptr_t old, size_t old_len, size_t new_len, int flags, uintptr_t to)
-{
-    uintptr_t fixed = flags & MREMAP_FIXED ? to : flags & MREMAP_MAYMOVE ? 0 : old;
-    return placed(CALL5(__NR_mremap, old, old_len, new_len, flags, to), new_len, fixed);
-}
-
-int host_madvise(uintptr_t addr, size_t len, int advice)
-{
-    return host_status(CALL3(__NR_madvise, addr, len, advice));
 }
 
 /*

@@ -65,6 +65,8 @@ static inline ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off)
 ssize host_copy_range(int fd, int64_t from, int64_t to, size_t n);
 ssize host_read(int fd, void *buf, size_t n);        /* blocking */
 ssize host_write(int fd, const void *buf, size_t n); /* blocking */
+/* write(2) of a line of ours, at most a page, in one piece; no matter what becomes of it. */
+void host_say(int fd, const char *line, size_t n);
 int64_t host_lseek(int fd, int64_t off, int whence);
 int host_fstat(int fd, struct stat *st);
 int host_stat(const char *path, bool follow, struct stat *st);
@@ -100,6 +102,7 @@ int host_fstatfs(int fd, void *statfs_buf);
 long host_fcntl(int fd, int cmd, unsigned long arg);
 size_t host_fcntl_bytes(int cmd);
 int host_dup(int fd, bool cloexec);
+int host_dup3(int fd, int to, bool cloexec);
 /* The same of ioctl(2), and host_ioctl_bytes(). 0: `arg` is a number. */
 long host_ioctl(int fd, unsigned cmd, unsigned long arg);
 size_t host_ioctl_bytes(unsigned cmd);
@@ -111,6 +114,12 @@ int host_munmap(uintptr_t addr, size_t len);
 int host_mprotect(uintptr_t addr, size_t len, int prot);
 long host_mremap(uintptr_t old, size_t old_len, size_t new_len, int flags, uintptr_t to);
 int host_madvise(uintptr_t addr, size_t len, int advice);
+int host_msync(uintptr_t addr, size_t len, int flags);
+/* `uvec`: application memory, checked by the caller. */
+int host_mincore(uintptr_t addr, size_t len, unsigned char *uvec);
+/* mlock(2) and its kin, by number; what a call does not take is 0. */
+int host_lock_memory(long nr, uintptr_t addr, size_t len, unsigned long arg);
+int host_membarrier(int command, unsigned flags, int cpu);
 
 /* ---- waiting, time ---- */
 #define HOST_NO_DEADLINE 0
@@ -160,6 +169,15 @@ int host_getsid(int pid);
 int host_tgkill(int pid, int tid, int sig);
 int host_kill(int pid, int sig);
 __attribute__((noreturn)) void host_exit_group(int status);
+
+/* ---- between processes of ours (host_home.c); not interruptible ---- */
+/* A message of at most ARENA_MOST bytes, and with it a descriptor; `fd` -1: none. */
+ssize host_send_fd(int socket, const void *data, size_t len, int fd);
+ssize host_receive_fd(int socket, void *data, size_t len, int *fd);
+int host_wait_readable(int fd, int milliseconds); /* 1; 0: not in time */
+void host_nap(uint32_t ns);
+int host_close_range(unsigned from, unsigned to);
+int host_setsid(void);
 
 /* Calls that on a trusted host are passed on as they are, arguments checked by the caller. */
 static inline long host_pass(long nr, long a, long b, long c, long d, long e, long f)

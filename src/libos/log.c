@@ -2,7 +2,6 @@
 #include "libos/log.h"
 #include "host/host.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 
 enum log_level log_level_now = LOG_ERROR;
 static int log_fd = 2; /* set once at start */
@@ -17,7 +16,7 @@ void log_hold_stderr(void)
 {
     int fd = host_open("/", O_PATH | O_DIRECTORY, 0);
     if (fd != 2 && fd >= 0)
-        host_syscall(__NR_dup3, fd, 2, O_CLOEXEC, 0, 0, 0);
+        host_dup3(fd, 2, true);
     if (fd != 2)
         host_close(fd < 0 ? 2 : fd);
 }
@@ -53,7 +52,7 @@ void log_line(enum log_level level, const char *file, int line, const char *func
     va_end(ap);
     n = MIN(n, (int)sizeof(buf) - 2);
     buf[n++] = '\n';
-    host_syscall(1 /* write */, log_fd, (long)buf, n, 0, 0, 0);
+    host_say(log_fd, buf, (size_t)n);
 }
 
 void panic(const char *format, ...)

@@ -70,6 +70,11 @@ void platform_vector_reset(void);
 void vector_begin(void);
 void vector_end(void);
 
+/* Randomness for keys and the like; the second for getrandom(2), into application memory that the
+ * caller has checked. */
+int platform_random(void *buf, size_t n);
+ssize platform_random_user(void *ubuf, size_t n, uint32_t flags);
+
 /* With PLATFORM_ARENA: a host call that was looked at (host/filter.c), and its blocking form. */
 long platform_leave(long nr, const long a[6]);
 long platform_leave_blocking(long nr, const long a[6]);

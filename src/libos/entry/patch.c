@@ -237,11 +237,10 @@ static bool write_stub(uintptr_t stub, uintptr_t entry, const struct prelude *pr
 static void serialise_threads(void)
 {
     if (!registered) {
-        host_syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0, 0,
-                     0, 0);
+        host_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
         registered = true;
     }
-    host_syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0, 0, 0, 0);
+    host_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 }
 
 /* Replaces `n` bytes of code that other threads may be about to execute. Pages are writable. */

@@ -5,6 +5,7 @@
 #include "host/host.h"
 #include "libos/fs/encrypted_names.h"
 #include "libos/fs/encrypted_share.h"
+#include "platform/platform.h"
 
 /* Another process that has mapped it may refuse writing: better now than at the first write. */
 static int wrap(struct enc_node *n, uint32_t flags, struct file **out)
@@ -36,7 +37,7 @@ static int open_tmpfile(struct mount *m, const char *host, uint32_t flags, uint3
     char name[PATH_LIMIT];
     struct enc_node *n;
     uint64_t random;
-    int err = host_random(&random, sizeof(random));
+    int err = platform_random(&random, sizeof(random));
     int len = fmt(name, sizeof(name), "%s/.gramine.recovery/%lx", host, (unsigned long)random);
     if (err || len >= (int)sizeof(name))
         return err ? err : -ENAMETOOLONG;

@@ -65,7 +65,7 @@ static void free_sized(void *p, size_t size)
 
 static const struct pfs_env env = {.alloc = heap_alloc,
                                    .free = free_sized,
-                                   .random = host_random,
+                                   .random = platform_random,
                                    .vector_enter = vector_begin,
                                    .vector_leave = vector_end};
 

@@ -7,23 +7,15 @@
  * with it goes a socket for the answer. Kill whom you like, the others go on.
  */
 #include "libos/fs/tmpfs.h"
-#include "host/host.h"
+#include "host/host_net.h"
 #include "libos/log.h"
 #include "libos/process.h"
 #include "platform/platform.h"
-#include <asm/unistd.h>
-#include <linux/poll.h>
-#include <linux/socket.h>
-#include <linux/uio.h>
 
-#define AF_UNIX_K        1
-#define SOCK_SEQPACKET   5
-#define SCM_RIGHTS       1
-#define SOL_SOCKET_K     1
-#define MSG_NOSIGNAL     0x4000
-#define MSG_CMSG_CLOEXEC 0x40000000
-#define PATIENCE_MS      10000
-#define MOST_TEXT        8192UL
+#define AF_UNIX_K      1
+#define SOCK_SEQPACKET 5
+#define PATIENCE_MS    10000
+#define MOST_TEXT      8192UL
 
 enum home_state {
     FORKED,   /* several processes, whose trees are still the same */
@@ -69,39 +61,6 @@ struct message {
 };
 _Static_assert(MOST_TEXT <= 2 * PATH_LIMIT, "room for the text of a reply");
 
-/* One descriptor as control data (cmsg(3)). */
-struct passing {
-    size_t len;
-    int level, type, fd, padding;
-};
-
-struct msghdr_k {
-    void *name;
-    int name_len;
-    struct iovec *iov;
-    size_t iov_count;
-    void *control;
-    size_t control_len;
-    unsigned flags;
-};
-
-static ssize transfer(long nr, int socket, void *data, size_t len, int *fd)
-{
-    struct passing p = {sizeof(p) - sizeof(p.padding), SOL_SOCKET_K, SCM_RIGHTS, *fd, 0};
-    struct iovec v = {data, len};
-    struct msghdr_k m = {.iov = &v, .iov_count = 1, .control = &p, .control_len = sizeof(p)};
-    bool in = nr == __NR_recvmsg;
-    ssize r;
-    if (!in && *fd < 0)
-        m.control_len = 0;
-    do
-        r = host_pass(nr, socket, (long)&m, in ? MSG_CMSG_CLOEXEC : MSG_NOSIGNAL, 0, 0, 0);
-    while (r == -EINTR);
-    if (in)
-        *fd = r >= 0 && m.control_len >= p.len && p.type == SCM_RIGHTS ? p.fd : -1;
-    return r > (ssize)len ? -EIO : r;
-}
-
 /* ---- the home ---- */
 
 static struct tmpfs *tree_of(uint32_t mount)
@@ -139,7 +98,7 @@ __attribute__((noreturn)) static void answer_all(void)
     char *text = heap_alloc(MOST_TEXT);
     while (m && text) {
         int to = -1;
-        ssize n = transfer(__NR_recvmsg, home_fd, m, sizeof(*m), &to);
+        ssize n = host_receive_fd(home_fd, m, sizeof(*m), &to);
         if (n <= 0)
             break; /* nobody is left */
         struct tmp_answer a = {.text = text, .fd = -1};
@@ -147,7 +106,7 @@ __attribute__((noreturn)) static void answer_all(void)
         m->reply = (struct reply){.result = r, .st = a.st};
         size_t extra = a.room && r > 0 ? MIN((size_t)r, sizeof(m->text)) : 0;
         memcpy(m->text, text, extra);
-        transfer(__NR_sendmsg, to, m, offsetof(struct message, text) + extra, &a.fd);
+        host_send_fd(to, m, offsetof(struct message, text) + extra, a.fd);
         if (a.fd >= 0)
             host_close(a.fd);
         if (to >= 0)
@@ -159,7 +118,7 @@ __attribute__((noreturn)) static void answer_all(void)
 static void close_range_of(unsigned from, unsigned to)
 {
     if (from <= to)
-        host_pass(__NR_close_range, from, to, 0, 0, 0, 0);
+        host_close_range(from, to);
 }
 
 /* Closes every descriptor but our socket and the content of files. */
@@ -202,7 +161,7 @@ static void live_at_home(void)
 {
     heap_release();
     lock_trees(unlock_one);
-    host_pass(__NR_setsid, 0, 0, 0, 0, 0, 0);
+    host_setsid();
     keep_content();
     platform_forget_application();
     answer_all();
@@ -235,7 +194,6 @@ static bool change_state(uint32_t from, uint32_t to)
 /* 0 when there is a home. */
 static int find_home(void)
 {
-    struct __kernel_timespec moment = {.tv_nsec = 200000};
     while (load(&meeting->state) != READY) {
         if (change_state(FORKED, FOUNDING)) {
             __atomic_store_n(&meeting->founder, current_process()->pid, __ATOMIC_SEQ_CST);
@@ -245,7 +203,7 @@ static int find_home(void)
                 return err;
             continue;
         }
-        host_pass(__NR_nanosleep, (long)&moment, 0, 0, 0, 0, 0);
+        host_nap(200000);
         int founder = __atomic_load_n(&meeting->founder, __ATOMIC_SEQ_CST);
         if (founder && host_kill(founder, 0) == -ESRCH)
             change_state(FOUNDING, FORKED); /* it was killed over it */
@@ -278,26 +236,20 @@ static int make_answers(void)
         host_close(answers[1]);
     }
     answers_of = 0;
-    long r =
-        host_pass(__NR_socketpair, AF_UNIX_K, SOCK_SEQPACKET | O_CLOEXEC, 0, (long)answers, 0, 0);
-    if (!r)
+    int err = host_socketpair(AF_UNIX_K, SOCK_SEQPACKET, 0, answers);
+    if (!err)
         answers_of = me;
-    return (int)r;
+    return err;
 }
 
 /* Under `asking`. The length of the answer, or an errno. */
 static ssize exchange(struct message *m, size_t len, int *fd)
 {
-    struct pollfd p = {.fd = answers[0], .events = POLLIN};
-    int to = answers[1];
-    ssize r = transfer(__NR_sendmsg, ask_fd, m, len, &to);
+    ssize r = host_send_fd(ask_fd, m, len, answers[1]);
     if (r < 0)
         return r;
-    do
-        r = host_pass(__NR_poll, (long)&p, 1, PATIENCE_MS, 0, 0, 0);
-    while (r == -EINTR);
-    if (r == 1)
-        return transfer(__NR_recvmsg, answers[0], m, sizeof(*m), fd);
+    if (host_wait_readable(answers[0], PATIENCE_MS) == 1)
+        return host_receive_fd(answers[0], m, sizeof(*m), fd);
     answers_of = -1; /* an answer may still come: not to the next question */
     return -EIO;
 }
@@ -405,11 +357,11 @@ int tmp_before_fork(void)
     int pair[2];
     if (meeting)
         return 0;
-    long r = host_pass(__NR_socketpair, AF_UNIX_K, SOCK_SEQPACKET | O_CLOEXEC, 0, (long)pair, 0, 0);
-    struct meeting *shared = r ? NULL : platform_shared_pages(PAGE_SIZE);
+    int err = host_socketpair(AF_UNIX_K, SOCK_SEQPACKET, 0, pair);
+    struct meeting *shared = err ? NULL : platform_shared_pages(PAGE_SIZE);
     if (!shared) {
         log_warning("tmpfs: what processes create there is not seen by others: error %d",
-                    r ? (int)-r : ENOMEM);
+                    err ? -err : ENOMEM);
         return 0;
     }
     ask_fd = pair[0];

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/tmpfs.h"
 #include "libos/process.h"
+#include "platform/platform.h"
 #include <linux/fs.h>
 
 #define CLOCK_REALTIME_K 0
@@ -105,7 +106,7 @@ static int make_fifo(void)
     static const char *const dirs[] = {"/dev/shm", "/tmp"};
     char path[64];
     uint64_t id;
-    int err = host_random(&id, sizeof(id));
+    int err = platform_random(&id, sizeof(id));
     for (size_t i = 0; !err && i < ARRAY_SIZE(dirs); i++) {
         fmt(path, sizeof(path), "%s/.adyton-fifo-%016lx", dirs[i], id);
         err = host_mknod(path, S_IFIFO | 0600, 0);

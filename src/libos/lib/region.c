@@ -8,6 +8,7 @@
 #include "libos/lib/lock.h"
 #include "libos/lib/region.h"
 #include "libos/log.h"
+#include "platform/memory.h"
 #include "platform/platform.h"
 #include <linux/mman.h>
 
@@ -26,6 +27,8 @@ static uintptr_t region_used, region_top; /* between them: never used */
 static struct run_free runs[MAX_RUNS];
 static size_t run_count;
 
+#if PLATFORM_HOST_TRUSTED
+
 void region_init(void)
 {
     for (size_t size = REGION_LARGEST; size >= REGION_SMALLEST; size /= 2) {
@@ -38,6 +41,42 @@ void region_init(void)
     }
     panic("no address space for the library OS (is RLIMIT_AS below 256 MiB?)");
 }
+
+static void forget(uintptr_t start, size_t size)
+{
+    host_mmap(start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+              0);
+}
+
+bool user_range_ok(const void *addr, size_t len)
+{
+    uintptr_t a = (uintptr_t)addr;
+    return a <= USER_TOP && len <= USER_TOP - a && !libos_range(addr, len);
+}
+
+#else
+
+void region_init(void)
+{
+    if (mem_take())
+        panic("no address space for the library OS (is RLIMIT_AS below 2 GiB?)");
+    region_start = region_used = mem_ranges.region_start;
+    region_end = region_top = mem_ranges.region_end;
+}
+
+static void forget(uintptr_t start, size_t size)
+{
+    mem_unmap(start, size);
+}
+
+/* Above the application's part all is ours or the host's. */
+bool user_range_ok(const void *addr, size_t len)
+{
+    uintptr_t a = (uintptr_t)addr;
+    return a <= mem_ranges.app_end && len <= mem_ranges.app_end - a;
+}
+
+#endif
 
 static uintptr_t take_run(size_t size)
 {
@@ -107,17 +146,10 @@ void region_free(void *p, size_t size)
 {
     uintptr_t start = (uintptr_t)p;
     assert(start >= region_start && start + size <= region_used && !(start & PAGE_MASK));
-    host_mmap(start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
-              0);
+    forget(start, size);
     lock(&region_lock);
     give_run(start, start + size);
     unlock(&region_lock);
-}
-
-bool user_range_ok(const void *addr, size_t len)
-{
-    uintptr_t a = (uintptr_t)addr;
-    return a <= USER_TOP && len <= USER_TOP - a && !libos_range(addr, len);
 }
 
 bool libos_range(const void *addr, size_t len)

@@ -3,8 +3,8 @@
 #include "host/host.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
+#include "libos/mm/pages.h"
 #include "libos/process.h"
-#include <linux/mman.h>
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
@@ -106,17 +106,9 @@ static long remap(struct mm *mm, uintptr_t old, size_t old_len, size_t new_len, 
         return -EFAULT;
     if (flags & MREMAP_FIXED && !user_range_ok((void *)to, new_len))
         return -EINVAL;
-    if (v->file && new_len > old_len) {
-        int64_t off = v->offset + (int64_t)(old - v->start);
-        int err = v->file->ops->map_fd
-                      ? v->file->ops->map_fd(v->file, new_len, v->prot, v->flags, off)
-                      : file_verify(v->file, off, (int64_t)new_len);
-        if (err < 0)
-            return err;
-    }
     long p = vma_reserve(mm);
     if (!p)
-        p = host_mremap(old, old_len, new_len, flags, to);
+        p = pages_move(mm, v, old, old_len, new_len, flags, to);
     if (IS_ERR(p))
         return p;
     bool keep = !old_len || flags & MREMAP_DONTUNMAP;
@@ -173,8 +165,7 @@ SYSCALL1(brk, unsigned long, want)
     } else if (to < from) {
         if (mm_unmap(mm, to, from - to))
             return now;
-        host_mmap(to, from - to, PROT_NONE, /* keep the addresses */
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        pages_keep(to, from - to);
     }
     mm->brk = want;
     return (long)want;
@@ -191,16 +182,6 @@ static bool all_mapped(struct mm *mm, uintptr_t start, uintptr_t end)
     return true;
 }
 
-/* MS_SYNC: what was stored is to reach the disk, for files that the host's msync does not know. */
-static int sync_files(struct mm *mm, uintptr_t start, uintptr_t end)
-{
-    int err = 0;
-    for (struct vma *v = vma_find(mm, start); !err && v && v->start < end; v = vma_next(v))
-        if (v->file && v->file->ops->map_fd && v->flags & MAP_SHARED)
-            err = v->file->ops->sync(v->file, true);
-    return err;
-}
-
 SYSCALL3(msync, unsigned long, addr, unsigned long, len, int, flags)
 {
     if (addr & PAGE_MASK || flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) ||
@@ -211,13 +192,11 @@ SYSCALL3(msync, unsigned long, addr, unsigned long, len, int, flags)
         return -ENOMEM;
     struct mm *mm = &current_process()->mm;
     lock(&mm->lock);
-    int err = mm_sync_range(mm, addr, end);
-    if (!err && flags & MS_SYNC)
-        err = sync_files(mm, addr, end);
+    int err = mm_sync_range(mm, addr, end, flags & MS_SYNC);
     if (!err && !all_mapped(mm, addr, end))
         err = -ENOMEM;
     unlock(&mm->lock);
-    long r = host_pass(__NR_msync, (long)addr, (long)len, flags, 0, 0, 0);
+    int r = PLATFORM_HOST_TRUSTED ? host_msync(addr, len, flags) : 0;
     return err ? err : r;
 }
 
@@ -227,26 +206,26 @@ SYSCALL3(madvise, unsigned long, addr, unsigned long, len, int, advice)
         return -EINVAL;
     if (!user_range_ok((void *)addr, len))
         return -ENOMEM;
-    return host_madvise(addr, len, advice);
+    return pages_advise(&current_process()->mm, addr, len, advice);
 }
 
-#define PASS_RANGE(name, ...)                                                     \
-    SYSCALL3(name, unsigned long, addr, unsigned long, len, unsigned long, arg)   \
-    {                                                                             \
-        if (!user_range_ok((void *)addr, len))                                    \
-            return -ENOMEM;                                                       \
-        return host_pass(__NR_##name, (long)addr, (long)len, (long)arg, 0, 0, 0); \
+#define LOCKING(name)                                                           \
+    SYSCALL3(name, unsigned long, addr, unsigned long, len, unsigned long, arg) \
+    {                                                                           \
+        if (!user_range_ok((void *)addr, len))                                  \
+            return -ENOMEM;                                                     \
+        return pages_lock(&current_process()->mm, __NR_##name, addr, len, arg); \
     }
-PASS_RANGE(mlock)
-PASS_RANGE(mlock2)
-PASS_RANGE(munlock)
+LOCKING(mlock)
+LOCKING(mlock2)
+LOCKING(munlock)
 SYSCALL1(mlockall, int, flags)
 {
-    return host_pass(__NR_mlockall, flags, 0, 0, 0, 0, 0);
+    return pages_lock(&current_process()->mm, __NR_mlockall, (uintptr_t)flags, 0, 0);
 }
 SYSCALL0(munlockall)
 {
-    return host_pass(__NR_munlockall, 0, 0, 0, 0, 0, 0);
+    return pages_lock(&current_process()->mm, __NR_munlockall, 0, 0, 0);
 }
 
 SYSCALL3(mincore, unsigned long, addr, unsigned long, len, unsigned char *, vec)
@@ -259,7 +238,7 @@ SYSCALL3(mincore, unsigned long, addr, unsigned long, len, unsigned char *, vec)
         return 0;
     if (!user_range_ok(vec, PAGE_UP(len) / PAGE_SIZE))
         return -EFAULT;
-    return host_pass(__NR_mincore, (long)addr, (long)len, (long)vec, 0, 0, 0);
+    return pages_resident(&current_process()->mm, addr, len, vec);
 }
 
 /* One node, default policy: what a machine without NUMA says. */

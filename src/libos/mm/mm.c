@@ -1,33 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Changes of the address space: the host's mapping first, then our record of it. */
-#include "libos/mm/mm.h"
-#include "host/host.h"
+/* Changes of the address space: the memory first (pages.h), then our record of it. */
+#include "libos/mm/pages.h"
 #include "libos/entry/patch.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
-#include "platform/platform.h"
 #include <linux/mman.h>
-
-#define MAP_PLACEMENT (MAP_FIXED | MAP_FIXED_NOREPLACE)
-
-static long map_anonymous(uintptr_t addr, size_t len, int prot, int flags)
-{
-    return host_mmap(addr, len, prot, flags | MAP_ANONYMOUS, -1, 0);
-}
-
-static long map_host(uintptr_t addr, size_t len, int prot, int flags, struct file *f, int64_t off)
-{
-    if (!f)
-        return map_anonymous(addr, len, prot, flags);
-    if (f->ops->map_fd) {
-        int fd = f->ops->map_fd(f, len, prot, flags, off);
-        return fd < 0 ? fd : host_mmap(addr, len, prot, flags, fd, off);
-    }
-    if (f->host_fd < 0)
-        return -ENODEV;
-    int err = file_verify(f, off, (int64_t)len);
-    return err ? err : host_mmap(addr, len, prot, flags, f->host_fd, off);
-}
 
 long mm_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, struct file *f,
             int64_t off, const char *name)
@@ -41,10 +18,10 @@ long mm_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, stru
     lock(&mm->lock);
     long p = vma_reserve(mm);
     if (!p && fixed && !(flags & MAP_FIXED_NOREPLACE))
-        mm_sync_range(mm, addr, addr + len);
+        mm_sync_range(mm, addr, addr + len, false);
     if (!p)
-        p = map_host(addr, len, prot, flags & MAP_FIXED_NOREPLACE ? flags & ~MAP_FIXED : flags, f,
-                     off);
+        p = pages_map(mm, addr, len, prot, flags & MAP_FIXED_NOREPLACE ? flags & ~MAP_FIXED : flags,
+                      f, off);
     if (!IS_ERR(p)) {
         struct vma v = {.start = (uintptr_t)p,
                         .end = (uintptr_t)p + len,
@@ -60,14 +37,11 @@ long mm_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, stru
     return p;
 }
 
-int mm_sync_range(struct mm *mm, uintptr_t start, uintptr_t end)
+int mm_sync_range(struct mm *mm, uintptr_t start, uintptr_t end, bool disk)
 {
     int err = 0;
     for (struct vma *v = vma_find(mm, start); v && v->start < end; v = vma_next(v)) {
-        if (!v->file || !v->file->ops->mmap_sync || !(v->flags & MAP_SHARED))
-            continue;
-        uintptr_t from = MAX(v->start, start), to = MIN(v->end, end);
-        int e = v->file->ops->mmap_sync(v->file, to - from, v->offset + (int64_t)(from - v->start));
+        int e = pages_sync(v, MAX(v->start, start), MIN(v->end, end), disk);
         err = err ? err : e;
     }
     return err;
@@ -82,26 +56,16 @@ int mm_unmap(struct mm *mm, uintptr_t addr, size_t len)
         return -EINVAL;
     lock(&mm->lock);
     int err = vma_reserve(mm);
+    if (!err && !PLATFORM_HOST_TRUSTED) /* what is unmapped is gone */
+        mm_sync_range(mm, addr, addr + len, false);
     if (!err)
-        err = host_munmap(addr, len);
+        err = pages_unmap(addr, len);
     if (!err) {
-        mm_sync_range(mm, addr, addr + len); /* nobody stores any more */
+        if (PLATFORM_HOST_TRUSTED) /* nobody stores any more */
+            mm_sync_range(mm, addr, addr + len, false);
         vma_remove(mm, addr, addr + len);
     }
     unlock(&mm->lock);
-    return err;
-}
-
-/* Shared mappings of files that are told when they become writable. */
-static int announce_stores(struct mm *mm, uintptr_t start, uintptr_t end, int prot)
-{
-    int err = 0;
-    for (struct vma *v = vma_find(mm, start); v && !err && v->start < end; v = vma_next(v)) {
-        if (!v->file || !v->file->ops->map_fd || !(v->flags & MAP_SHARED))
-            continue;
-        int r = v->file->ops->map_fd(v->file, v->end - v->start, prot, v->flags, v->offset);
-        err = r < 0 ? r : 0;
-    }
     return err;
 }
 
@@ -109,10 +73,8 @@ int mm_protect(struct mm *mm, uintptr_t addr, size_t len, int prot)
 {
     lock(&mm->lock);
     int err = vma_reserve(mm);
-    if (!err && prot & PROT_WRITE)
-        err = announce_stores(mm, addr, addr + len, prot);
     if (!err)
-        err = host_mprotect(addr, len, prot);
+        err = pages_protect(mm, addr, len, prot);
     if (!err)
         vma_set_prot(mm, addr, addr + len, prot & ~(PROT_GROWSDOWN | PROT_GROWSUP));
     unlock(&mm->lock);
@@ -122,27 +84,21 @@ int mm_protect(struct mm *mm, uintptr_t addr, size_t len, int prot)
 void mm_clear(struct mm *mm)
 {
     lock(&mm->lock);
-    mm_sync_range(mm, 0, UINTPTR_MAX);
+    mm_sync_range(mm, 0, UINTPTR_MAX, false);
     for (struct vma *v; (v = vma_first(mm));) {
-        host_munmap(v->start, v->end - v->start);
+        pages_unmap(v->start, v->end - v->start);
         vma_remove(mm, v->start, v->end);
     }
     vma_unreserve(mm);
     if (mm->brk_limit > mm->brk_start)
-        host_munmap(mm->brk_start, mm->brk_limit - mm->brk_start);
+        pages_unmap(mm->brk_start, mm->brk_limit - mm->brk_start);
     mm->brk_start = mm->brk = mm->brk_limit = 0;
+    mm->top = 0;
     unlock(&mm->lock);
     patch_forget();
 }
 
 #define NEAR_REACH (0x7ff00000UL) /* rel32 from anywhere in the range, with a margin */
-
-/* Maps stubs at `at`, if nothing is there. */
-static long map_stubs(uintptr_t at, size_t len)
-{
-    return host_mmap(at, len, PROT_READ | PROT_WRITE | PROT_EXEC,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-}
 
 /* The gaps between mappings that begin at `near` or above, upwards. */
 static long map_above(struct mm *mm, uintptr_t near, uintptr_t high, size_t len)
@@ -152,7 +108,7 @@ static long map_above(struct mm *mm, uintptr_t near, uintptr_t high, size_t len)
     struct vma *v = vma_find(mm, near);
     while (IS_ERR(p) && at <= high) {
         if (!v || v->start >= at + len)
-            p = map_stubs(at, len);
+            p = pages_map_stubs(mm, at, len);
         if (!v)
             break;
         at = v->end;
@@ -170,7 +126,7 @@ static long map_below(struct mm *mm, uintptr_t near, uintptr_t low, size_t len)
         prev = vma_prev(v);
         uintptr_t below = prev ? prev->end : low;
         if (v->start - MAX(below, low) >= len && v->start <= near + PAGE_SIZE)
-            p = map_stubs(v->start - len, len);
+            p = pages_map_stubs(mm, v->start - len, len);
     }
     return p;
 }

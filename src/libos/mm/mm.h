@@ -32,6 +32,10 @@ struct mm {
     unsigned free_count;
     uintptr_t brk_start, brk, brk_limit;
     uint64_t total; /* bytes mapped */
+    /* Where addresses are chosen here (pages_own.c): the upper end of mappings, 0: not chosen yet;
+     * above the second no gap is as long as the third, if that is not 0. */
+    uintptr_t top, no_gap_above;
+    size_t no_gap_of;
 };
 
 /* Forgets everything and unmaps it (execve). */
@@ -48,6 +52,7 @@ struct vma *vma_find(struct mm *mm, uintptr_t addr);
 
 /* The mapping with the lowest address, and those beside one; NULL: none. */
 struct vma *vma_first(struct mm *mm);
+struct vma *vma_last(struct mm *mm);
 struct vma *vma_next(const struct vma *v);
 struct vma *vma_prev(const struct vma *v);
 
@@ -68,5 +73,6 @@ void vma_set_prot(struct mm *mm, uintptr_t start, uintptr_t end, int prot);
  * patcher's stubs. Address or errno. */
 long mm_map_near(struct mm *mm, uintptr_t near, size_t len);
 
-/* Writes back shared mappings that are copies; called by msync, munmap, exit. */
-int mm_sync_range(struct mm *mm, uintptr_t start, uintptr_t end);
+/* Under mm->lock: what was stored through shared mappings goes to their files, where it does not by
+ * itself; with `disk` on to the disk. */
+int mm_sync_range(struct mm *mm, uintptr_t start, uintptr_t end, bool disk);

@@ -28,6 +28,11 @@ struct vma *vma_first(struct mm *mm)
     return vma_of(tree_end(&mm->vmas, 0));
 }
 
+struct vma *vma_last(struct mm *mm)
+{
+    return vma_of(tree_end(&mm->vmas, 1));
+}
+
 struct vma *vma_next(const struct vma *v)
 {
     return vma_of(tree_neighbour(&v->node, 1));

@@ -10,6 +10,7 @@
 #include "libos/fs/policy.h"
 #include "libos/net/net.h"
 #include "libos/process.h"
+#include "platform/platform.h"
 
 #define NAME_AT  offsetof(struct sockaddr_un, sun_path)
 #define S_TYPE   0170000
@@ -109,7 +110,7 @@ static uint64_t run_id;
 
 void address_setup(void)
 {
-    if (host_random(&run_id, sizeof(run_id)))
+    if (platform_random(&run_id, sizeof(run_id)))
         run_id = (uint64_t)current_process()->pid << 32;
 }
 

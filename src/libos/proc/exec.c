@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* execve(2): find the interpreter, clear the address space, load, build the initial stack. */
+#include "libos/mm/pages.h"
 #include "libos/proc/exec.h"
 #include "libos/proc/lifecycle.h"
 #include "host/host.h"
@@ -128,7 +129,7 @@ static uintptr_t build_stack(struct process *p, uintptr_t top, const char *path,
 {
     uintptr_t sp = top - 8;
     uint8_t random[16];
-    if (host_random(random, sizeof(random)))
+    if (platform_random(random, sizeof(random)))
         return 0;
     sp -= strlen(path) + 1;
     uintptr_t execfn = sp;
@@ -164,15 +165,12 @@ static uintptr_t build_stack(struct process *p, uintptr_t top, const char *path,
 static void set_up_brk(struct process *p, const struct elf_image *im, uintptr_t end)
 {
     uint64_t limit = PAGE_UP(MIN(run.manifest.image->brk_max_size, 1UL << 40));
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    long at = -ENOMEM;
-    if (im->fixed)
-        at = host_mmap(PAGE_UP(end), limit, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
-    if (IS_ERR(at))
-        at = host_mmap(0, limit, PROT_NONE, flags, -1, 0);
+    lock(&p->mm.lock);
+    long at = pages_reserve(&p->mm, im->fixed ? PAGE_UP(end) : 0, limit);
     bool ok = !IS_ERR(at);
     p->mm.brk_start = p->mm.brk = ok ? (uintptr_t)at : PAGE_UP(end);
     p->mm.brk_limit = p->mm.brk_start + (ok ? limit : 0);
+    unlock(&p->mm.lock);
 }
 
 static void set_comm(struct process *p, const char *path)

@@ -4,6 +4,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/process.h"
 #include "libos/proc/info.h"
+#include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/resource.h>
 #include <linux/sysinfo.h>
@@ -107,5 +108,5 @@ SYSCALL3(getrandom, void *, ubuf, size_t, n, uint32_t, flags)
     n = MIN(n, (size_t)INT32_MAX);
     if (!user_range_ok(ubuf, n))
         return -EFAULT;
-    return host_random_user(ubuf, n, flags);
+    return platform_random_user(ubuf, n, flags);
 }

@@ -2,6 +2,7 @@
 #include "libos/proc/lifecycle.h"
 #include "libos/fs/encrypted.h"
 #include "libos/fs/tmpfs.h"
+#include "libos/mm/pages.h"
 #include "libos/proc/exec.h"
 #include "libos/proc/members.h"
 #include "libos/process.h"
@@ -63,7 +64,12 @@ static const struct room rooms[] = {
     {.name = "execve of another thread", .in_child = exec_in_child},
     {.name = "descriptors", .at_exec = descriptors_at_exec},
     {.name = "timers", .in_child = timers_in_child, .at_exec = timers_exec},
-    {.name = "memory", .at_exec = memory_clear, .at_exit = memory_clear},
+    {.name = "memory",
+#if !PLATFORM_HOST_TRUSTED
+     .before_fork = pages_before_fork,
+#endif
+     .at_exec = memory_clear,
+     .at_exit = memory_clear},
     {.name = "descriptors", .at_exit = descriptors_at_exit},
     {.name = "signals", .in_child = signals_in_child, .at_exec = signals_exec},
     {.name = "signalfds", .in_child = signalfd_in_child},

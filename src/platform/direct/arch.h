@@ -1,39 +1,19 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Platform `direct`: the host is one `syscall` instruction away, and trusted. */
 #pragma once
-#include "libos/libos.h"
-
-struct thread;
-
-static inline struct thread *current(void)
-{
-    struct thread *t;
-    __asm__("movq %%gs:0, %0" : "=r"(t));
-    return t;
-}
+#include "platform/direct/machine.h"
 
 static inline long host_syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
-    long ret;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "=a"(ret)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return ret;
+    return direct_syscall(nr, a, b, c, d, e, f);
 }
 
-/*
- * For calls that may block: -EINTR without calling when thread.work is set, and a host signal that
- * arrives between that check and the instruction is not lost (host_call.S, trap.c).
- */
-long host_syscall_blocking(long nr, long a, long b, long c, long d, long e, long f);
+static inline long host_syscall_blocking(long nr, long a, long b, long c, long d, long e, long f)
+{
+    return direct_syscall_blocking(nr, a, b, c, d, e, f);
+}
 
 /* The host keeps what it verified: file content read twice is the same content (see docs). */
 #define PLATFORM_HOST_TRUSTED 1
 /* Do pointers into our memory go to the host as they are? 1: see host/arena.h. */
 #define PLATFORM_ARENA 0
-
-#define KSTACK_SIZE (128 * 1024UL) /* of a thread's library-OS stack */

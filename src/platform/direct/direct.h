@@ -11,6 +11,20 @@ extern const char host_sigreturn[];
  * stack, struct thread. */
 #define ALTSTACK_SIZE (64 * 1024UL)
 
+#if PLATFORM_ARENA
+/* Before all else; a thread's part of the arena, for good, or NULL. */
+void direct_begin(void);
+char *direct_arena_slot(void);
+#else
+static inline void direct_begin(void)
+{
+}
+static inline char *direct_arena_slot(void)
+{
+    return (char *)PAGE_SIZE; /* any but NULL: there is no arena */
+}
+#endif
+
 /* Per-thread host state: %gs, signal stack, system-call dispatch. */
 void direct_thread_setup(struct thread *t);
 /* The thread whose host signal stack begins at `stack`. */

@@ -23,9 +23,9 @@ host_signal_entry:
 	popfq
 	jmp host_signal
 
-/* long host_syscall_blocking(nr, a, b, c, d, e, f) */
-	.globl host_syscall_blocking, host_blocking_check, host_blocking_insn, host_blocking_eintr
-host_syscall_blocking:
+/* long direct_syscall_blocking(nr, a, b, c, d, e, f) */
+	.globl direct_syscall_blocking, host_blocking_check, host_blocking_insn, host_blocking_eintr
+direct_syscall_blocking:
 	movq %rdi, %rax
 	movq %rsi, %rdi
 	movq %rdx, %rsi

@@ -27,7 +27,7 @@ static uint64_t get_gs(void)
     if (have_fsgsbase)
         __asm__ volatile("rdgsbase %0" : "=r"(base));
     else
-        host_syscall(__NR_arch_prctl, ARCH_GET_GS, (long)&base, 0, 0, 0, 0);
+        direct_syscall(__NR_arch_prctl, ARCH_GET_GS, (long)&base, 0, 0, 0, 0);
     return base;
 }
 
@@ -39,7 +39,7 @@ void direct_take_gs(struct thread *t)
     if (have_fsgsbase)
         __asm__ volatile("wrgsbase %0" : : "r"(t));
     else
-        host_syscall(__NR_arch_prctl, ARCH_SET_GS, (long)t, 0, 0, 0, 0);
+        direct_syscall(__NR_arch_prctl, ARCH_SET_GS, (long)t, 0, 0, 0, 0);
     if (!have_fsgsbase)
         return; /* it loaded the selector; there is no quick way to give it the base back */
     if (!(t->odd & ODD_GS))

@@ -54,12 +54,28 @@ static int number(const char *s)
     return n;
 }
 
+#if PLATFORM_HOST_TRUSTED
+static long map_manifest(int fd, size_t size)
+{
+    return host_mmap(0, PAGE_UP(size), PROT_READ, MAP_PRIVATE, fd, 0);
+}
+#else
+/* A copy: what is checked is what is used. */
+static long map_manifest(int fd, size_t size)
+{
+    void *copy = region_alloc(PAGE_UP(size));
+    if (!copy)
+        return -ENOMEM;
+    return host_pread(fd, copy, size, 0) == (ssize)size ? (long)copy : -EIO;
+}
+#endif
+
 static void take_manifest(int fd)
 {
     struct stat st;
     if (fd < 0 || host_fstat(fd, &st) < 0 || st.st_size <= 0)
         fail("the compiled manifest is not readable: start programs with `adyton run NAME`");
-    long base = host_mmap(0, PAGE_UP((size_t)st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+    long base = map_manifest(fd, (size_t)st.st_size);
     if (IS_ERR(base))
         fail("the compiled manifest cannot be mapped");
     int err = mf_open(&run.manifest, (const void *)base, (size_t)st.st_size);
@@ -81,6 +97,7 @@ __attribute__((noreturn, used)) void direct_start(uint64_t *stack, const Elf64_D
                                                   uintptr_t base)
 {
     relocate(dynamic, base);
+    direct_begin();
     int argc = (int)stack[0];
     char **argv = (char **)&stack[1];
     run.host_envp = &argv[argc + 1];
@@ -106,7 +123,7 @@ __attribute__((noreturn, used)) void direct_start(uint64_t *stack, const Elf64_D
     struct thread *t = first_process ? thread_alloc(first_process) : NULL;
     if (!t)
         fail("out of memory at start");
-    t->tid = t->host_tid = (int)host_pass(__NR_gettid, 0, 0, 0, 0, 0, 0);
+    t->tid = t->host_tid = (int)direct_syscall(__NR_gettid, 0, 0, 0, 0, 0, 0);
     direct_xstate_setup();
     direct_gs_setup();
     direct_thread_setup(t);

@@ -40,20 +40,23 @@ static struct thread *take_spare(void)
 struct thread *thread_alloc(struct process *p)
 {
     struct thread *t = take_spare();
-    char *m;
+    char *m, *arena;
     if (t) {
         m = t->memory;
+        arena = t->arena.base;
         memset(t, 0, sizeof(*t));
     } else {
         m = region_alloc(THREAD_MEMORY);
-        if (!m)
-            return NULL;
+        arena = m ? direct_arena_slot() : NULL;
+        if (!m || !arena)
+            return NULL; /* for good: there are too many threads */
         host_mprotect((uintptr_t)m, PAGE_SIZE, PROT_NONE);
         host_mprotect((uintptr_t)m + PAGE_SIZE + ALTSTACK_SIZE, PAGE_SIZE, PROT_NONE);
         t = (struct thread *)(m + 2 * PAGE_SIZE + ALTSTACK_SIZE + KSTACK_SIZE);
     }
     t->self = t;
     t->memory = m;
+    t->arena.base = arena;
     t->kstack_top = (uintptr_t)t - 8;
     t->kstack_frame = t->kstack_top - REGS_SIZE;
     t->entry_rsp = t->kstack_top - 16;
@@ -85,14 +88,14 @@ void thread_free(struct thread *t)
 
 void direct_thread_setup(struct thread *t)
 {
-    host_syscall(__NR_arch_prctl, ARCH_SET_GS, (long)t, 0, 0, 0, 0);
+    direct_syscall(__NR_arch_prctl, ARCH_SET_GS, (long)t, 0, 0, 0, 0);
     struct sigaltstack ss = {
         .ss_sp = (char *)t->memory + PAGE_SIZE, .ss_flags = 0, .ss_size = ALTSTACK_SIZE};
-    host_syscall(__NR_sigaltstack, (long)&ss, 0, 0, 0, 0, 0);
+    direct_syscall(__NR_sigaltstack, (long)&ss, 0, 0, 0, 0, 0);
     /* A `syscall` outside our own text becomes SIGSYS. Measured 6 ns per host call, where a
      * seccomp filter costs 30 (docs/architecture.md). */
-    long err = host_syscall(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON,
-                            (long)libos_text_start, libos_text_end - libos_text_start, 0, 0);
+    long err = direct_syscall(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON,
+                              (long)libos_text_start, libos_text_end - libos_text_start, 0, 0);
     if (err) {
         log_line(LOG_ERROR, NULL, 0, NULL,
                  "this kernel has no Syscall User Dispatch (errno %ld): Linux 5.11 or newer with "
@@ -106,10 +109,10 @@ __attribute__((noreturn, used)) void direct_thread_start(struct thread *t)
 {
     direct_thread_setup(t);
     platform_set_fs(t->fs_base);
-    t->host_tid = (int)host_syscall(__NR_gettid, 0, 0, 0, 0, 0, 0);
+    t->host_tid = (int)direct_syscall(__NR_gettid, 0, 0, 0, 0, 0, 0);
     /* Until here all host signals were blocked (inherited from the parent's mask). */
     sigmask none = 0;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
     thread_started(t);
     platform_resume(thread_regs(t));
 }
@@ -117,21 +120,21 @@ __attribute__((noreturn, used)) void direct_thread_start(struct thread *t)
 int platform_thread_start(struct thread *t)
 {
     sigmask all = ~0UL, old;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
     t->alive = 1;
     long r = host_clone_thread(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                                    CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
                                (void *)ALIGN_DOWN(t->kstack_frame, 16), &t->tid, &t->alive, t);
     if (r < 0)
         t->alive = 0;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
     return r < 0 ? (int)r : 0;
 }
 
 void platform_block_signals(void)
 {
     sigmask all = ~0UL;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, 8, 0, 0);
 }
 
 void platform_thread_end(struct thread *self)
@@ -139,26 +142,26 @@ void platform_thread_end(struct thread *self)
     platform_block_signals(); /* none may arrive once another thread may own the stack */
     thread_free(self);
     for (;;)
-        host_syscall(__NR_exit, 0, 0, 0, 0, 0, 0);
+        direct_syscall(__NR_exit, 0, 0, 0, 0, 0, 0);
 }
 
 long platform_fork(uint64_t flags, int *pidfd)
 {
     struct thread *t = current();
     sigmask all = ~0UL, old;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
-    long pid = host_syscall(__NR_clone, (long)flags, 0, (long)pidfd, 0, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
+    long pid = direct_syscall(__NR_clone, (long)flags, 0, (long)pidfd, 0, 0, 0);
     if (pid == 0) {
         uint64_t fs = t->fs_base;
         direct_thread_setup(t); /* signal stack and %gs survive; the dispatch setting does not */
         platform_set_fs(fs);
-        t->host_tid = (int)host_syscall(__NR_gettid, 0, 0, 0, 0, 0, 0);
+        t->host_tid = (int)direct_syscall(__NR_gettid, 0, 0, 0, 0, 0, 0);
         list_for_each (it, &spare)
             list_entry(it, struct thread, siblings)->alive = 0;
         signal_forget_host(t);
         old &= ~HELD_BACK;
     }
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
     return pid;
 }
 
@@ -167,7 +170,7 @@ long platform_ended_child(uint64_t flags, int *pidfd, int code)
 {
     sigmask all = ~0UL, old;
     long pid = __NR_clone;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
     register int *fd __asm__("rdx") = pidfd;
     register long child_tid __asm__("r10") = 0;
     register long tls __asm__("r8") = 0;
@@ -184,23 +187,24 @@ long platform_ended_child(uint64_t flags, int *pidfd, int code)
                      : "D"(flags | CLONE_VM | CLONE_VFORK), "S"(0L), "r"(fd), "r"(child_tid),
                        "r"(tls), "r"(exit_code), [exit] "i"(__NR_exit_group)
                      : "rcx", "r11", "memory", "cc");
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
     return pid;
 }
 
 long platform_helper(void (*run_helper)(void))
 {
     sigmask all = ~0UL, old;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
-    long pid = host_syscall(__NR_clone, 0 /* no signal at its end */, 0, 0, 0, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, 8, 0, 0);
+    long pid = direct_syscall(__NR_clone, 0 /* no signal at its end */, 0, 0, 0, 0, 0);
     if (pid == 0) {
         run_helper();
         host_exit_group(0);
     }
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
     return pid;
 }
 
+#if PLATFORM_HOST_TRUSTED
 void platform_forget_application(void)
 {
     struct range {
@@ -220,30 +224,31 @@ void platform_forget_application(void)
         at = next.end;
     }
 }
+#endif
 
 void *platform_shared_pages(size_t size)
 {
     void *at = region_reserve_top(size); /* where the application cannot name it */
     if (!at)
         return NULL;
-    long p = host_mmap((uintptr_t)at, size, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    long p = direct_syscall(__NR_mmap, (long)at, (long)size, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     return IS_ERR(p) ? NULL : at;
 }
 
 void thread_kick(struct thread *t)
 {
-    host_tgkill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), t->host_tid, NOTICE_SIGNAL);
+    host_tgkill((int)direct_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), t->host_tid, NOTICE_SIGNAL);
 }
 
 uint64_t platform_get_fs(void)
 {
     uint64_t base = 0;
-    host_syscall(__NR_arch_prctl, ARCH_GET_FS, (long)&base, 0, 0, 0, 0);
+    direct_syscall(__NR_arch_prctl, ARCH_GET_FS, (long)&base, 0, 0, 0, 0);
     return base;
 }
 
 void platform_set_fs(uint64_t base)
 {
-    host_syscall(__NR_arch_prctl, ARCH_SET_FS, (long)base, 0, 0, 0, 0);
+    direct_syscall(__NR_arch_prctl, ARCH_SET_FS, (long)base, 0, 0, 0, 0);
 }

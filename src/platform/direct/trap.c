@@ -19,8 +19,8 @@
 static void take_syscall(struct thread *t, const siginfo_t *info, struct sigcontext *c)
 {
     if (trap_in_libos(t, c)) { /* the host's vDSO does not know this clock by itself */
-        c->rax = (uint64_t)host_syscall((long)c->rax, (long)c->rdi, (long)c->rsi, (long)c->rdx,
-                                        (long)c->r10, (long)c->r8, (long)c->r9);
+        c->rax = (uint64_t)direct_syscall((long)c->rax, (long)c->rdi, (long)c->rsi, (long)c->rdx,
+                                          (long)c->r10, (long)c->r8, (long)c->r9);
     } else if (info->si_arch != AUDIT_ARCH_X86_64) {
         trap_refuse_32bit_call(t, c);
     } else {
@@ -103,7 +103,7 @@ static void install(int sig, uint64_t flags)
                              .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | flags,
                              .restorer = (uintptr_t)host_sigreturn,
                              .mask = ~faults};
-    host_syscall(__NR_rt_sigaction, sig, (long)&act, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigaction, sig, (long)&act, 0, 8, 0, 0);
 }
 
 void signal_host_disposition(struct process *p, int sig)
@@ -116,7 +116,7 @@ void signal_host_disposition(struct process *p, int sig)
      * waited for, which an ignored one survives only if the host delivers it. */
     if (a->handler == 1 && (sig == SIGCHLD || sig == SIGTTIN || sig == SIGTTOU)) {
         struct ksigaction ignore = {.handler = 1};
-        host_syscall(__NR_rt_sigaction, sig, (long)&ignore, 0, 8, 0, 0);
+        direct_syscall(__NR_rt_sigaction, sig, (long)&ignore, 0, 8, 0, 0);
     } else {
         install(sig, sig == SIGCHLD ? a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) : 0);
     }
@@ -128,7 +128,7 @@ void direct_signals_setup(void)
         if (SIGBIT(sig) & SIG_UNBLOCKABLE)
             continue;
         struct ksigaction old = {0};
-        host_syscall(__NR_rt_sigaction, sig, 0, (long)&old, 8, 0, 0);
+        direct_syscall(__NR_rt_sigaction, sig, 0, (long)&old, 8, 0, 0);
         first_process->sighand.action[sig - 1].handler = old.handler == 1;
         if (sig == SIGSYS || sig == NOTICE_SIGNAL)
             install(sig, 0);
@@ -136,7 +136,7 @@ void direct_signals_setup(void)
             signal_host_disposition(first_process, sig);
     }
     sigmask none = 0, old = 0;
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, (long)&old, 8, 0, 0);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, (long)&old, 8, 0, 0);
     current()->blocked = old & ~SIG_UNBLOCKABLE;
 }
 
@@ -144,9 +144,9 @@ void platform_stop_by_signal(int sig)
 {
     struct ksigaction dfl = {0};
     if (sig != SIGSTOP)
-        host_syscall(__NR_rt_sigaction, sig, (long)&dfl, 0, 8, 0, 0);
+        direct_syscall(__NR_rt_sigaction, sig, (long)&dfl, 0, 8, 0, 0);
     /* To this thread: another one might take it when our handler is back in place. */
-    host_tgkill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), current()->host_tid, sig);
+    host_tgkill((int)direct_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), current()->host_tid, sig);
     if (sig != SIGSTOP)
         signal_host_disposition(current_process(), sig);
 }
@@ -155,9 +155,9 @@ void platform_die_of_signal(int sig)
 {
     struct ksigaction dfl = {0};
     sigmask none = 0;
-    host_syscall(__NR_rt_sigaction, sig, (long)&dfl, 0, 8, 0, 0);
-    host_kill((int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), sig);
-    host_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigaction, sig, (long)&dfl, 0, 8, 0, 0);
+    host_kill((int)direct_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0), sig);
+    direct_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
     host_exit_group(128 + sig);
 }
 

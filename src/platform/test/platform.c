@@ -177,6 +177,16 @@ long platform_leave_blocking(long nr, const long a[6])
     return current()->work ? -EINTR : mock_call(nr, a, true);
 }
 
+int platform_random(void *buf, size_t n)
+{
+    return host_random(buf, n);
+}
+
+ssize platform_random_user(void *ubuf, size_t n, uint32_t flags)
+{
+    return host_random_user(ubuf, n, flags);
+}
+
 bool platform_owns(uintptr_t addr, size_t len)
 {
     (void)addr, (void)len; /* the mock host looks */
