@@ -148,6 +148,11 @@ int host_sleep(int clock, int flags, const struct __kernel_timespec *how_long,
 int host_timer_make(int clock, int sig, uint64_t mark);
 int host_timer_set(int id, uint64_t at_ns);
 int host_timer_drop(int id);
+/* timerfd_create(2), with O_NONBLOCK or not; `old` may be NULL. */
+int host_timerfd_make(int clock, uint32_t flags);
+int host_timerfd_set(int fd, int flags, const struct __kernel_itimerspec *new,
+                     struct __kernel_itimerspec *old);
+int host_timerfd_get(int fd, struct __kernel_itimerspec *now);
 /* Interval timers of CPU time (getitimer(2)). */
 int host_itimer_get(int which, struct __kernel_old_itimerval *now);
 int host_itimer_set(int which, const struct __kernel_old_itimerval *new,

@@ -2,6 +2,7 @@
 /* The typed host calls about timers; see host.h. */
 #include "host/arena.h"
 #include <asm/siginfo.h>
+#include <linux/fcntl.h>
 #include <linux/time.h>
 
 #define SECOND_NS 1000000000
@@ -62,4 +63,38 @@ int host_itimer_set(int which, const struct __kernel_old_itimerval *new,
     if (!err)
         take(old, out, sizeof(*old));
     return itimer_status(err, old);
+}
+
+static int timerfd_status(int err, const struct __kernel_itimerspec *v)
+{
+    const struct __kernel_timespec *a = &v->it_interval, *b = &v->it_value;
+    bool good = a->tv_sec >= 0 && b->tv_sec >= 0 && (uint64_t)a->tv_nsec < SECOND_NS &&
+                (uint64_t)b->tv_nsec < SECOND_NS;
+    return err || good ? err : -EIO;
+}
+
+int host_timerfd_make(int clock, uint32_t flags)
+{
+    return host_descriptor(CALL2(__NR_timerfd_create, clock, flags | O_CLOEXEC));
+}
+
+int host_timerfd_set(int fd, int flags, const struct __kernel_itimerspec *new,
+                     struct __kernel_itimerspec *old)
+{
+    ARENA;
+    struct __kernel_itimerspec *out = room(old, sizeof(*old));
+    int err = host_status(CALL4(__NR_timerfd_settime, fd, flags, give(new, sizeof(*new)), out));
+    if (!err)
+        take(old, out, sizeof(*old));
+    return old ? timerfd_status(err, old) : err;
+}
+
+int host_timerfd_get(int fd, struct __kernel_itimerspec *now)
+{
+    ARENA;
+    struct __kernel_itimerspec *out = room(now, sizeof(*now));
+    int err = host_status(CALL2(__NR_timerfd_gettime, fd, out));
+    if (!err)
+        take(now, out, sizeof(*now));
+    return timerfd_status(err, now);
 }

@@ -3,6 +3,7 @@
 #include "check.h"
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 
@@ -158,6 +159,79 @@ static void descriptors(void)
     TRY("bad clock", timerfd_create(CLOCK_PROCESS_CPUTIME_ID, 0));
     SYS("from nowhere", SYS_timerfd_settime, fd, 0, BAD_LOW, NULL);
     close(fd);
+}
+
+static int watched;
+
+static void *set_later(void *arg)
+{
+    sleep_ms(20);
+    timerfd_settime(watched, 0, arg, NULL);
+    return NULL;
+}
+
+static int wait_by(int how, int ep)
+{
+    struct pollfd p = {watched, POLLIN, 0};
+    struct epoll_event e = {.events = 0};
+    uint64_t n = 0;
+    if (how == 0)
+        return poll(&p, 1, 5000) == 1 ? p.revents : -1;
+    if (how == 1)
+        return epoll_wait(ep, &e, 1, 5000) == 1 ? (int)e.events : -1;
+    return read(watched, &n, 8) == 8 ? (int)n : -1;
+}
+
+/* Descriptors that wait, are set by another thread, change hands with and without news. */
+static void descriptors_shared(void)
+{
+    static const char *const names[] = {"poll", "epoll", "read"};
+    uint64_t n = 0;
+    struct itimerspec soon = in_ms(3, 0), huge = {{1000000000, 0}, {0, 1}}, off = {0}, now;
+    struct epoll_event e = {.events = EPOLLIN | EPOLLET};
+    int ep = epoll_create1(0);
+    watched = timerfd_create(CLOCK_MONOTONIC, 0);
+    NEED(ep >= 0 && watched >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, watched, &e) == 0);
+    for (int how = 0; how < 3; how++) {
+        pthread_t other;
+        timerfd_settime(watched, 0, &off, NULL);
+        NEED(pthread_create(&other, NULL, set_later, &soon) == 0);
+        say("set by another thread", "%s %d", names[how], wait_by(how, ep));
+        pthread_join(other, NULL);
+        timerfd_settime(watched, 0, &soon, NULL);
+        say("set before", "%s %d", names[how], wait_by(how, ep));
+    }
+    fcntl(watched, F_SETFL, O_NONBLOCK);
+    TRY("past", timerfd_settime(watched, TFD_TIMER_ABSTIME, &huge, NULL));
+    VALUE("at once", wait_by(0, ep));
+    TRY("moves on", timerfd_gettime(watched, &now));
+    CHECK("far", now.it_value.tv_sec > 900000000 && now.it_interval.tv_sec == 1000000000);
+    VALUE("not read yet", wait_by(0, ep));
+    pid_t child = fork();
+    if (child == 0) {
+        VALUE("in a child", wait_by(0, ep));
+        TRY("read", read(watched, &n, 8));
+        VALUE("once", n);
+        TRY("again", read(watched, &n, 8));
+        timerfd_gettime(watched, &now);
+        CHECK("far", now.it_value.tv_sec > 900000000 && now.it_interval.tv_sec == 1000000000);
+        TRY("set", timerfd_settime(watched, 0, &soon, NULL));
+        _exit(0);
+    }
+    NEED(waitpid(child, NULL, 0) == child);
+    VALUE("set by the child", wait_by(0, ep));
+    TRY("read", read(watched, &n, 8));
+    int notices = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK);
+    TRY("notices", timerfd_settime(notices, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+                                   &(struct itimerspec){{0, 0}, {INT_MAX, 0}}, NULL));
+    TRY("not set", read(notices, &n, 8));
+    TRY("interval alone", timerfd_settime(notices, 0, &(struct itimerspec){{5, 0}, {0, 0}}, NULL));
+    TRY("get", timerfd_gettime(notices, &now));
+    say("kept", "%ld %ld", (long)now.it_interval.tv_sec, (long)now.it_value.tv_sec);
+    TRY("flags", timerfd_settime(notices, 4, &off, NULL));
+    TRY("clock that wakes", timerfd_create(CLOCK_BOOTTIME_ALARM, 0) >= 0 ? 0 : -1);
+    TRY("TAI", timerfd_create(CLOCK_TAI, 0));
+    close(ep), close(watched), close(notices);
 }
 
 /* What a timer with an interval does while its signal is blocked, and how that is counted. */
@@ -333,6 +407,7 @@ int main(int argc, char **argv)
     by_thread();
     to_one_thread();
     descriptors();
+    descriptors_shared();
     clocks_of();
     intervals();
     return 0;

@@ -76,6 +76,9 @@ struct file_ops {
      * before that look.
      */
     uint32_t (*poll)(struct file *f, struct waiter *w);
+    /* Of an own object that becomes ready by itself: CLOCK_MONOTONIC, ns, at which to look at it
+     * again without a wake-up; 0: not. */
+    uint64_t (*look_at)(struct file *f);
     /* Of a FILE_UNSEEN own object: hands it to the host. Called by file_look(). */
     void (*to_host)(struct file *f);
     /* The host descriptor that carries the file's locks, below FILE_LOCK_LIMIT; NULL with host_fd <

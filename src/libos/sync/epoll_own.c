@@ -20,6 +20,7 @@ void epoll_init(struct epoll *ep)
     *ep = (struct epoll){.made_at = own_generation()};
     list_init(&ep->watches);
     list_init(&ep->news);
+    list_init(&ep->timed);
     queue_init(&ep->sleepers);
 }
 
@@ -112,6 +113,9 @@ int own_member_join(struct watch *w)
 {
     struct epoll *ep = epoll_of(w);
     list_init(&w->news);
+    list_init(&w->timed);
+    if (w->file->ops->look_at)
+        list_add_tail(&ep->timed, &w->timed);
     set_event(w, w->events, w->data);
     w->waiter = (struct waiter){.wake = member_wake};
     if (w->file->ops->poll(w->file, &w->waiter) & wanted(w))
@@ -124,6 +128,7 @@ void own_member_leave(struct watch *w)
 {
     struct epoll *ep = epoll_of(w);
     queue_leave(&w->waiter);
+    list_del(&w->timed);
     lock(&ep->news_lock);
     list_del(&w->news);
     unlock(&ep->news_lock);
@@ -250,6 +255,10 @@ static long collect(struct epoll *ep, struct epoll_event *uevents, int most)
     long n = 0;
     bool fault = false;
     lock(&epoll_lock);
+    list_for_each (it, &ep->timed) {
+        struct file *f = list_entry(it, struct watch, timed)->file;
+        f->ops->poll(f, NULL); /* wakes the member, if it is time */
+    }
     take_list(ep, &todo);
     while (n < most && !fault && (w = next_news(ep, &todo))) {
         uint32_t events = ready_events(w);
@@ -274,9 +283,23 @@ static long look(struct file *f, struct epoll_event *uevents, int most)
     return r > 0 ? n + r : n ? n : r;
 }
 
+/* When a member is to be looked at again; 0: none is. */
+static uint64_t next_look(const struct epoll *ep)
+{
+    uint64_t at = 0;
+    lock(&epoll_lock);
+    list_for_each (it, &ep->timed) {
+        struct file *f = list_entry(it, struct watch, timed)->file;
+        at = earlier(at, f->ops->look_at(f));
+    }
+    unlock(&epoll_lock);
+    return at;
+}
+
 static int sleep_for_news(struct file *f, const struct waiter *w, uint64_t deadline)
 {
     const struct epoll *ep = f->priv;
+    deadline = earlier(deadline, next_look(ep));
     struct pollfd fds[2] = {{.fd = f->host_fd, .events = POLLIN}};
     if (!__atomic_load_n(&ep->hosts, __ATOMIC_RELAXED))
         return park(current(), w->seen, deadline);
@@ -301,7 +324,7 @@ long epoll_wait_own(struct file *f, void *uevents, int most, int64_t ns)
         queue_leave(&w);
         if (r == -EINTR)
             signal = interrupted();
-        over = r == -ETIMEDOUT;
+        over = r == -ETIMEDOUT && deadline_over(deadline);
         if (!n)
             n = look(f, uevents, most);
     }

@@ -19,7 +19,8 @@ struct watch {
     uint32_t events; /* wanted, and flags: no events after a shot of EPOLLONESHOT; atomic */
     uint64_t data;
     struct waiter waiter;
-    struct list news; /* in epoll.news, or empty; under its news_lock */
+    struct list news;  /* in epoll.news, or empty; under its news_lock */
+    struct list timed; /* in epoll.timed, or empty */
 };
 
 struct epoll {
@@ -32,6 +33,7 @@ struct epoll {
     struct lock news_lock;
     struct list news; /* own members that may be ready */
     struct wait_queue sleepers;
+    struct list timed; /* own members that become ready by themselves */
 };
 
 extern struct lock epoll_lock;

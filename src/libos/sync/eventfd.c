@@ -62,7 +62,7 @@ static ssize attempt(struct file *f, ssize (*once)(struct eventfd *e, uint64_t *
             own_wait_begin(&e->queue, &e->lock, &w);
         queue_unlock(&e->lock);
         if (wait)
-            r = own_wait(f, &w);
+            r = own_wait(f, &w, 0);
         if (!wait || r)
             return r;
     }

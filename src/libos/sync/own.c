@@ -58,14 +58,14 @@ static void put_file(void *f)
     file_put(f);
 }
 
-int own_wait(struct file *f, struct waiter *w)
+int own_wait(struct file *f, struct waiter *w, uint64_t until)
 {
     if (unlikely(current()->vfork != NULL)) {
         queue_leave(w);
         vfork_commit_with(put_file, f);
         return 0;
     }
-    int r = park(current(), w->seen, 0);
+    int r = park(current(), w->seen, until);
     queue_leave(w);
     return r == -EINTR && interrupted() ? -ERESTARTSYS : 0;
 }

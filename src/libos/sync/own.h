@@ -42,8 +42,9 @@ static inline void own_wait_begin(struct wait_queue *q, struct lock *lock, struc
     queue_join(q, lock, w);
 }
 /*
- * The wait itself, without the lock; the queue is left. 0: look again; -ERESTARTSYS. A virtual
- * vfork child becomes a process instead, in which the object is the host's; `f` is the reference
- * that the calling system call holds.
+ * The wait itself, without the lock; the queue is left. `until`: CLOCK_MONOTONIC, ns, at which to
+ * look again at the latest; 0: none. 0: look again; -ERESTARTSYS. A virtual vfork child becomes a
+ * process instead, in which the object is the host's; `f` is the reference that the calling system
+ * call holds.
  */
-int own_wait(struct file *f, struct waiter *w);
+int own_wait(struct file *f, struct waiter *w, uint64_t until);

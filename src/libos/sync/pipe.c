@@ -92,7 +92,7 @@ static ssize pipe_read(struct file *f, void *ubuf, size_t n, int64_t pos)
         if (hosts)
             return file_read(f, ubuf, n, -1);
         if (wait)
-            r = own_wait(f, &w);
+            r = own_wait(f, &w, 0);
         if (!wait || r)
             return r;
     }
@@ -177,7 +177,7 @@ static ssize pipe_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
         if (r == -EPIPE)
             return broken(done);
         if (wait)
-            r = own_wait(f, &w);
+            r = own_wait(f, &w, 0);
         if (r)
             return done ? (ssize)done : r;
     }

@@ -142,9 +142,15 @@ static uint32_t prepare(struct polling *s)
     return ready;
 }
 
-/* With own objects: until something is ready, or somebody says so. As park_on_fds(). */
+/* With own objects: until something is ready, somebody says so, or one is to be looked at again.
+ * As park_on_fds(). */
 static long wait_own(struct polling *s, uint64_t deadline)
 {
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct file *f = s->files[i];
+        if (f && f->ops->look_at)
+            deadline = earlier(deadline, f->ops->look_at(f));
+    }
     return s->hosts ? park_on_fds(current(), s->host, s->n, s->seen, deadline)
                     : park(current(), s->seen, deadline);
 }
@@ -181,7 +187,7 @@ static long poll_own(struct polling *s, struct __kernel_timespec *ts)
             signal = interrupted();
         else if (r < 0 && r != -ETIMEDOUT)
             return r;
-        over = r == -ETIMEDOUT;
+        over = r == -ETIMEDOUT && deadline_over(deadline);
     }
 }
 

@@ -17,6 +17,13 @@ struct file *fd_get_pollable(int fd);
 uint64_t deadline_of(const struct __kernel_timespec *ts);
 struct __kernel_timespec time_until(uint64_t deadline_ns);
 
+/* The earlier one of two such deadlines, and whether one has come. */
+static inline uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return !a ? b : !b ? a : MIN(a, b);
+}
+bool deadline_over(uint64_t deadline_ns);
+
 /*
  * As ppoll(2) on `n` entries in library-OS memory, without a mask. `ts` NULL: no limit; else it
  * holds the remaining time afterwards. The number of entries with revents, -ENOMEM, or

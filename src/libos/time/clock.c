@@ -141,6 +141,11 @@ SYSCALL1(adjtimex, struct timex *, utx)
     return r >= 0 && put_user(utx, tx) ? -EFAULT : r;
 }
 
+bool deadline_over(uint64_t deadline_ns)
+{
+    return deadline_ns && vdso_clock_ns(CLOCK_MONOTONIC) >= deadline_ns;
+}
+
 static long sleep_again(struct restart *r);
 
 /* Until `clock` shows `at`: 0, or -EINTR when the call is to end. */
