@@ -133,6 +133,16 @@ static bool place_of(const struct call *c, int dir, uint64_t address, struct pla
     return peek_string(c->tid, address, path) && resolve(c, dir, path, p);
 }
 
+/* Is its folder there? Where it is not, the call fails, natively and inside: nothing is needed. */
+static bool has_folder(const struct place *p)
+{
+    char folder[PATH_MAX];
+    struct stat st;
+    const char *slash = strrchr(p->path, '/');
+    snprintf(folder, sizeof(folder), "%.*s", slash > p->path ? (int)(slash - p->path) : 1, p->path);
+    return !stat(folder, &st) && S_ISDIR(st.st_mode);
+}
+
 /* By which path a folder was reached, where the kernel knows it by another. */
 static void note_folder(struct record *r, const struct place *p)
 {
@@ -154,9 +164,10 @@ static void record_open(struct record *r, const struct call *c, int dir, uint64_
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
     if ((flags & O_TMPFILE) == O_TMPFILE)
         record_path(r, 'w', p.base, p.path);
-    else if (!p.exists && (flags & O_CREAT))
-        record_path(r, 'c', p.base, p.path);
-    else if (p.exists && S_ISDIR(p.st.st_mode)) {
+    else if (!p.exists && (flags & O_CREAT)) {
+        if (has_folder(&p))
+            record_path(r, 'c', p.base, p.path);
+    } else if (p.exists && S_ISDIR(p.st.st_mode)) {
         record_path(r, 'd', p.base, p.path);
         note_folder(r, &p);
     } else if (p.exists && (flags & O_PATH))
@@ -228,7 +239,7 @@ static void record_name(struct record *r, const struct call *c, int dir, uint64_
     struct stat st;
     bool there = p.exists || !lstat(p.path, &st);
     bool makes = kind == 'm' || kind == 'l';
-    if (there != makes)
+    if (there != makes && (there || has_folder(&p)))
         record_path(r, kind, p.base, p.path);
 }
 
@@ -236,7 +247,8 @@ static void record_rename(struct record *r, const struct call *c, int from_dir, 
                           int to_dir, uint64_t to)
 {
     struct place a, b;
-    if (!place_of(c, from_dir, from, &a) || !place_of(c, to_dir, to, &b) || !a.exists)
+    if (!place_of(c, from_dir, from, &a) || !place_of(c, to_dir, to, &b) || !a.exists ||
+        !has_folder(&b))
         return;
     record_path(r, 'u', a.base, a.path);
     record_path(r, b.exists ? 't' : S_ISDIR(a.st.st_mode) ? 'm' : 'c', b.base, b.path);
@@ -269,7 +281,7 @@ static void record_address(struct record *r, const struct call *c, bool binds)
     struct place p;
     if (address.ss_family != AF_UNIX || !*name || !resolve(c, AT_FDCWD, name, &p))
         return;
-    if (p.exists != binds)
+    if (p.exists != binds && (p.exists || has_folder(&p)))
         record_path(r, binds ? 'l' : 'n', p.base, p.path);
 }
 

@@ -93,7 +93,12 @@ def run_needs(data, argv):
             programs.append(path)
     if not programs:
         raise Problem(f"'{argv[0]}' was not started, so there is nothing to write down")
-    return {"runs": [{"argv": argv, "cwd": os.getcwd(), "status": status, "program": programs[0]}],
+    try:
+        folder = os.getcwd()
+    except OSError as error:
+        raise Problem("the folder that the command was started in is gone, so no manifest can name it; start it in "
+                      "another one") from error
+    return {"runs": [{"argv": argv, "cwd": folder, "status": status, "program": programs[0]}],
             "files": classes, "facts": sorted(facts), "peaks": peaks,
             "env": dict(os.environ)}
 

@@ -61,6 +61,13 @@ def parent(path):
     return os.path.dirname(path)
 
 
+def nearest(path):
+    """The path, or what of it is there still."""
+    while not os.path.exists(path):
+        path = parent(path)
+    return path
+
+
 # --- what follows from it ----------------------------------------------------------------------
 
 
@@ -77,9 +84,13 @@ class Plan:
         self.protected = [*needs["secrets"], *needs["results"]]
         self.classes = {path: kind for path, kind in files.items() if path not in self.protected}
         self.entrypoint = first["program"]
-        with open(self.entrypoint, "rb") as file:
-            if file.read(2) != b"#!":
-                self.entrypoint = os.path.realpath(self.entrypoint)
+        try:
+            with open(self.entrypoint, "rb") as file:
+                if file.read(2) != b"#!":
+                    self.entrypoint = os.path.realpath(self.entrypoint)
+        except OSError as error:
+            raise Problem(f"the program {self.entrypoint!r} cannot be read after the run ({error.strerror}), so no "
+                          "manifest can name it; keep it where it is") from error
         self.trusted = {path for path, kind in self.classes.items() if kind == "trusted"}
         self.trusted.add(self.entrypoint)
         if "resolves" in self.facts or "/etc/resolv.conf" in files:
@@ -120,9 +131,9 @@ class Plan:
     def decide_scratch(self):
         """Which folders for temporary files become a tmpfs."""
         made = set(self.of_class("made"))
-        candidates = {"/tmp", "/var/tmp"}
-        if os.environ.get("TMPDIR", "").startswith("/"):
-            candidates.add(os.path.realpath(os.environ["TMPDIR"]))
+        candidates = {"/tmp", "/var/tmp", f"/run/user/{os.getuid()}"}
+        candidates |= {os.path.realpath(os.environ[name]) for name in ("TMPDIR", "XDG_RUNTIME_DIR")
+                       if os.environ.get(name, "").startswith("/")}
         self.tmpfs, self.in_tmpfs = set(), set()
 
         def home(path):
@@ -201,13 +212,21 @@ class Plan:
             elif kind in ("listed", "scratch"):
                 if path not in self.tmpfs:
                     wanted.add(path)
+            elif kind in ("written", "socket") and parent(path) in self.tmpfs:
+                wanted.add(path)
             elif kind in ("created", "temporary", "made", "written", "socket"):
                 wanted.add(parent(path))
             elif kind == "trusted" or not is_kind(path, stat.S_ISDIR):
                 if os.path.exists(path):
                     wanted.add(path if parent(path) in SHARED | self.tmpfs else parent(path))
-        wanted -= {"/"}
-        wanted = {path for path in wanted if can_be_named(path)}
+        # Folders that were there during the run only are reached through what holds them.
+        wanted = {path: nearest(path) for path in wanted - {"/"} if can_be_named(path)}
+        for path in sorted(path for path, there in wanted.items() if there == "/"):
+            if self.classes.get(path) != "made":
+                self.ask(f"{quoted(path)} was there during the run only. Does the program find it when it starts?",
+                         "no: it is missing inside, too.",
+                         f"fs.mounts += {{ path = {quoted(path)}, uri = {uri(path)} }}.")
+        wanted = set(wanted.values()) - {"/"}
 
         def covered(path, others):
             folder = path
@@ -434,6 +453,8 @@ class Text:
             self.add("{% if insecure_key is defined %}", 'fs.insecure__keys.default = "{{ insecure_key }}"', "{% endif %}")
             for path in plan.needs["secrets"]:
                 self.add(f"# before the first run: adyton encrypt -w KEY -i PLAIN -o {quoted(path)}")
+            for folder in sorted({parent(path) for path in plan.needs["results"]} & set(plan.of_class("made"))):
+                self.add(f"# before the first run: mkdir -p {quoted(folder)}")
         self.add("")
 
     def sizes(self):

@@ -368,6 +368,108 @@ def test_venv(folder, run_native):
     assert f'python.get_sys_path("{folder.work}/venv/bin/python3")' in folder.template.read_text()
 
 
+# --- folders that come and go --------------------------------------------------------------------
+
+# What the program tries in a folder that is not there fails inside as it does natively.
+MISSING = {
+    'mkdir': 'import os; os.mkdir("nowhere/new")',
+    'create': 'open("nowhere/new", "w")',
+    'symlink': 'import os; os.symlink("words", "nowhere/new")',
+    'link': 'import os; os.link("words", "nowhere/new")',
+    'rename': 'import os; os.rename("words", "nowhere/new")',
+    'bind': 'import socket; socket.socket(socket.AF_UNIX).bind("nowhere/new")',
+    'connect': 'import socket; socket.socket(socket.AF_UNIX).connect("nowhere/new")',
+    'below-a-file': 'open("words/new", "w")',
+}
+
+
+@pytest.mark.parametrize('where', ['absolute', 'relative'])
+@pytest.mark.parametrize('name', MISSING)
+def test_missing_folder(name, where, folder):
+    code = MISSING[name]
+    if where == 'absolute':
+        code = code.replace('"nowhere', f'"{folder.made}/nowhere')
+    (folder.work / 'script.py').write_text(f'try:\n    {code}\nexcept OSError as e: print(e)\n')
+    native, parsed = folder.same([PYTHON, 'script.py'])
+    assert 'Errno' in native.out and not any('nowhere' in text for text in strings(parsed)), native
+
+
+def test_folders_of_the_run(folder):
+    """Made and removed by the program, or removed only: what holds them is mounted."""
+    for name in ('gone', 'made/before'):
+        (folder.work / name).mkdir(parents=True)
+        (folder.work / name / 'file').write_text('there before\n')
+    _, parsed = folder.same(['sh', '-c', 'cat gone/file made/before/file; rm -r gone made; mkdir -p new/deep; '
+                             'echo text > new/deep/file; cat new/deep/file; mv new moved; rm -r moved; ls'])
+    assert not any((folder.work / name).exists() for name in ('gone', 'made', 'new', 'moved'))
+    done = folder.inside()  # and when they are not there
+    assert done.status == 0 and 'No such file' in done.err and 'text\n' in done.out, str(done)
+
+
+def test_folder_of_somebody_else(folder):
+    """A folder that is gone after the run, made and removed by another process."""
+    for path in (folder.work / 'there', folder.made / 'there'):
+        path.mkdir()
+        (path / 'words').write_text('here\n')
+    script = f'cat there/words; echo x > there/new; cat {folder.made}/there/words; echo asks; read line; echo "$line"'
+    with subprocess.Popen([folder.bin / 'adyton', 'trace', '-o', folder.template, '--', 'sh', '-c', script],
+                          cwd=folder.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as child:
+        assert [child.stdout.readline() for _ in range(3)] == [b'here\n', b'here\n', b'asks\n']
+        for path in (folder.work / 'there', folder.made / 'there'):
+            shutil.rmtree(path)
+        assert child.communicate(b'answer\n', timeout=60)[0] == b'answer\n' and child.returncode == 0
+    folder.render()
+    done = folder.inside(stdin='answer\n')
+    assert done.status == 0 and done.out == 'asks\nanswer\n' and 'No such file' in done.err, str(done)
+
+
+def test_runtime_folder(folder):
+    """What a login's folder for sockets and locks holds is temporary; the folder may be gone at the next run."""
+    runtime = folder.made / 'runtime'
+    runtime.mkdir()
+    _, parsed = folder.same(['sh', '-c', 'mkdir $XDG_RUNTIME_DIR/own; echo x > $XDG_RUNTIME_DIR/own/lock; '
+                             'cat $XDG_RUNTIME_DIR/own/lock; rm $XDG_RUNTIME_DIR/own/lock'],
+                            env={'XDG_RUNTIME_DIR': str(runtime)})
+    assert {'path': str(runtime), 'type': 'tmpfs'} in parsed['fs']['mounts'] and not uris(parsed, 'allowed_files')
+    shutil.rmtree(runtime)
+    assert folder.inside(env={'XDG_RUNTIME_DIR': str(runtime)}).out == 'x\n'
+
+
+def test_changed_file_among_temporary_ones(folder):
+    """A file that is there before the run and changed stays the host's, in whatever folder it is."""
+    runtime = folder.made / 'runtime'
+    runtime.mkdir()
+    script = f'echo more >> {runtime}/data; echo x > {runtime}/part; cat {runtime}/part; rm {runtime}/part'
+    (runtime / 'data').write_text('before\n')
+    native = folder.trace(['sh', '-c', script], env={'TMPDIR': str(runtime)})
+    folder.render()
+    done = folder.inside()
+    assert (done.status, done.out, done.err) == (0, native.out, ''), str(done)
+    assert (runtime / 'data').read_text() == 'before\nmore\nmore\n'
+
+
+def test_result_in_a_made_folder(folder):
+    folder.trace(['sh', '-c', 'mkdir -p out; cat words > out/result'], '--result', 'out/result')
+    assert f'# before the first run: mkdir -p "{folder.work}/out"\n' in folder.template.read_text()
+
+
+GONE = {
+    'the program': ('#!/bin/sh\nrm "$0"\n', 'cannot be read after the run'),
+    'its folder': ('#!/bin/sh\ncd /; rm -r "$OLDPWD"\n', 'the folder that the command was started in is gone'),
+}
+
+
+@pytest.mark.parametrize('name', GONE)
+def test_what_must_stay(name, folder):
+    script, text = GONE[name]
+    program = folder.work / 'program' if name == 'the program' else folder.made / 'program'
+    program.write_text(script)
+    program.chmod(0o755)
+    done = run([folder.bin / 'adyton', 'trace', '-o', folder.template, program], cwd=folder.work)
+    assert done.status == 1 and done.err.startswith('error: adyton trace: ') and text in done.err, str(done)
+    assert len(done.err.splitlines()) == 1 and not folder.template.exists()
+
+
 # --- hostile programs -------------------------------------------------------------------------
 
 HOSTILE_NAMES = [

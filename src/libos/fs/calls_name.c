@@ -32,6 +32,24 @@ static int check_slash(const struct path *p)
     return err;
 }
 
+/* -EXDEV, or why the folder of `to` cannot be looked into: Linux finds that first. */
+static int across_mounts(const struct path *to)
+{
+    kstat st;
+    struct path *p = heap_alloc(2 * sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    size_t n = (size_t)(strrchr(to->abs, '/') - to->abs);
+    memcpy(p[0].abs, to->abs, MAX(n, 1u));
+    p[0].abs[MAX(n, 1u)] = 0;
+    p[0].must_be_dir = true;
+    int err = path_follow(&p[0], &p[1]);
+    if (!err)
+        err = vfs_stat(&p[1], true, &st);
+    heap_free(p);
+    return err ? err : -EXDEV;
+}
+
 static long mkdir_at(int dirfd, const char *upath, uint32_t mode)
 {
     struct path p;
@@ -158,7 +176,7 @@ static long rename_at(int from_fd, const char *ufrom, int to_fd, const char *uto
     if (!err && (!*p[0].rel || !*p[1].rel || mounts_imply(p[0].abs) || mounts_imply(p[1].abs)))
         err = -EBUSY;
     if (!err && p[0].mount != p[1].mount)
-        err = -EXDEV;
+        err = across_mounts(&p[1]);
     if (!err)
         err = p[0].mount->ops->rename
                   ? p[0].mount->ops->rename(p[0].mount, p[0].rel, p[1].rel, flags)
@@ -238,7 +256,7 @@ static long link_at(int from_fd, const char *ufrom, int to_fd, const char *uto, 
     if (!err && p[1].must_be_dir)
         err = -ENOENT;
     if (!err && p[0].mount != p[1].mount)
-        err = -EXDEV;
+        err = across_mounts(&p[1]);
     if (!err && (st.st_mode & 0170000) == 0040000)
         err = -EPERM;
     if (!err)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "libos/fs/policy.h"
+#include "host/host.h"
+#include "libos/fs/links.h"
 #include "libos/log.h"
 #include "libos/process.h"
 
@@ -55,6 +57,21 @@ void policy_log_unknown(const char *host)
                 host);
 }
 
+/* Linux looks for the folder first, and programs tell the one error from the other. Once the run
+ * has made links the folder was opened before (links.h). */
+int policy_refuse(const char *host)
+{
+    char dir[PATH_LIMIT];
+    struct stat st;
+    const char *slash = strrchr(host, '/');
+    fmt(dir, sizeof(dir), "%.*s", slash > host ? (int)(slash - host) : 1, slash ? host : ".");
+    int err = links_made() ? 0 : host_stat(dir, true, &st);
+    if (err == -ENOENT || err == -ENOTDIR)
+        return err;
+    policy_log_denied(host);
+    return -EACCES;
+}
+
 int policy_check_change(const char *host, bool writes, const char *what)
 {
     const struct mf_trusted *entry;
@@ -74,8 +91,7 @@ int policy_check_change(const char *host, bool writes, const char *what)
     case CLASS_DENIED:
         break;
     }
-    policy_log_denied(host);
-    return -EACCES;
+    return policy_refuse(host);
 }
 
 /* The file that a link of this text at the host path leads to, when the policy refuses it. */

@@ -9,8 +9,11 @@ enum file_class { CLASS_ALLOWED, CLASS_TRUSTED, CLASS_UNKNOWN_OK, CLASS_DENIED }
 
 /* `host` is a normalised host path. With CLASS_TRUSTED *entry is set. Logs nothing. */
 enum file_class policy_classify(const char *host, const struct mf_trusted **entry);
-/* For writing, creating, removing, changing: 0 or -EACCES with one log line. `what` names the
- * operation. Trusted files may be removed but not written (`writes`). */
+/* Of a file that is neither trusted nor allowed: -EACCES with one log line, or why there is none.
+ */
+int policy_refuse(const char *host);
+/* For writing, creating, removing, changing: 0 or as policy_refuse(). `what` names the operation.
+ * Trusted files may be removed but not written (`writes`). */
 int policy_check_change(const char *host, bool writes, const char *what);
 /* May a link of this text be made at the host path? 0 or -EACCES with one log line. */
 int policy_check_link(const char *host, const char *target);
