@@ -465,6 +465,11 @@ static void use(long n)
             call = pick(2) ? OPEN : LOOK;
         if (call == RMDIR || call == UNLINK || call == MKDIR || call == LINK)
             path = pick(2) ? "r/SECRET" : "r/new";
+        if (pick(16) == 0) { /* bind follows a whole path on the host, so it shall meet many */
+            call = BIND;
+            path = "r/new";
+            unlink(path);
+        }
         if (call_with(call, AT_FDCWD, path, "kept") >= 0)
             done_calls[call]++;
         unlink("kept");

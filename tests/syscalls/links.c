@@ -2,6 +2,7 @@
 /* link, symlink, readlink, rename, renameat2, mknod. */
 #include "check.h"
 #include <linux/fs.h>
+#include <sys/xattr.h>
 
 static long links_of(const char *path)
 {
@@ -173,6 +174,39 @@ static void open_but_gone(void)
     TRY("mknod nonsense", mknod("node2", 0xb000 | 0600, 0));
 }
 
+/* The root by paths that go above it; links were made, so what they name is looked up step by step.
+ */
+static void above_root(void)
+{
+    static const char *const paths[] = {"/", "/..", "/tmp/../..", "/tmp/../../../tmp/..",
+                                        "/usr/../../usr/../../"};
+    char buf[8];
+    struct stat st, root;
+    NEED(stat("/", &root) == 0);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+        const char *path = paths[i];
+        printf("%s\n", path);
+        TRY("lstat", lstat(path, &st));
+        CHECK("it is the root", st.st_ino == root.st_ino && S_ISDIR(st.st_mode));
+        TRY("stat", stat(path, &st));
+        TRY("readlink", readlink(path, buf, sizeof(buf)));
+        TRY("rmdir", rmdir(path));
+        TRY("unlink", unlink(path));
+        TRY("mkdir", mkdir(path, 0755));
+        TRY("rename", rename(path, "renamed"));
+        TRY("lgetxattr", lgetxattr(path, "user.none", buf, sizeof(buf)));
+        int fd = open(path, O_PATH | O_NOFOLLOW);
+        TRY("fstat", fstat(fd, &st));
+        CHECK("it is the root", st.st_ino == root.st_ino && S_ISDIR(st.st_mode));
+        close(fd);
+        OK("open", open(path, O_RDONLY | O_NOFOLLOW));
+    }
+    char deep[200] = "/tmp";
+    for (int i = 0; i < 50; i++)
+        strcat(deep, "/..");
+    TRY("fifty up", lstat(deep, &st));
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -181,5 +215,6 @@ int main(int argc, char **argv)
     renaming();
     flags();
     open_but_gone();
+    above_root();
     return 0;
 }

@@ -58,8 +58,7 @@ static int open_denied(struct use *u, uint32_t flags, struct file **out)
         flags |= flags & O_PATH ? 0 : O_DIRECTORY; /* it may have been exchanged */
         return open_host(u, flags & ~(uint32_t)(O_CREAT | O_TRUNC), 0, out);
     }
-    policy_log_denied(u->path);
-    return -EACCES;
+    return policy_refuse(u->path);
 }
 
 static int open_trusted(struct use *u, const struct mf_trusted *entry, uint32_t flags,
@@ -244,7 +243,11 @@ static int chroot_symlink(struct mount *m, const char *target, const char *rel)
     if (!err && !m->device)
         err = policy_check_link(u.path, target);
     if (!err)
+        err = links_keep();
+    if (!err) {
         err = host_symlink(target, u.host);
+        links_let_go();
+    }
     if (!err)
         links_noted(u.host);
     use_end(&u);
@@ -259,6 +262,16 @@ int chroot_check_link(const struct mount *m, const struct use *from, const struc
         return 0;
     target[n] = 0;
     return policy_check_link_move(from->path, to->path, target);
+}
+
+static int link_link(const char *from, const char *to)
+{
+    int err = links_keep();
+    if (!err) {
+        err = host_link(from, to, false);
+        links_let_go();
+    }
+    return err;
 }
 
 static int chroot_link(struct mount *m, const char *from, const char *to)
@@ -282,7 +295,7 @@ static int chroot_link(struct mount *m, const char *from, const char *to)
     if (!err && link)
         err = chroot_check_link(m, &a, &b);
     if (!err)
-        err = host_link(a.host, b.host, false);
+        err = link ? link_link(a.host, b.host) : host_link(a.host, b.host, false);
     if (!err && link)
         links_noted(b.host);
     use_end(&b);

@@ -73,9 +73,9 @@ static int check_file(const struct mount *m, const struct use *from, const struc
 {
     if ((st->st_mode & S_TYPE) == S_DIR || m->device)
         return 0;
-    int err = policy_check_change(from->path, true, "rename");
+    int err = policy_check_change(to->path, true, "replace");
     if (!err)
-        err = policy_check_change(to->path, true, "replace");
+        err = policy_check_change(from->path, true, "rename");
     if (!err && (st->st_mode & S_TYPE) == S_LINK)
         err = chroot_check_link(m, from, to);
     return err;
@@ -88,7 +88,11 @@ static int move(struct mount *m, const struct use *a, const struct use *b, const
     if (!err && flags & RENAME_EXCHANGE)
         err = check_file(m, b, a, st_to);
     if (!err)
+        err = links_keep();
+    if (!err) {
         err = host_rename(a->host, b->host, flags);
+        links_let_go();
+    }
     if (!err && (st->st_mode & S_TYPE) == S_LINK)
         links_noted(b->host);
     if (!err && flags & RENAME_EXCHANGE && (st_to->st_mode & S_TYPE) == S_LINK)

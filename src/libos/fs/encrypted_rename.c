@@ -214,14 +214,24 @@ int enc_sync_parent(const char *host)
     return err == -EINVAL ? 0 : err; /* the host's file system has no such thing */
 }
 
+static int rename_alone(const char *from, const char *to, uint32_t flags)
+{
+    int err = links_keep();
+    if (!err) {
+        err = host_rename(from, to, flags);
+        links_let_go();
+    }
+    return err;
+}
+
 static int host_rename_over(const char *from, const char *to, uint32_t flags)
 {
-    int err = host_rename(from, to, flags);
+    int err = rename_alone(from, to, flags);
     if (err != -ENOTEMPTY && err != -EEXIST)
         return err;
     if (flags & RENAME_NOREPLACE || enc_remove_dir(to)) /* nothing but logs in it? */
         return err;
-    return host_rename(from, to, flags);
+    return rename_alone(from, to, flags);
 }
 
 static bool below(const char *path, const char *dir)
@@ -303,7 +313,7 @@ int enc_rename(struct mount *m, const char *from, const char *to, uint32_t flags
         return err;
     if (type != S_IFDIR &&
         type != S_IFREG) /* exchanged, a file would come to a path it is not bound to */
-        return flags & RENAME_EXCHANGE ? -EINVAL : host_rename(host_from, host_to, flags);
+        return flags & RENAME_EXCHANGE ? -EINVAL : rename_alone(host_from, host_to, flags);
     lock(&rename_lock);
     err = rename_tree(m, host_from, type == S_IFDIR, host_to, type_b == S_IFDIR, flags);
     unlock(&rename_lock);

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/dir.h"
 #include "libos/fs/encrypted_names.h"
+#include "libos/proc/members.h"
 #include "libos/process.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
@@ -15,6 +16,7 @@
 #define OMIT       0x3ffffffeL /* UTIME_OMIT */
 #define WAIT_TRIES 100
 #define WAIT_NS    1000000
+#define KEEP_TRIES 2000 /* about 1 s */
 #define MOST_DEPTH 200
 #define SEEN_TICKS 3000000 /* of the time-stamp counter, about 1 ms: a directory counts as seen */
 
@@ -30,16 +32,50 @@ int links_setup(void)
     return 0;
 }
 
+static void wait_ns(long ns)
+{
+    const struct __kernel_timespec wait = {0, ns};
+    host_pass(__NR_nanosleep, (long)&wait, 0, 0, 0, 0, 0);
+}
+
+/* ---- keeping links as they are ---- */
+
+static bool change_keeper(uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&links_shared->keeper, &from, to, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+/* They are kept for the time of a few host calls. */
+int links_keep(void)
+{
+    uint32_t us = (uint32_t)current()->host_tid;
+    for (int i = 0; links_made() && !change_keeper(0, us); i++) {
+        uint32_t keeper = __atomic_load_n(&links_shared->keeper, __ATOMIC_SEQ_CST);
+        bool ended = i % 64 == 63 && keeper && member_thread_ended((int)keeper);
+        if (ended && change_keeper(keeper, us))
+            break;
+        if (i == KEEP_TRIES)
+            return -EBUSY;
+        wait_ns(i < KEEP_TRIES / 2 ? 1 : WAIT_NS);
+    }
+    return 0;
+}
+
+void links_let_go(void)
+{
+    change_keeper((uint32_t)current()->host_tid, 0);
+}
+
 /* The first time, calls that let the host resolve their paths are waited for. */
 void links_note(void)
 {
-    const struct __kernel_timespec wait = {0, WAIT_NS};
     if (__atomic_exchange_n(&links_shared->made, 1, __ATOMIC_SEQ_CST))
         return;
     for (int i = 0; i < WAIT_TRIES; i++) {
         if (!__atomic_load_n(&links_shared->changing, __ATOMIC_SEQ_CST))
             return;
-        host_pass(__NR_nanosleep, (long)&wait, 0, 0, 0, 0, 0);
+        wait_ns(WAIT_NS);
     }
 }
 
@@ -325,15 +361,19 @@ static int anchor(struct use *u, char *done, enum use_kind kind)
     if (n > NAME_LIMIT)
         return -ENAMETOOLONG;
     memcpy(name, last, n + 1);
-    u->whole = kind == USE_OBJECT || !n || strcmp(last, "..") == 0 || strcmp(last, ".") == 0;
+    bool dir = !n || strcmp(last, "..") == 0 || strcmp(last, ".") == 0;
+    u->whole = kind == USE_OBJECT || dir;
     if (!u->whole && slash)
         slash[slash == done] = 0;
     u->fd = host_open_plain(u->whole || slash ? done : ".",
                             O_PATH | (u->whole ? O_NOFOLLOW : O_DIRECTORY));
     if (u->fd < 0)
         return u->fd;
-    fmt(u->below, sizeof(u->below), u->whole ? "/proc/self/fd/%d" : "/proc/self/fd/%d/%s", u->fd,
-        name);
+    /* The descriptor's own name is a link, which calls of USE_NAME would look at. */
+    fmt(u->below, sizeof(u->below), "/proc/self/fd/%d%s%s", u->fd, kind == USE_OBJECT ? "" : "/",
+        kind == USE_OBJECT ? ""
+        : dir              ? "."
+                           : name);
     u->host = u->below;
     return 0;
 }

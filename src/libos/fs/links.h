@@ -26,6 +26,7 @@ struct links_shared { /* of all processes of the run */
     uint32_t made;    /* has the run made, moved or met one? Never goes back to 0; atomic */
     uint32_t doubt; /* times of change are not to be relied upon: every link is the run's; atomic */
     uint32_t changing; /* calls that change something by a path which the host resolves; atomic */
+    uint32_t keeper;   /* host's number of the thread that keeps links as they are, or 0; atomic */
     uint64_t since;    /* CLOCK_REALTIME of the start, ns */
 };
 extern struct links_shared *links_shared;
@@ -37,6 +38,15 @@ static inline bool links_made(void)
 {
     return __atomic_load_n(&links_shared->made, __ATOMIC_SEQ_CST);
 }
+
+/*
+ * From 0 until links_let_go() no other thread of the run does the same: around every host call that
+ * makes or moves a link or may move a directory, and around one that follows a whole path because
+ * it needs its text (bind), together with the look that finds no link on it. Free as long as
+ * links_made() is false. Does not wait for ever, for processes can be stopped: -EBUSY.
+ */
+int links_keep(void);
+void links_let_go(void);
 
 /* Before a link is made or moved: never between use_begin() with `changes` and use_end(). */
 void links_note(void);
@@ -72,7 +82,7 @@ struct use {
     bool counted;
     bool walked;           /* what `host` names is to be no link */
     bool guarded;          /* on the way to it the host is to meet no link */
-    bool whole;            /* `host` is the descriptor's own name */
+    bool whole;            /* `host` is the descriptor itself, not a name below it */
     char path[PATH_LIMIT]; /* the host path as written: what the policy knows */
     char below[NAME_LIMIT + 40];
 };

@@ -203,7 +203,7 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
         if (!err && walk)
             err = set_walked_name(a, p, creating, dir_fd);
         if (!err && walk && creating && is_parent(*dir_fd, host)) {
-            host_close(*dir_fd); /* peers see the whole name */
+            host_close(*dir_fd); /* peers see the whole name, and bind() keeps its links */
             *dir_fd = -1;
             set_name(a, name);
             walk = false;

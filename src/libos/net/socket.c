@@ -166,8 +166,12 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
     long r = socket_get(fd, &f);
     if (r)
         return r;
-    bool unwalked = !links_made();
-    r = address_take(f, uaddr, len, true, &a, &dir_fd);
+    bool unwalked = !links_made(), kept = false;
+    if (!unwalked)
+        r = links_keep();
+    kept = !unwalked && !r;
+    if (!r)
+        r = address_take(f, uaddr, len, true, &a, &dir_fd);
     unwalked = unwalked && !r;
     if (unwalked && !links_hold())
         r = -ERESTARTNOINTR;
@@ -181,6 +185,8 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
         remember_name(f, uaddr, len);
     if (unwalked)
         links_release();
+    if (kept)
+        links_let_go();
     if (dir_fd >= 0)
         host_close(dir_fd);
     file_put(f);

@@ -98,6 +98,17 @@ static bool surely_dead(uint64_t owner)
     return host_kill(pid_of(owner), 0) == -ESRCH;
 }
 
+bool member_thread_ended(int tid)
+{
+    char path[32], text[512];
+    if (!proc_is_ours)
+        return host_kill(tid, 0) == -ESRCH;
+    fmt(path, sizeof(path), "/proc/%d/stat", tid);
+    ssize n = host_read_text(path, text, sizeof(text));
+    const char *state = n > 0 ? strrchr(text, ')') : NULL;
+    return n == -ESRCH || n == -ENOENT || (state && strlen(state) > 2 && strchr("ZXx", state[2]));
+}
+
 /* ---- entries ---- */
 
 static bool take_from(int at, uint64_t mark)

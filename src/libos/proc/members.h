@@ -50,6 +50,8 @@ bool member_alive(int pid);
 long member_stat(int pid, int field);
 /* The other process of the run that has this thread; 0: none. */
 int member_of_thread(int tid);
+/* Has the thread, of any process of the run, ended (waited for or not)? When in doubt: no. */
+bool member_thread_ended(int tid);
 /* Calls `each` with every other process of the run, those included that are just being forked;
  * later_too: as long as there are new ones. -ENOMEM, or 0. */
 int members_each(bool later_too, void (*each)(int pid, void *ctx), void *ctx);
