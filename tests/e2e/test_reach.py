@@ -16,18 +16,23 @@ ROUNDS = 100000 if os.environ.get('ADYTON_FULL') else 5000
 
 
 @pytest.fixture
-def among_bystanders(prepare_inside, tmp_path):
-    """among_bystanders(program, *args) -> Result: inside, between bystanders, in a pid namespace"""
+def namespace():
+    """What a command begins with that runs in a pid namespace of its own."""
     try:
         known = subprocess.run([*NAMESPACE, '/bin/true'], capture_output=True, check=False)
     except OSError as e:
         pytest.skip(f'no unshare(1): {e}')
     if known.returncode:
         pytest.skip(f'no pid namespaces here: {known.stderr.decode().strip()}')
+    return NAMESPACE
 
+
+@pytest.fixture
+def among_bystanders(prepare_inside, namespace, tmp_path):
+    """among_bystanders(program, *args) -> Result: inside, between bystanders, in a pid namespace"""
     def start(program, *args):
         command = prepare_inside(program)(args, command_only=True)
-        return run([*NAMESPACE, PYTHON, '-u', PROGRAMS / 'reach_around.py', *command], cwd=tmp_path, timeout=60)
+        return run([*namespace, PYTHON, '-u', PROGRAMS / 'reach_around.py', *command], cwd=tmp_path, timeout=60)
     return start
 
 
@@ -35,6 +40,44 @@ def test_nobody_outside_is_reached(among_bystanders):
     result = among_bystanders(PYTHON, PROGRAMS / 'reach.py', ROUNDS)
     assert result.out.splitlines() == ['nobody outside', 'killed [-15, -15, -15]', 'nice 4 4 4 4', 'group -10',
                                        'random done', 'unchanged', 'unchanged', 'unchanged', 'status 0'], str(result)
+
+
+MACHINE = """\
+mknod EPERM EPERM EPERM EPERM False
+file system ENOTTY
+clone EOPNOTSUPP EOPNOTSUPP
+flags ok EACCES
+interface 0 EPERM
+namespace ENOTTY ENOTTY ENOTTY
+netlink EPERM
+inherited typed EPERM stolen EPERM hung up EPERM EPERM console EPERM locked EPERM discipline EPERM bad EFAULT
+inherited owner ESRCH ESRCH ESRCH
+opened typed EPERM stolen EPERM hung up EPERM EPERM console EPERM locked EPERM discipline EPERM bad EFAULT
+opened owner ESRCH
+pidfd ESRCH ESRCH ESRCH ECHILD EPERM ENOTTY ENOSYS ENOSYS
+pidfd ESRCH ESRCH ESRCH ECHILD EPERM ENOTTY ENOSYS ENOSYS
+pidfd ESRCH ESRCH ESRCH ECHILD EPERM ENOTTY ENOSYS ENOSYS
+own True
+calls ptrace EPERM perf_event_open EPERM process_vm_readv ENOSYS process_vm_writev ENOSYS kcmp ENOSYS \
+process_madvise ENOSYS add_key ENOSYS request_key ENOSYS keyctl ENOSYS name_to_handle_at ENOSYS \
+open_by_handle_at EPERM io_uring_setup ENOSYS fanotify_init ENOSYS pivot_root EPERM mount EPERM umount2 EPERM \
+unshare EPERM setns EPERM open_tree EPERM fsopen EPERM
+status 0
+input b'typed'
+foreground True
+S
+S
+S
+"""
+
+
+def test_machine(prepare_inside, namespace, tmp_path):
+    """Devices, file systems, the network, a terminal with others in its foreground, descriptors of processes."""
+    folder = tmp_path / 'allowed'
+    folder.mkdir()
+    command = prepare_inside(PYTHON, allowed=[f'{folder}/'], cwd=folder)([PROGRAMS / 'machine.py'], command_only=True)
+    done = run([*namespace, '--net', PYTHON, '-u', PROGRAMS / 'machine_around.py', *command], cwd=tmp_path)
+    assert done.out == MACHINE, str(done)
 
 
 DEADLY = '''

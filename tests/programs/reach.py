@@ -122,7 +122,7 @@ CALLS = {
     'wait4': lambda p, s: call(61, p, 0, 1, 0),
 }
 SAYS = {'clock_gettime': 'EINVAL', 'clock_getres': 'EINVAL', 'timer_create': 'EINVAL', 'oom_score_adj': 'ENOENT',
-        'PR_SET_PTRACER': 'EINVAL', 'process_vm_readv': 'ENOSYS', 'kcmp': 'ENOSYS', 'ptrace': 'EPERM',
+        'PR_SET_PTRACER': 'EINVAL', 'SCM_CREDENTIALS': 'EPERM', 'process_vm_readv': 'ENOSYS', 'kcmp': 'ENOSYS', 'ptrace': 'EPERM',
         'move_pages': 'ENOSYS', 'migrate_pages': 'ENOSYS', 'wait4': 'ECHILD'}
 
 

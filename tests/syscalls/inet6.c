@@ -135,14 +135,15 @@ static void options(void)
     n = 12;
     TRY("TCP_INFO cut", getsockopt(t, IPPROTO_TCP, TCP_INFO, &info, &n));
     VALUE("its length", n);
+    int u = socket(AF_INET, SOCK_DGRAM, 0); /* for TCP a later Linux asks for CAP_NET_ADMIN */
     struct sock_filter all[] = {{BPF_RET | BPF_K, 0, 0, 0xffff}};
     struct sock_fprog program = {1, all};
-    TRY("SO_ATTACH_FILTER", setsockopt(t, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
-    TRY("SO_DETACH_FILTER", setsockopt(t, SOL_SOCKET, SO_DETACH_FILTER, &program, 4));
+    TRY("SO_ATTACH_FILTER", setsockopt(u, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
+    TRY("SO_DETACH_FILTER", setsockopt(u, SOL_SOCKET, SO_DETACH_FILTER, &program, 4));
     program.filter = BAD_LOW;
-    TRY("filter nowhere", setsockopt(t, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
+    TRY("filter nowhere", setsockopt(u, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
     TRY("SO_BINDTODEVICE unknown", setsockopt(t, SOL_SOCKET, SO_BINDTODEVICE, "nodev77", 8));
-    close(s), close(t);
+    close(s), close(t), close(u);
 }
 
 static void shared_port(void)

@@ -2,6 +2,7 @@
 /* ioctl(2), memfd_create(2), extended attributes. */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
+#include "libos/fs/ioctls.h"
 #include "libos/fs/links.h"
 #include "libos/fs/owner.h"
 #include "libos/fs/policy.h"
@@ -29,12 +30,35 @@ static bool argument_ok(unsigned long arg)
            user_range_ok((void *)arg, 4);
 }
 
-long ioctl_host(int host_fd, unsigned cmd, unsigned long arg)
+/* TIOCGPTPEER makes a descriptor, which must be one of the application's. */
+static long open_peer(struct file *f, unsigned long flags)
 {
+    struct file *peer;
+    long fd = host_ioctl(f->host_fd, TIOCGPTPEER, flags | O_CLOEXEC);
+    if (fd < 0)
+        return fd;
+    int err = file_from_host((int)fd, (uint32_t)flags & ~(uint32_t)O_CLOEXEC, &peer);
+    if (err) {
+        host_close((int)fd);
+        return err;
+    }
+    peer->ops = f->ops;
+    return fd_install(peer, 0, flags & O_CLOEXEC);
+}
+
+long ioctl_host(struct file *f, bool closed, unsigned cmd, unsigned long arg)
+{
+    int host_fd = f->host_fd;
     sigmask ttou = SIGBIT(SIGTTOU);
     bool blocked = cmd >> 8 == 'T' && current()->blocked & ttou;
     int number;
-    long r = owner_ioctl(host_fd, cmd, &arg, &number);
+    long r = ioctl_admit(host_fd, f->flags, closed, cmd);
+    if (!r && cmd == TIOCGPTPEER)
+        return open_peer(f, arg);
+    if (!r && !argument_ok(arg))
+        r = -EFAULT;
+    if (!r)
+        r = owner_ioctl(host_fd, cmd, &arg, &number);
     if (r)
         return r;
     if (blocked)
@@ -61,10 +85,8 @@ SYSCALL3(ioctl, int, fd, unsigned, cmd, unsigned long, arg)
         r = f->ops->ioctl(f, cmd, arg);
     else if (f->host_fd < 0)
         r = -ENOTTY;
-    else if (!argument_ok(arg))
-        r = -EFAULT;
     else
-        r = ioctl_host(f->host_fd, cmd, arg);
+        r = ioctl_host(f, false, cmd, arg);
     if (!r && cmd == FIONBIO) {
         int on = 0;
         if (!get_user(on, (int *)arg))

@@ -8,7 +8,6 @@
 #include "libos/fs/keys.h"
 #include "libos/fs/pseudo.h"
 #include "libos/process.h"
-#include <asm/ioctls.h>
 #include <linux/magic.h>
 
 static void host_name(const struct pseudo_ref *r, char path[PATH_LIMIT])
@@ -23,30 +22,9 @@ static int device_stat(const struct pseudo_ref *r, kstat *st)
     return host_stat(path, true, st);
 }
 
-/* TIOCGPTPEER makes a descriptor, which must be one of the application's. */
-static long open_peer(struct file *f, unsigned long flags)
-{
-    struct file *peer;
-    long fd = host_ioctl(f->host_fd, TIOCGPTPEER, flags | O_CLOEXEC);
-    if (fd < 0)
-        return fd;
-    int err = file_from_host((int)fd, (uint32_t)flags & ~(uint32_t)O_CLOEXEC, &peer);
-    if (err) {
-        host_close((int)fd);
-        return err;
-    }
-    peer->ops = f->ops;
-    return fd_install(peer, 0, flags & O_CLOEXEC);
-}
-
 static long device_ioctl(struct file *f, unsigned cmd, unsigned long arg)
 {
-    if (cmd == TIOCGPTPEER)
-        return open_peer(f, arg);
-    if (arg >= PAGE_SIZE && !user_range_ok((void *)arg, PAGE_SIZE) &&
-        !user_range_ok((void *)arg, 4))
-        return -EFAULT;
-    return ioctl_host(f->host_fd, cmd, arg);
+    return ioctl_host(f, true, cmd, arg);
 }
 
 static const struct file_ops device_ops = {.name = "dev", .ioctl = device_ioctl};

@@ -148,6 +148,23 @@ static long begin_async(int host_fd, unsigned long *arg, int *number)
     return 0;
 }
 
+/* From the other end of a terminal: whom does a key like Ctrl-C signal? */
+static bool foreground_is_inside(int host_fd)
+{
+    int group = 0;
+    if (host_ioctl(host_fd, TIOCGPGRP, (unsigned long)&group) || !group)
+        return true; /* nobody */
+    return !run_group_is_mixed(group) && run_has_group(group);
+}
+
+/* Others than the usual one make a network or a device of the machine's of a terminal. */
+static long take_discipline(unsigned long *arg, int *number)
+{
+    bool bad = copy_from_user(number, (void *)*arg, sizeof(*number));
+    *arg = bad ? NOT_MAPPED : (unsigned long)number;
+    return bad || *number == 0 ? 0 : -EPERM;
+}
+
 long owner_ioctl(int host_fd, unsigned cmd, unsigned long *arg, int *number)
 {
     switch (cmd) {
@@ -162,8 +179,15 @@ long owner_ioctl(int host_fd, unsigned cmd, unsigned long *arg, int *number)
     case TIOCSCTTY:
         *arg = *arg == 1 && may_steal(host_fd);
         return 0;
+    case TIOCSIG:
+        return foreground_is_inside(host_fd) ? 0 : -EPERM;
+    case TIOCSETD:
+        return take_discipline(arg, number);
     case TIOCSTI: /* what is typed so the next reader outside would take for its user's */
     case TIOCLINUX:
+    case TIOCVHANGUP: /* ends the session of the terminal */
+    case TIOCCONS:
+    case TIOCSLCKTRMIOS:
     case KDSIGACCEPT:
         return -EPERM;
     }

@@ -145,10 +145,11 @@ static inline void file_get(struct file *f)
 void file_put(struct file *f);
 
 /*
- * ioctl(2) on a host object, its argument checked. A process in the background that changes its
- * terminal gets SIGTTOU, unless it blocks that signal (tcsetpgrp(3)): the host is told.
+ * ioctl(2) on a host object, the command (ioctls.h; `closed` as there) and its argument checked. A
+ * process in the background that changes its terminal gets SIGTTOU, unless it blocks that signal
+ * (tcsetpgrp(3)): the host is told.
  */
-long ioctl_host(int host_fd, unsigned cmd, unsigned long arg);
+long ioctl_host(struct file *f, bool closed, unsigned cmd, unsigned long arg);
 
 /* ops->verify, where there is one. */
 static inline int file_verify(struct file *f, int64_t off, int64_t n)

@@ -35,6 +35,8 @@ void direct_take_gs(struct thread *t);
 void direct_signals_setup(void);
 void direct_xstate_setup(void);
 void direct_gs_setup(void);
+/* Of whoever starts the run; before other threads. 0 or an errno. */
+int direct_give_up_privileges(void);
 
 long host_clone_thread(unsigned long flags, void *stack, int *parent_tid, int *child_tid,
                        struct thread *t);

@@ -117,6 +117,8 @@ __attribute__((noreturn, used)) void direct_start(uint64_t *stack, const Elf64_D
     run.name = argv[ARG_NAME];
     run.host_argc = argc - ARG_FIRST_USER;
     run.host_argv = argv + ARG_FIRST_USER;
+    if (direct_give_up_privileges())
+        fail("the capabilities of root cannot be given up (capset): start as another user");
     take_manifest(manifest_fd);
 
     first_process = heap_zalloc(sizeof(*first_process));
