@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Runs inside, in an allowed folder and a network namespace: tries to reach the machine, its terminal and
 its processes by what is no process number. Arguments: descriptors of a terminal, of a socket that brings
-descriptors of processes, and the terminal's name."""
+descriptors of processes, and the names of the terminal and of one that is no business of ours."""
 import ctypes
 import errno
 import fcntl
@@ -85,6 +85,16 @@ for name, fd in (('inherited', terminal), ('opened', os.open(sys.argv[3], os.O_R
     fcntl.ioctl(fd, 0x5452, struct.pack('i', 0))
     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGUSR1)
     fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+own = [os.ttyname(fd) for fd in os.openpty()[1:]]
+say('names', *(attempt(what, sys.argv[4]) for what in (os.stat, lambda name: os.open(name, os.O_RDWR | os.O_NOCTTY))),
+    sorted(f'/dev/pts/{name}' for name in os.listdir('/dev/pts')) == sorted([sys.argv[3], *own]),
+    os.open(own[0], os.O_RDWR | os.O_NOCTTY) > 0)
+child = os.fork()  # whose parent has the other end
+if child == 0:
+    os.close(os.open(own[0], os.O_RDWR | os.O_NOCTTY))
+    os._exit(0)
+say('child', os.waitpid(child, 0)[1])
 
 # Descriptors of processes outside.
 _, received, _, _ = socket.recv_fds(source, 1, 16)

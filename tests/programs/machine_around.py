@@ -14,6 +14,7 @@ import time
 
 assert os.getpid() == 1, 'only for a pid namespace of its own'
 
+other = pty.openpty()
 master, slave = pty.openpty()
 settings = termios.tcgetattr(slave)
 settings[3] &= ~(termios.ECHO | termios.ICANON)
@@ -30,7 +31,7 @@ def session():
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     beside = [subprocess.Popen(['/bin/sleep', '1000'], preexec_fn=how) for how in (None, os.setpgrp)]
-    command = subprocess.Popen([*sys.argv[1:], str(slave), str(theirs.fileno()), os.ttyname(slave)],
+    command = subprocess.Popen([*sys.argv[1:], str(slave), str(theirs.fileno()), os.ttyname(slave), os.ttyname(other[1])],
                                pass_fds=(slave, theirs.fileno()), preexec_fn=os.setpgrp)
     os.write(reported, struct.pack('3i', os.getpid(), *(one.pid for one in beside)))
     print('status', command.wait(), flush=True)

@@ -7,6 +7,7 @@
 #include "host/host.h"
 #include "libos/fs/keys.h"
 #include "libos/fs/pseudo.h"
+#include "libos/fs/terminals.h"
 #include "libos/process.h"
 #include <linux/magic.h>
 
@@ -53,10 +54,20 @@ static long next_terminal(const struct pseudo_ref *dir, long from)
     (void)dir;
     for (long n = from; n < 4096; n++) {
         fmt(path, sizeof(path), "/dev/pts/%ld", n);
-        if (host_stat(path, true, &st) == 0)
+        if (host_stat(path, true, &st) == 0 && terminal_is_inside(n))
             return n;
     }
     return -1;
+}
+
+static int terminal_stat(const struct pseudo_ref *r, kstat *st)
+{
+    return terminal_is_inside(r->num[0]) ? device_stat(r, st) : -ENOENT;
+}
+
+static int terminal_open(const struct pseudo_ref *r, uint32_t flags, struct file **out)
+{
+    return terminal_is_inside(r->num[0]) ? device_open(r, flags, out) : -ENOENT;
 }
 
 /* ---- links ---- */
@@ -116,9 +127,12 @@ static bool device_exists(const struct pseudo_ref *r)
     return device_stat(r, &st) == 0;
 }
 
-static const struct pseudo_node pts_dir[] = {
-    {.name = "#", .mode = 0020620, .next = next_terminal, .open = device_open, .stat = device_stat},
-    {.name = NULL}};
+static const struct pseudo_node pts_dir[] = {{.name = "#",
+                                              .mode = 0020620,
+                                              .next = next_terminal,
+                                              .open = terminal_open,
+                                              .stat = terminal_stat},
+                                             {.name = NULL}};
 static const struct pseudo_node keys_dir[] = {
     {.name = "*", .mode = 0100666, .name_at = name_of_key, .fill = key_fill, .write = key_write},
     {.name = NULL}};
