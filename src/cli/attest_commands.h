@@ -9,6 +9,7 @@
 int cmd_quote(int argc, char **argv);      /* adyton quote show */
 int cmd_quote_view(int argc, char **argv); /* gramine-sgx-quote-view */
 int cmd_verify(int argc, char **argv);     /* adyton verify */
+int cmd_keyserver(int argc, char **argv);  /* adyton keyserver */
 
 /*
  * Reads a quote from a file ("-" is standard input): raw, or in a certificate (PEM or DER). 0, or a

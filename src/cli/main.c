@@ -49,6 +49,7 @@ static int usage(FILE *out, int status)
           "  sign-layout             measure and sign an enclave described by a layout file\n"
           "  verify QUOTE            verify a quote or RA-TLS certificate against a policy\n"
           "  quote show              what stands in a quote (gramine-sgx-quote-view)\n"
+          "  keyserver               give secrets to the enclaves that a policy names\n"
           "  sgxemu PROGRAM          run a program on the software SGX device\n"
           "  sgxemu setup            make the device's test platform, for quotes that verify\n"
           "  pccs --test-platform    serve the test platform's collateral to verifiers\n"

@@ -44,6 +44,7 @@ static const struct {
     {"pccs", cmd_pccs},
     {"doctor", cmd_doctor},
     {"verify", cmd_verify},
+    {"keyserver", cmd_keyserver},
     {"quote", cmd_quote},
     {"quote-view", cmd_quote_view},
 };
