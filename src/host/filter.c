@@ -5,10 +5,20 @@
 #include "libos/log.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
+#include <linux/prctl.h>
+
+#ifndef PR_SET_VMA
+#    define PR_SET_VMA 0x53564d41
+#endif
 
 #if PLATFORM_ARENA
 #    undef host_syscall
 #    undef host_syscall_blocking
+
+struct vector {
+    uintptr_t base;
+    size_t len;
+};
 
 enum kind {
     NUMBER,
@@ -19,6 +29,8 @@ enum kind {
     OWN,    /* a range of the library OS's own memory: the host changes its mapping */
     FCNTL,  /* of fcntl: by host_fcntl_bytes() */
     IOCTL,  /* of ioctl: by host_ioctl_bytes() */
+    PRCTL,  /* of prctl: a number, but for three operations */
+    REMOTE, /* an iovec whose base is another process's */
     VECTOR, /* `by` iovecs, and what they lead to */
     MSG,    /* a msghdr, and what it leads to */
 };
@@ -31,43 +43,20 @@ struct call {
     struct arg arg[6];
 };
 
-#    define N            \
-        {                \
-            NUMBER, 0, 0 \
-        }
-#    define S          \
-        {              \
-            TEXT, 0, 0 \
-        }
-#    define F(n)        \
-        {               \
-            FIXED, 0, n \
-        }
-#    define L(i)         \
-        {                \
-            LENGTH, i, 1 \
-        }
-#    define LM(i, n)     \
-        {                \
-            LENGTH, i, n \
-        }
-#    define LA(i)        \
-        {                \
-            LEN_AT, i, 0 \
-        }
-#    define O(i)      \
-        {             \
-            OWN, i, 0 \
-        }
-#    define V(i)         \
-        {                \
-            VECTOR, i, 0 \
-        }
-#    define M         \
-        {             \
-            MSG, 0, 0 \
-        }
-#    define C(nr, ...) [__NR_##nr] = {#    nr, {__VA_ARGS__}}
+/* clang-format off */
+#    define N          {NUMBER, 0, 0}
+#    define S          {TEXT, 0, 0}
+#    define F(n)       {FIXED, 0, n}
+#    define L(i)       {LENGTH, i, 1}
+#    define LM(i, n)   {LENGTH, i, n}
+#    define LA(i)      {LEN_AT, i, 0}
+#    define O(i)       {OWN, i, 0}
+#    define V(i)       {VECTOR, i, 0}
+#    define M          {MSG, 0, 0}
+#    define P          {PRCTL, 0, 0}
+#    define ADDRESSES  {REMOTE, 0, sizeof(struct vector)}
+#    define C(nr, ...) [__NR_##nr] = {#nr, {__VA_ARGS__}}
+/* clang-format on */
 
 #    define PER_PAGE 0 /* a byte for each page */
 #    define STAT     144
@@ -225,7 +214,9 @@ static const struct call calls[] = {
     C(pidfd_send_signal, N, N, F(128), N),
     C(wait4, N, F(4), N, F(144)),
     C(waitid, N, N, F(128), N, F(144)),
-    C(prctl, N, N, N, N, N),
+    C(prctl, N, P, N, N, P),
+    C(arch_prctl, N, F(8)),
+    C(process_vm_readv, N, V(2), N, ADDRESSES, N, N),
     C(exit_group, N),
     /* scheduling */
     C(sched_yield, N),
@@ -266,11 +257,6 @@ static bool text_ok(uintptr_t p)
     return false;
 }
 
-struct vector {
-    uintptr_t base;
-    size_t len;
-};
-
 static bool vectors_ok(uintptr_t p, size_t n)
 {
     if (n > ARENA_MOST || !arena_holds(p, n * sizeof(struct vector)))
@@ -303,6 +289,19 @@ static bool message_ok(uintptr_t p)
            (!m->control || arena_holds(m->control, m->control_len));
 }
 
+static bool prctl_ok(const long a[6], int i)
+{
+    switch (a[0]) {
+    case PR_SET_NAME:
+        return i != 1 || arena_holds((uintptr_t)a[1], 16);
+    case PR_GET_CHILD_SUBREAPER:
+        return i != 1 || arena_holds((uintptr_t)a[1], 4);
+    case PR_SET_VMA:
+        return i != 4 || !a[4] || text_ok((uintptr_t)a[4]);
+    }
+    return true;
+}
+
 static bool argument_ok(struct arg k, const long a[6], int i)
 {
     uintptr_t p = (uintptr_t)a[i];
@@ -315,6 +314,8 @@ static bool argument_ok(struct arg k, const long a[6], int i)
     case FCNTL:
         bytes = host_fcntl_bytes((int)a[1]);
         return !bytes || !p || arena_holds(p, bytes);
+    case PRCTL:
+        return prctl_ok(a, i);
     case IOCTL:
         bytes = host_ioctl_bytes((unsigned)a[1]);
         return !bytes || !p || arena_holds(p, bytes);
@@ -326,6 +327,7 @@ static bool argument_ok(struct arg k, const long a[6], int i)
     switch ((enum kind)k.kind) {
     case TEXT:
         return text_ok(p);
+    case REMOTE:
     case FIXED:
         return arena_holds(p, k.size);
     case LENGTH:

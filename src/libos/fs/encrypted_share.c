@@ -128,8 +128,7 @@ static void ask(const struct share_slot *slot)
 
 static void pause_ns(uint64_t ns)
 {
-    struct __kernel_timespec t = {.tv_nsec = (long)ns};
-    host_pass(__NR_nanosleep, (long)&t, 0, 0, 0, 0, 0);
+    host_nap((uint32_t)ns);
 }
 
 static int take_lock(struct enc_node *n, short type, const char *name)

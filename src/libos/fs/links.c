@@ -34,8 +34,7 @@ int links_setup(void)
 
 static void wait_ns(long ns)
 {
-    const struct __kernel_timespec wait = {0, ns};
-    host_pass(__NR_nanosleep, (long)&wait, 0, 0, 0, 0, 0);
+    host_nap((uint32_t)ns);
 }
 
 /* ---- keeping links as they are ---- */

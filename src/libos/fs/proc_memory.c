@@ -3,10 +3,8 @@
  * /proc/PID/cmdline, environ, auxv: what now stands in the application's memory where execve put
  * arguments and environment. Another process's memory the host reads for us, where it lets us.
  */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/fs/proc.h"
-#include <asm/unistd.h>
-#include <linux/uio.h>
 
 /* Where to read: our memory, or another process's. */
 struct place {
@@ -34,9 +32,7 @@ static long fetch(const struct place *at, char *to, uint64_t from, size_t n)
 {
     if (!at->member)
         return copy_from_user(to, (void *)from, n) ? -EFAULT : (long)n;
-    struct iovec local = {to, n}, remote = {(void *)from, n};
-    return host_length(
-        host_pass(__NR_process_vm_readv, at->pid, (long)&local, 1, (long)&remote, 1, 0), n);
+    return host_read_process(at->pid, from, to, n);
 }
 
 /* Unmapped by the program: what was read counts. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* clone(2), clone3, fork, vfork: new threads and new processes. */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/log.h"
 #include "libos/proc/clone.h"
@@ -11,7 +11,6 @@
 #include "libos/proc/vfork.h"
 #include "libos/process.h"
 #include "platform/platform.h"
-#include <asm/unistd.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 
@@ -206,7 +205,7 @@ static long clone_process(struct clone_request *c)
 /* Nobody outside gets a child from us, as from the first process of a pid namespace. */
 static bool parent_is_inside(void)
 {
-    return run_process_of((int)host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0));
+    return run_process_of(host_getppid());
 }
 
 static long do_clone(struct clone_request *c)
@@ -295,36 +294,50 @@ SYSCALL1(exit_group, int, status)
     process_exit((status & 0xff) << 8);
 }
 
-SYSCALL4(wait4, int, pid, int *, ustatus, int, options, void *, urusage)
+SYSCALL4(wait4, int, pid, int *, ustatus, int, options, struct rusage *, urusage)
 {
-    if (libos_range(ustatus, 4) || libos_range(urusage, 144))
-        return -EFAULT;
-    for (;;) {
-        long r = host_pass_blocking(__NR_wait4, pid, (long)ustatus, options, (long)urusage, 0, 0);
-        if (r != -EINTR)
-            return r;
-        if (interrupted())
+    struct rusage usage;
+    int status, r;
+    do {
+        r = host_wait4(pid, &status, options, urusage ? &usage : NULL);
+        if (r == -EINTR && interrupted())
             return -ERESTARTSYS;
-    }
+    } while (r == -EINTR);
+    if (r > 0 && ((ustatus && put_user(ustatus, status)) || (urusage && put_user(urusage, usage))))
+        return -EFAULT;
+    return r;
 }
 
-SYSCALL5(waitid, int, which, int, id, void *, uinfo, int, options, void *, urusage)
+/* What waitid(2) writes of a siginfo, also after an error. */
+static int put_wait_info(siginfo_t *to, const siginfo_t *info)
 {
-    if (libos_range(uinfo, sizeof(siginfo_t)) || libos_range(urusage, 144))
-        return -EFAULT;
+    return put_user(&to->si_signo, info->si_signo) || put_user(&to->si_errno, info->si_errno) ||
+           put_user(&to->si_code, info->si_code) || put_user(&to->si_pid, info->si_pid) ||
+           put_user(&to->si_uid, info->si_uid) || put_user(&to->si_status, info->si_status);
+}
+
+SYSCALL5(waitid, int, which, int, id, siginfo_t *, uinfo, int, options, struct rusage *, urusage)
+{
     struct file *f = NULL;
+    siginfo_t info;
+    struct rusage usage;
     long r;
+    memset(&info, 0, sizeof(info));
     if (which == P_PIDFD) {
         id = pidfd_host(id, &f);
         if (id < 0)
             return id;
     }
     do {
-        r = host_pass_blocking(__NR_waitid, which, id, (long)uinfo, options, (long)urusage, 0);
+        r = host_waitid(which, id, &info, options, urusage ? &usage : NULL);
         if (r == -EINTR && interrupted())
             r = -ERESTARTSYS;
     } while (r == -EINTR);
     if (f)
         file_put(f);
+    if (r != -ERESTARTSYS && uinfo && put_wait_info(uinfo, &info))
+        r = -EFAULT;
+    if (!r && info.si_pid && urusage && put_user(urusage, usage))
+        r = -EFAULT;
     return r;
 }

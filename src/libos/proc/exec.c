@@ -3,7 +3,7 @@
 #include "libos/mm/pages.h"
 #include "libos/proc/exec.h"
 #include "libos/proc/lifecycle.h"
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
@@ -178,7 +178,7 @@ static void set_comm(struct process *p, const char *path)
     const char *base = strrchr(path, '/');
     fmt(p->comm, sizeof(p->comm), "%s", base ? base + 1 : path);
     memcpy(current()->comm, p->comm, sizeof(p->comm));
-    host_pass(__NR_prctl, PR_SET_NAME, (long)p->comm, 0, 0, 0, 0); /* its threads begin with it */
+    host_set_name(p->comm); /* its threads begin with it */
 }
 
 /* The address space is empty: everything from here on must succeed. */

@@ -4,13 +4,12 @@
  * belong to the process; a thread that repeats the change of another, as libc's set*id do, finds it
  * done and succeeds.
  */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/info.h"
 #include "libos/proc/members.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 #include <linux/prctl.h>
 #include <linux/wait.h>
 
@@ -41,7 +40,7 @@ bool parent_watch_arm(void)
         return false;
     w->signal = 0;
     __atomic_store_n(&w->word, next_loss(w->word), __ATOMIC_SEQ_CST);
-    if (host_pass(__NR_prctl, PR_SET_PDEATHSIG, NOTICE_SIGNAL, 0, 0, 0, 0))
+    if (host_tell_parents_end(NOTICE_SIGNAL))
         return false;
     w->armed_by = p->pid;
     return true;
@@ -69,7 +68,7 @@ SYSCALL0(getppid)
     uint64_t word = __atomic_load_n(&w->word, __ATOMIC_SEQ_CST);
     if (likely(armed && (uint32_t)word))
         return (uint32_t)word;
-    long parent = run_parent(p->pid, (int)host_pass(__NR_getppid, 0, 0, 0, 0, 0, 0));
+    long parent = run_parent(p->pid, host_getppid());
     if (armed) /* unless it was lost again meanwhile */
         __atomic_compare_exchange_n(&w->word, &word, (word >> 32 << 32) | (uint32_t)parent, false,
                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -78,23 +77,22 @@ SYSCALL0(getppid)
 
 SYSCALL1(getpgid, int, pid)
 {
-    return host_pass(__NR_getpgid, run_named(pid), 0, 0, 0, 0, 0);
+    return host_getpgid(run_named(pid));
 }
 
 SYSCALL0(getpgrp)
 {
-    return host_pass(__NR_getpgid, 0, 0, 0, 0, 0, 0);
+    return host_getpgid(0);
 }
 
 /* A child that runs a program of its own by now is left alone (setpgid(2)); the host does not know
  * that it does. */
 static bool has_execed(int pid)
 {
-    siginfo_t nothing;
+    siginfo_t nothing = {.si_signo = 0};
     return member_has_execed(pid) &&
-           host_pass(__NR_waitid, P_PID, pid, (long)&nothing, WEXITED | WNOHANG | WNOWAIT, 0, 0) ==
-               0 &&
-           host_pass(__NR_getsid, pid, 0, 0, 0, 0, 0) == host_pass(__NR_getsid, 0, 0, 0, 0, 0, 0);
+           !host_waitid(P_PID, pid, &nothing, WEXITED | WNOHANG | WNOWAIT, NULL) &&
+           host_getsid(pid) == host_getsid(0);
 }
 
 SYSCALL2(setpgid, int, pid, int, pgid)
@@ -102,18 +100,17 @@ SYSCALL2(setpgid, int, pid, int, pgid)
     if (pid > 0 && pgid >= 0 && pid != current_process()->pid && has_execed(pid))
         return -EACCES;
     bool new_one = pgid == (pid ? pid : current_process()->pid);
-    return host_pass(__NR_setpgid, run_named(pid), new_one ? pgid : run_named_group(pgid), 0, 0, 0,
-                     0);
+    return host_setpgid(run_named(pid), new_one ? pgid : run_named_group(pgid));
 }
 
 SYSCALL1(getsid, int, pid)
 {
-    return host_pass(__NR_getsid, run_named(pid), 0, 0, 0, 0, 0);
+    return host_getsid(run_named(pid));
 }
 
 SYSCALL0(setsid)
 {
-    return host_pass(__NR_setsid, 0, 0, 0, 0, 0, 0);
+    return host_setsid();
 }
 
 static struct credentials *lock_cred(void)

@@ -3,13 +3,12 @@
  * Resource limits (getrlimit(2)). The table is ours. NOFILE and STACK are applied inside; those
  * that concern only what the host counts for the application (CPU, FSIZE) are set there too.
  */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/encrypted.h"
 #include "libos/proc/members.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 
 #define MOST_FILES (1u << 20) /* fs.nr_open */
 
@@ -41,7 +40,7 @@ static long set_limit(struct process *p, unsigned which, const struct rlimit64 *
         return -EPERM;
     if (is_for_host(which)) {
         struct rlimit64 l = host_limit(which, *new);
-        long err = host_pass(__NR_prlimit64, 0, which, (long)&l, 0, 0, 0);
+        int err = host_rlimit((int)which, &l, NULL);
         if (err)
             return err;
     }

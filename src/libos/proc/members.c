@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "libos/proc/members.h"
-#include "host/host.h"
+#include "host/host_process.h"
 #include "platform/platform.h"
-#include <asm/unistd.h>
 #include <linux/time.h>
 
 #define MEMBERS       4096
@@ -397,12 +396,11 @@ static int find(int pid)
     int at = table ? look_up(pid) : -1;
     bool coming = table && at < 0;
     for (int i = 0; coming && i < ARRIVAL_TRIES; i++) {
-        struct __kernel_timespec wait = {.tv_nsec = ARRIVAL_WAIT};
         coming = is_coming(pid);
         at = look_up(pid); /* afterwards: it may be there since */
         if (at >= 0 || !coming)
             break;
-        host_pass(__NR_nanosleep, (long)&wait, 0, 0, 0, 0, 0);
+        host_nap(ARRIVAL_WAIT);
     }
     return at;
 }
@@ -485,13 +483,12 @@ int members_each(bool later_too, void (*each)(int pid, void *ctx), void *ctx)
     l->ctx = ctx;
     bool on = true;
     for (int i = 0; on && i < ARRIVAL_TRIES; i++) {
-        struct __kernel_timespec wait = {.tv_nsec = ARRIVAL_WAIT};
         bool coming = false;
         l->news = false;
         for (uint32_t at = 0; at < l->used; at++)
             coming |= look_at(l, at);
         if (coming)
-            host_pass(__NR_nanosleep, (long)&wait, 0, 0, 0, 0, 0);
+            host_nap(ARRIVAL_WAIT);
         on = coming || (later_too && l->news);
         l->used = later_too ? LOAD(table->used) : l->used;
     }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "libos/proc/pidfd.h"
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/proc.h"
 #include "libos/net/host_object.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 
 #define PIDFD_NONBLOCK O_NONBLOCK
 
@@ -111,7 +110,7 @@ SYSCALL4(pidfd_send_signal, int, fd, int, sig, const siginfo_t *, uinfo, unsigne
     if (pid > 0 && !run_may_signal(pid, sig))
         r = -EPERM;
     if (!r)
-        r = host_pass(__NR_pidfd_send_signal, host, sig, (long)(uinfo ? &info : NULL), 0, 0, 0);
+        r = host_pidfd_signal(host, sig, uinfo ? &info : NULL);
     if (f)
         file_put(f);
     else

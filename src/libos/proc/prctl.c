@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* prctl(2), arch_prctl(2), personality(2). */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/process.h"
 #include "libos/proc/caps.h"
@@ -9,7 +9,6 @@
 #include "libos/proc/reach.h"
 #include "platform/platform.h"
 #include <asm/prctl.h>
-#include <asm/unistd.h>
 #include <linux/prctl.h>
 
 #ifndef PR_SET_VMA
@@ -19,7 +18,7 @@
 
 static long on_host(int op, long a, long b, long c, long d)
 {
-    return host_pass(__NR_prctl, op, a, b, c, d, 0);
+    return host_prctl(op, a, b, c, d);
 }
 
 static long set_name(const char *uname)
@@ -36,7 +35,8 @@ static long set_name(const char *uname)
         memcpy(t->process->comm, t->comm, sizeof(t->comm));
         member_changed();
     }
-    return on_host(PR_SET_NAME, (long)t->comm, 0, 0, 0);
+    host_set_name(t->comm);
+    return 0;
 }
 
 static long set_dumpable(unsigned long v)
@@ -87,7 +87,7 @@ static long name_memory(long what, uintptr_t addr, size_t len, const char *uname
     }
     if (!user_range_ok((void *)addr, len))
         return -ENOMEM;
-    return on_host(PR_SET_VMA, what, (long)addr, (long)len, (long)(uname ? name : NULL));
+    return host_name_memory(what, addr, len, uname ? name : NULL);
 }
 
 static long put_int(int *to, int value)
@@ -130,11 +130,10 @@ static bool kept_by_host(int op)
     return false;
 }
 
-static long into_int(int op, int *to, long b, long c, long d)
+static long is_subreaper(int *to)
 {
-    int value = 0;
-    long r = on_host(op, (long)&value, b, c, d);
-    return r ? r : put_int(to, value);
+    int value = 0, err = host_is_subreaper(&value);
+    return err ? err : put_int(to, value);
 }
 
 SYSCALL5(prctl, int, op, unsigned long, a, unsigned long, b, unsigned long, c, unsigned long, d)
@@ -152,7 +151,7 @@ SYSCALL5(prctl, int, op, unsigned long, a, unsigned long, b, unsigned long, c, u
     case PR_GET_PDEATHSIG:
         return put_int((int *)a, p->parent.armed_by == p->pid ? p->parent.signal : 0);
     case PR_GET_CHILD_SUBREAPER:
-        return into_int(op, (int *)a, (long)b, (long)c, (long)d);
+        return is_subreaper((int *)a);
     case PR_SET_DUMPABLE:
         return set_dumpable(a);
     case PR_GET_DUMPABLE:
@@ -197,7 +196,7 @@ SYSCALL5(prctl, int, op, unsigned long, a, unsigned long, b, unsigned long, c, u
 static long get_features(int op, uint64_t *uout)
 {
     uint64_t mask = 0;
-    long r = host_pass(__NR_arch_prctl, op, (long)&mask, 0, 0, 0, 0);
+    int r = host_get_features(op, &mask);
     mask &= ~XFEATURES_TILE;
     return r ? r : put_user(uout, mask) ? -EFAULT : 0;
 }

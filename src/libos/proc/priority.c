@@ -4,12 +4,11 @@
  * host would take in processes outside the run: so groups and users are gone through here, thread
  * by thread.
  */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/members.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 #include <linux/ioprio.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
@@ -25,7 +24,7 @@ struct walk {
 static bool is_meant(const struct walk *w, int pid)
 {
     if (w->group)
-        return host_pass(__NR_getpgid, pid, 0, 0, 0, 0, 0) == w->group;
+        return host_getpgid(pid) == w->group;
     if (pid == current_process()->pid)
         return current_process()->cred.uid == w->uid;
     struct member *m = member_get(pid);
@@ -45,7 +44,7 @@ static void walk_process(int pid, void *ctx)
 
 static long walk(struct walk *w, bool of_user, int who)
 {
-    w->group = of_user ? 0 : who ? who : (int)host_pass(__NR_getpgid, 0, 0, 0, 0, 0, 0);
+    w->group = of_user ? 0 : who ? who : host_getpgid(0);
     w->uid = who ? (uint32_t)who : current_process()->cred.uid;
     w->result = -ESRCH;
     walk_process(current_process()->pid, w);
@@ -58,13 +57,13 @@ static long walk(struct walk *w, bool of_user, int who)
 /* The host says 20 - nice; the best of them counts. */
 static void best_nice(struct walk *w, int tid)
 {
-    w->result = MAX(w->result, host_pass(__NR_getpriority, PRIO_PROCESS, tid, 0, 0, 0, 0));
+    w->result = MAX(w->result, (long)host_get_nice(PRIO_PROCESS, tid));
 }
 
 /* An error stays; one that is gone meanwhile is none. */
 static void set_nice(struct walk *w, int tid)
 {
-    long r = host_pass(__NR_setpriority, PRIO_PROCESS, tid, w->value, 0, 0, 0);
+    long r = host_set_nice(PRIO_PROCESS, tid, w->value);
     if (r ? r != -ESRCH : w->result == -ESRCH)
         w->result = r;
 }
@@ -74,7 +73,7 @@ SYSCALL2(getpriority, int, which, int, who)
     struct walk w = {.each = best_nice};
     if (which == PRIO_PGRP || which == PRIO_USER)
         return walk(&w, which == PRIO_USER, who);
-    return host_pass(__NR_getpriority, which, run_named(who), 0, 0, 0, 0);
+    return host_get_nice(which, run_named(who));
 }
 
 SYSCALL3(setpriority, int, which, int, who, int, nice)
@@ -82,7 +81,7 @@ SYSCALL3(setpriority, int, which, int, who, int, nice)
     struct walk w = {.each = set_nice, .value = nice};
     if (which == PRIO_PGRP || which == PRIO_USER)
         return walk(&w, which == PRIO_USER, who);
-    return host_pass(__NR_setpriority, which, run_named(who), nice, 0, 0, 0);
+    return host_set_nice(which, run_named(who), nice);
 }
 
 /* ---- I/O ---- */
@@ -92,8 +91,8 @@ static long effective(int tid, long prio)
 {
     if (prio < 0 || IOPRIO_PRIO_CLASS(prio) != IOPRIO_CLASS_NONE)
         return prio;
-    long policy = host_pass(__NR_sched_getscheduler, tid, 0, 0, 0, 0, 0);
-    long level = (40 - host_pass(__NR_getpriority, PRIO_PROCESS, tid, 0, 0, 0, 0)) / 5;
+    long policy = host_get_scheduler(tid);
+    long level = (40 - host_get_nice(PRIO_PROCESS, tid)) / 5;
     int class = policy == SCHED_IDLE                         ? IOPRIO_CLASS_IDLE
                 : policy == SCHED_FIFO || policy == SCHED_RR ? IOPRIO_CLASS_RT
                                                              : IOPRIO_CLASS_BE;
@@ -102,7 +101,7 @@ static long effective(int tid, long prio)
 
 static void best_io(struct walk *w, int tid)
 {
-    long prio = effective(tid, host_pass(__NR_ioprio_get, IOPRIO_WHO_PROCESS, tid, 0, 0, 0, 0));
+    long prio = effective(tid, host_get_ioprio(IOPRIO_WHO_PROCESS, tid));
     if (prio >= 0)
         w->result = w->result < 0 ? prio : MIN(w->result, prio);
 }
@@ -111,7 +110,7 @@ static void set_io(struct walk *w, int tid)
 {
     if (w->result && w->result != -ESRCH)
         return;
-    long r = host_pass(__NR_ioprio_set, IOPRIO_WHO_PROCESS, tid, w->value, 0, 0, 0);
+    long r = host_set_ioprio(IOPRIO_WHO_PROCESS, tid, w->value);
     if (r != -ESRCH)
         w->result = r;
 }
@@ -126,14 +125,14 @@ SYSCALL2(ioprio_get, int, which, int, who)
     struct walk w = {.each = best_io};
     if (of_many(which))
         return walk(&w, which == IOPRIO_WHO_USER, who);
-    return host_pass(__NR_ioprio_get, which, run_named(who), 0, 0, 0, 0);
+    return host_get_ioprio(which, run_named(who));
 }
 
 SYSCALL3(ioprio_set, int, which, int, who, int, prio)
 {
     struct walk w = {.each = set_io, .value = prio};
     if (!of_many(which))
-        return host_pass(__NR_ioprio_set, which, run_named(who), prio, 0, 0, 0);
-    long bad = host_pass(__NR_ioprio_set, IOPRIO_WHO_PROCESS, RUN_NOBODY, prio, 0, 0, 0);
+        return host_set_ioprio(which, run_named(who), prio);
+    long bad = host_set_ioprio(IOPRIO_WHO_PROCESS, RUN_NOBODY, prio);
     return bad != -ESRCH ? bad : walk(&w, which == IOPRIO_WHO_USER, who);
 }

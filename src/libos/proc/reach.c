@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "libos/proc/reach.h"
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/proc/caps.h"
 #include "libos/proc/members.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 #include <linux/capability.h>
 
 static int first_group, first_pid; /* the group in which the run was started; set before any fork */
 
 static int group_of(int pid)
 {
-    return (int)host_pass(__NR_getpgid, pid, 0, 0, 0, 0, 0);
+    return host_getpgid(pid);
 }
 
 void reach_setup(void)
@@ -143,7 +142,7 @@ int run_named_group(int pgid)
 
 long run_pidfd(int pid, unsigned flags)
 {
-    long fd = host_pass(__NR_pidfd_open, pid, flags, 0, 0, 0, 0);
+    long fd = host_pidfd_open(pid, flags);
     if (pid == current_process()->pid)
         return fd;
     if (fd >= 0 && member_alive(pid)) /* in this order: then it is the one that is meant, or dead */
@@ -172,9 +171,8 @@ static long send_by_number(int pid, const siginfo_t *info)
 {
     if (!member_alive(pid))
         return -ESRCH;
-    return info->si_code == SI_USER
-               ? host_kill(pid, info->si_signo)
-               : host_pass(__NR_rt_sigqueueinfo, pid, info->si_signo, (long)info, 0, 0, 0);
+    return info->si_code == SI_USER ? host_kill(pid, info->si_signo)
+                                    : host_sigqueue(pid, info->si_signo, info);
 }
 
 /* To another process; `group`: if it is in that one, or 0. */
@@ -192,8 +190,8 @@ static long send_other(int pid, int group, const siginfo_t *info)
     if (fd < 0)
         return fd;
     long r = elsewhere ? -ESRCH
-                       : host_pass(__NR_pidfd_send_signal, fd, info->si_signo,
-                                   (long)(info->si_code == SI_USER ? NULL : info), 0, 0, 0);
+                       : host_pidfd_signal((int)fd, info->si_signo,
+                                           info->si_code == SI_USER ? NULL : info);
     host_close((int)fd);
     return r;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The system calls about signals. */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/members.h"
 #include "libos/proc/reach.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "libos/time/timer.h"
-#include <asm/unistd.h>
 #include <linux/time.h>
 
 static bool valid(int sig)
@@ -287,7 +286,5 @@ SYSCALL4(rt_tgsigqueueinfo, int, pid, int, tid, int, sig, const siginfo_t *, uin
         return -EPERM;
     if (!member_alive(pid))
         return -ESRCH;
-    return run_may_signal(pid, sig)
-               ? host_pass(__NR_rt_tgsigqueueinfo, pid, tid, sig, (long)&info, 0, 0)
-               : -EPERM;
+    return run_may_signal(pid, sig) ? host_tgsigqueue(pid, tid, sig, &info) : -EPERM;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Signal queues: what is pending for whom. Lock: process.sig_lock. */
 #include "libos/proc/signal.h"
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/process.h"
 #include "libos/sync/signalfd.h"
 #include "libos/time/timer.h"
-#include <asm/unistd.h>
 
 #define FAULTS                                                                              \
     (SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE) | \
@@ -252,7 +251,7 @@ static void let_more_come(struct host_signal_box *box)
     sigmask set = HELD_BACK;
     if (likely(!__atomic_exchange_n(&box->held_back, false, __ATOMIC_ACQ_REL)))
         return;
-    host_pass(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&set, 0, sizeof(set), 0, 0);
+    host_sigmask(SIG_UNBLOCK, set);
 }
 
 /* Moves what the host's handler noted into the queues. Holds no lock. */

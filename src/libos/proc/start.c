@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* From the manifest to the first program. */
-#include "host/host.h"
+#include "host/host_process.h"
 #include "libos/log.h"
 #include "libos/net/net.h"
 #include "libos/proc/exec.h"
@@ -8,7 +8,6 @@
 #include "libos/proc/program.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 
 /* What Gramine lets a program raise its limit to. */
 #define MOST_NOFILE 65536
@@ -23,13 +22,13 @@ static void set_limits(struct process *p)
     const struct mf_image *im = run.manifest.image;
     for (int i = 0; i < RLIM_NLIMITS; i++)
         p->limits[i] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
-    host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&p->limits[RLIMIT_NOFILE], 0, 0);
+    host_rlimit(RLIMIT_NOFILE, NULL, &p->limits[RLIMIT_NOFILE]);
     struct rlimit64 host_files = p->limits[RLIMIT_NOFILE];
     uint64_t most = MAX(im->fds_limit, MIN((uint64_t)host_files.rlim_max, (uint64_t)MOST_NOFILE));
     p->limits[RLIMIT_NOFILE] = (struct rlimit64){im->fds_limit, most};
     /* The host's own limit must not be in the way: we hold descriptors of our own too. */
     host_files.rlim_cur = host_files.rlim_max;
-    host_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, (long)&host_files, 0, 0, 0);
+    host_rlimit(RLIMIT_NOFILE, &host_files, NULL);
     p->limits[RLIMIT_STACK].rlim_cur = im->stack_size;
     p->limits[RLIMIT_CORE].rlim_cur = 0;
     p->limits[RLIMIT_MEMLOCK] = (struct rlimit64){8UL << 20, 8UL << 20};
@@ -44,13 +43,13 @@ static int set_identity(struct process *p)
     struct credentials *c = &p->cred;
     c->uid = c->euid = c->suid = c->fsuid = im->uid;
     c->gid = c->egid = c->sgid = c->fsgid = im->gid;
-    p->pid = (int)host_syscall(__NR_getpid, 0, 0, 0, 0, 0, 0);
+    p->pid = host_getpid();
     p->is_first = true;
     p->dumpable = 1;
     p->start_ns = host_clock_ns(7 /* CLOCK_BOOTTIME */);
     p->fs.cwd = heap_strdup(mf_string(&run.manifest, im->start_dir));
     p->fs.root = heap_strdup("/");
-    p->fs.umask = (uint32_t)host_syscall(__NR_umask, 0, 0, 0, 0, 0, 0);
+    p->fs.umask = host_umask(0);
     return p->fs.cwd && p->fs.root ? 0 : -ENOMEM;
 }
 

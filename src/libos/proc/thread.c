@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Threads: parking, stopping the world, ending; clone(2) in its thread form is in clone.c. */
 #include "libos/thread.h"
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/fs/encrypted.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
@@ -27,10 +27,10 @@ static int bell_make(struct thread *t)
 {
     if (t->has_bell)
         return 0;
-    long fd = host_pass(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0);
+    int fd = host_eventfd(0, O_NONBLOCK);
     if (fd < 0)
-        return (int)fd;
-    t->bell = (int)fd;
+        return fd;
+    t->bell = fd;
     t->has_bell = true;
     return 0;
 }
@@ -53,7 +53,7 @@ int park_on_fds(struct thread *t, struct pollfd *fds, uint32_t n, uint32_t seen,
     __atomic_store_n(&t->on_bell, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&t->park_word, __ATOMIC_SEQ_CST) == seen) {
         struct __kernel_timespec ts = time_until(deadline_ns);
-        r = host_pass_blocking(__NR_ppoll, (long)fds, n + 1, deadline_ns ? (long)&ts : 0, 0, 0, 0);
+        r = host_poll(fds, n + 1, deadline_ns ? &ts : NULL, true);
         r = r ? r : -ETIMEDOUT;
     }
     __atomic_store_n(&t->on_bell, 0, __ATOMIC_SEQ_CST);
@@ -68,11 +68,10 @@ int park_on_fds(struct thread *t, struct pollfd *fds, uint32_t n, uint32_t seen,
 /* True: the host thread may sleep on the word, and is to be woken. */
 static bool call_off(struct thread *t)
 {
-    static const uint64_t one = 1;
     __atomic_fetch_add(&t->park_word, 1, __ATOMIC_SEQ_CST);
     if (likely(!__atomic_load_n(&t->on_bell, __ATOMIC_SEQ_CST)))
         return true;
-    host_pass(__NR_write, t->bell, (long)&one, sizeof(one), 0, 0, 0);
+    host_event_add(t->bell, 1);
     return false;
 }
 

@@ -8,13 +8,12 @@
  * Own objects (sync/own.h) are members of ours alone: epoll_own.c. An epoll without any is waited
  * for by one call of the host.
  */
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "libos/sync/epoll_own.h"
 #include "libos/sync/wait.h"
-#include <asm/unistd.h>
 #include <linux/time.h>
 
 /* Guards all registrations: struct epoll.watches and file.watches. Lock: above heap_lock and the
@@ -98,7 +97,7 @@ static long make_epoll(int flags)
     struct file *f;
     if (flags & ~EPOLL_CLOEXEC)
         return -EINVAL;
-    long r = host_pass(__NR_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
+    long r = host_epoll();
     if (IS_ERR(r))
         return r;
     r = epoll_file((int)r, &f);
@@ -133,7 +132,7 @@ static struct watch *find_watch(struct file *ep, struct file *f, int fd, bool *s
 
 static long host_ctl(struct file *ep, int op, int host_fd, struct epoll_event *ev)
 {
-    return host_pass(__NR_epoll_ctl, ep->host_fd, op, host_fd, (long)ev, 0, 0);
+    return host_epoll_ctl(ep->host_fd, op, host_fd, ev);
 }
 
 static long add_watch(struct file *ep, struct file *f, int fd, struct epoll_event *ev, bool dup)
@@ -230,15 +229,14 @@ static long wait_on_host(int host_fd, void *uevents, int most, int64_t ns)
 {
     struct __kernel_timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
     if (ns == 0)
-        return host_pass(__NR_epoll_pwait, host_fd, (long)uevents, most, 0, 0, 0);
+        return host_epoll_look(host_fd, uevents, most);
     uint64_t end = ns > 0 ? vdso_clock_ns(CLOCK_MONOTONIC) + (uint64_t)ns : 0;
     for (;;) {
-        long r = host_pass_blocking(__NR_epoll_pwait2, host_fd, (long)uevents, most,
-                                    (long)(ns > 0 ? &ts : NULL), 0, 0);
+        long r = host_epoll_wait(host_fd, uevents, most, ns > 0 ? &ts : NULL);
         if (r != -EINTR)
             return r;
         if (interrupted()) { /* what is ready counts more than the signal */
-            r = host_pass(__NR_epoll_pwait, host_fd, (long)uevents, most, 0, 0, 0);
+            r = host_epoll_look(host_fd, uevents, most);
             return r ? r : -EINTR; /* never restarted, by no flag (signal(7)) */
         }
         if (ns > 0) {

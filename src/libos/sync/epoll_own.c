@@ -8,10 +8,9 @@
  * Locks: epoll_lock, then an object's lock, then news_lock.
  */
 #include "libos/sync/epoll_own.h"
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/process.h"
 #include "libos/sync/wait.h"
-#include <asm/unistd.h>
 
 #define FLAGS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
@@ -172,7 +171,7 @@ void epoll_file_is_hosts(struct file *f)
         /* A spent EPOLLONESHOT member hears POLLHUP and POLLERR once more: the host cannot be given
          * one that does not. */
         struct epoll_event ev = {.events = w->events, .data = w->data};
-        host_pass(__NR_epoll_ctl, w->epoll->host_fd, EPOLL_CTL_ADD, w->host_fd, (long)&ev, 0, 0);
+        host_epoll_ctl(w->epoll->host_fd, EPOLL_CTL_ADD, w->host_fd, &ev);
         epoll_wake(ep);
     }
     queue_unlock(&epoll_lock);
@@ -279,7 +278,7 @@ static long look(struct file *f, struct epoll_event *uevents, int most)
     long n = collect(ep, uevents, most);
     if (n < 0 || n == most || !__atomic_load_n(&ep->hosts, __ATOMIC_RELAXED))
         return n;
-    long r = host_pass(__NR_epoll_pwait, f->host_fd, (long)(uevents + n), most - n, 0, 0, 0);
+    long r = host_epoll_look(f->host_fd, uevents + n, (int)(most - n));
     return r > 0 ? n + r : n ? n : r;
 }
 

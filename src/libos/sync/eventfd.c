@@ -3,7 +3,7 @@
  * eventfd(2): a counter of our own, see sync/own.h. Without sys.insecure__allow_eventfd children
  * cannot use it: it is its process's own for good, as where the host is not trusted with it.
  */
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/entry/syscall.h"
 #include "libos/log.h"
 #include "libos/process.h"
@@ -11,7 +11,6 @@
 #include "libos/sync/eventfd.h"
 #include "libos/sync/own.h"
 #include "libos/sync/wait.h"
-#include <asm/unistd.h>
 
 #define EFD_SEMAPHORE 1
 #define EFD_CLOEXEC   O_CLOEXEC
@@ -108,12 +107,12 @@ static uint32_t eventfd_poll(struct file *f, struct waiter *w)
 }
 
 /* The host takes 32 bits at its making and the rest as a write. */
-static long host_eventfd(uint64_t count, int flags)
+static long eventfd_on_host(uint64_t count, int flags)
 {
     uint64_t rest = count > UINT32_MAX ? count - UINT32_MAX : 0;
-    long fd = host_pass(__NR_eventfd2, (long)(count - rest), flags | EFD_CLOEXEC, 0, 0, 0, 0);
-    if (fd >= 0 && rest && host_pass(__NR_write, fd, (long)&rest, 8, 0, 0, 0) != 8) {
-        host_close((int)fd);
+    int fd = host_eventfd((uint32_t)(count - rest), flags);
+    if (fd >= 0 && rest && host_event_add(fd, rest)) {
+        host_close(fd);
         return -EIO;
     }
     return fd;
@@ -124,7 +123,7 @@ static int eventfd_to_host(struct own *o)
     struct eventfd *e = container_of(o, struct eventfd, own);
     struct file *f = e->file;
     int flags = (f->flags & O_NONBLOCK ? EFD_NONBLOCK : 0) | (e->semaphore ? EFD_SEMAPHORE : 0);
-    long fd = host_eventfd(e->count, flags);
+    long fd = eventfd_on_host(e->count, flags);
     if (fd < 0)
         return (int)fd;
     f->host_fd = (int)fd;

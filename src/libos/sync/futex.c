@@ -8,7 +8,7 @@
  */
 #include "libos/proc/vdso.h"
 #include "libos/sync/futex.h"
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
@@ -192,6 +192,8 @@ static long futex_wake(uint32_t *uaddr, int n, uint32_t bitset)
 static bool in_shared_mapping(uint32_t *uaddr)
 {
     struct mm *mm = &current()->process->mm;
+    if (!PLATFORM_HOST_TRUSTED) /* no memory is another process's, too (mm/pages.h) */
+        return false;
     lock(&mm->lock);
     struct vma *v = vma_find(mm, (uintptr_t)uaddr);
     bool shared = v && v->start <= (uintptr_t)uaddr && v->flags & MAP_SHARED;
@@ -201,12 +203,8 @@ static bool in_shared_mapping(uint32_t *uaddr)
 
 static long shared_wait(uint32_t *uaddr, uint32_t val, uint64_t deadline, uint32_t bitset)
 {
-    struct __kernel_timespec ts = {.tv_sec = (long long)(deadline / 1000000000),
-                                   .tv_nsec = (long long)(deadline % 1000000000)};
-    long until = deadline == HOST_NO_DEADLINE ? 0 : (long)&ts;
     for (;;) {
-        long r =
-            host_pass_blocking(__NR_futex, (long)uaddr, FUTEX_WAIT_BITSET, val, until, 0, bitset);
+        long r = host_shared_futex_wait(uaddr, val, deadline, bitset);
         if (r != -EINTR)
             return r;
         if (interrupted())
@@ -217,7 +215,7 @@ static long shared_wait(uint32_t *uaddr, uint32_t val, uint64_t deadline, uint32
 int futex_wake_address(uint32_t *uaddr, int n)
 {
     if (in_shared_mapping(uaddr))
-        return (int)host_pass(__NR_futex, (long)uaddr, FUTEX_WAKE, n, 0, 0, 0);
+        return (int)host_shared_futex(uaddr, FUTEX_WAKE, (uint32_t)n, 0, NULL, 0);
     return (int)futex_wake(uaddr, n, FUTEX_BITSET_MATCH_ANY);
 }
 
@@ -370,7 +368,7 @@ static long shared_futex(uint32_t *uaddr, int cmd, uint32_t val, unsigned long v
     case FUTEX_WAKE_OP:
         if (libos_range(uaddr2, 4))
             return -EFAULT;
-        return host_pass(__NR_futex, (long)uaddr, cmd, val, (long)val2, (long)uaddr2, val3);
+        return host_shared_futex(uaddr, cmd, val, val2, uaddr2, val3);
     default:
         return -ENOSYS;
     }
@@ -412,20 +410,15 @@ SYSCALL6(futex, uint32_t *, uaddr, int, op, uint32_t, val, unsigned long, arg4, 
     }
 }
 
-/* What exit_group and SIGKILL leave held is the host's to mark: no code of ours runs then, and only
- * other processes, waiting in the host, can care. */
-static void host_robust_list(const void *head)
-{
-    host_pass(__NR_set_robust_list, (long)head, sizeof(struct robust_list_head), 0, 0, 0, 0);
-}
-
 SYSCALL2(set_robust_list, void *, head, size_t, len)
 {
     if (len != sizeof(struct robust_list_head))
         return -EINVAL;
     current()->robust_list = head;
     current()->robust_len = len;
-    host_robust_list(libos_range(head, len) ? NULL : head);
+    /* What exit_group and SIGKILL leave held is the host's to mark: no code of ours runs then, and
+     * only other processes, waiting in the host, can care. */
+    host_robust_list(libos_range(head, len) ? NULL : head, sizeof(struct robust_list_head));
     return 0;
 }
 
@@ -467,7 +460,7 @@ void futex_robust_exit(struct thread *t)
     struct robust_list_head head;
     if (!t->robust_list)
         return;
-    host_robust_list(NULL);
+    host_robust_list(NULL, sizeof(struct robust_list_head));
     if (copy_from_user(&head, t->robust_list, sizeof(head)))
         return;
     uintptr_t end = (uintptr_t)t->robust_list, at = (uintptr_t)head.list.next & ~1UL;

@@ -3,11 +3,10 @@
  * inotify(7): the host watches the host's files. What has no host file (/proc, tmpfs) cannot be
  * watched: ENOSPC, the one refusal for which programs are prepared to look for themselves.
  */
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/fs/links.h"
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
-#include <asm/unistd.h>
 
 #define IN_CLOEXEC     O_CLOEXEC
 #define IN_NONBLOCK    O_NONBLOCK
@@ -19,7 +18,7 @@ static long make_inotify(int flags)
 {
     if (flags & ~(IN_CLOEXEC | IN_NONBLOCK))
         return -EINVAL;
-    long r = host_pass(__NR_inotify_init1, flags | IN_CLOEXEC, 0, 0, 0, 0, 0);
+    long r = host_inotify(flags);
     return host_object_install(r, &inotify_ops, FILE_STREAM, (uint32_t)(flags & IN_NONBLOCK),
                                flags & IN_CLOEXEC);
 }
@@ -60,7 +59,7 @@ static long watch_path(struct file *f, const struct path *p, uint32_t mask)
     do {
         r = use_begin(&u, p->mount, p->rel, mask & IN_DONT_FOLLOW ? USE_NAME : USE_OBJECT, false);
         if (!r)
-            r = host_pass(__NR_inotify_add_watch, f->host_fd, (long)u.host, mask, 0, 0, 0);
+            r = host_inotify_add(f->host_fd, u.host, mask);
         use_end(&u);
     } while (use_again(&u));
     return r;
@@ -87,7 +86,7 @@ SYSCALL2(inotify_rm_watch, int, fd, int, watch)
     long r = get_inotify(fd, &f);
     if (r)
         return r;
-    r = host_pass(__NR_inotify_rm_watch, f->host_fd, watch, 0, 0, 0, 0);
+    r = host_inotify_remove(f->host_fd, watch);
     file_put(f);
     return r;
 }

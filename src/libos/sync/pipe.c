@@ -4,13 +4,12 @@
  * write goes on in the last page if all of its odd part fits there. How full a pipe is, and what a
  * short write has written, follows from that.
  */
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/entry/syscall.h"
 #include "libos/process.h"
 #include "libos/sync/epoll.h"
 #include "libos/sync/own.h"
 #include "libos/sync/wait.h"
-#include <asm/unistd.h>
 
 #define PIPE_FLAGS (O_CLOEXEC | O_NONBLOCK | O_DIRECT)
 #define SLOTS      16u
@@ -260,7 +259,7 @@ static int pipe_to_host(struct own *o)
 {
     struct pipe *p = container_of(o, struct pipe, own);
     int fd[2];
-    long err = host_pass(__NR_pipe2, (long)fd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0);
+    long err = host_pipe(fd, O_NONBLOCK);
     if (err)
         return (int)err;
     err = pour(p, fd);

@@ -3,13 +3,12 @@
  * poll(2), ppoll, select, pselect6: one ppoll on the host's descriptors. Own objects among the
  * entries are asked one by one, and wake the thread that waits for the host's.
  */
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "libos/sync/queue.h"
 #include "libos/sync/wait.h"
-#include <asm/unistd.h>
 #include <linux/time.h>
 
 #define ON_STACK 32
@@ -65,20 +64,20 @@ int take_timespec(const struct __kernel_timespec *uts, struct __kernel_timespec 
     return 0;
 }
 
-static long host_ppoll(struct pollfd *fds, uint32_t n, struct __kernel_timespec *ts)
+static long ask_host(struct pollfd *fds, uint32_t n, struct __kernel_timespec *ts)
 {
     struct __kernel_timespec now = {0};
     if (ts && !ts->tv_sec && !ts->tv_nsec)
-        return host_pass(__NR_ppoll, (long)fds, n, (long)ts, 0, 0, 0);
+        return host_poll(fds, n, ts, false);
     for (;;) {
         /* The kernel leaves the remaining time in *ts. */
-        long r = host_pass_blocking(__NR_ppoll, (long)fds, n, (long)ts, 0, 0, 0);
+        long r = host_poll(fds, n, ts, true);
         if (r != -EINTR)
             return r;
         if (!interrupted())
             continue;
         /* What is ready counts more than the signal. */
-        r = host_pass(__NR_ppoll, (long)fds, n, (long)&now, 0, 0, 0);
+        r = host_poll(fds, n, &now, false);
         return r ? r : -ERESTARTNOHAND;
     }
 }
@@ -174,7 +173,7 @@ static long poll_own(struct polling *s, struct __kernel_timespec *ts)
             waiter_thread(&s->waiters[i]);
         s->seen = park_prepare(current());
         long ready = prepare(s);
-        long r = s->hosts ? host_ppoll(s->host, s->n, &now) : 0;
+        long r = s->hosts ? ask_host(s->host, s->n, &now) : 0;
         ready += take_host(s, r);
         if (!ready && r >= 0 && !over && !signal)
             r = wait_own(s, deadline);
@@ -194,7 +193,7 @@ static long poll_own(struct polling *s, struct __kernel_timespec *ts)
 static long poll_host(struct polling *s, uint32_t ready, struct __kernel_timespec *ts)
 {
     struct __kernel_timespec now = {0};
-    long r = host_ppoll(s->host, s->n, ready ? &now : ts);
+    long r = ask_host(s->host, s->n, ready ? &now : ts);
     take_host(s, r);
     let_go(s);
     return r < 0 ? r : ready + r;

@@ -5,12 +5,11 @@
  * read finds none.
  */
 #include "libos/sync/signalfd.h"
-#include "host/host.h"
+#include "host/host_event.h"
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
 #include "libos/sync/wait.h"
-#include <asm/unistd.h>
 #include <linux/signalfd.h>
 
 #define SFD_FLAGS (O_CLOEXEC | O_NONBLOCK)
@@ -28,8 +27,7 @@ static uint32_t signalfd_count; /* atomic: spares the lock where there are none 
 
 static void raise_counter(int fd)
 {
-    uint64_t one = 1;
-    host_pass(__NR_write, fd, (long)&one, sizeof(one), 0, 0, 0);
+    host_event_add(fd, 1);
 }
 
 void signalfd_notify(int sig)
@@ -47,8 +45,7 @@ void signalfd_notify(int sig)
 
 static void lower_counter(int fd)
 {
-    uint64_t count;
-    host_pass(__NR_read, fd, (long)&count, sizeof(count), 0, 0, 0);
+    host_event_take(fd);
 }
 
 void signalfd_taken(sigmask pending)
@@ -69,11 +66,11 @@ void signalfd_in_child(void)
     lock(&signalfds_lock);
     list_for_each (it, &signalfds) {
         struct signalfd *s = list_entry(it, struct signalfd, link);
-        long own = host_pass(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0);
+        int own = host_eventfd(0, O_NONBLOCK);
         if (IS_ERR(own))
             continue; /* shared, then: woken in vain at times */
-        host_pass(__NR_dup3, own, s->counter, O_CLOEXEC, 0, 0, 0);
-        host_close((int)own);
+        host_dup3(own, s->counter, true);
+        host_close(own);
     }
     unlock(&signalfds_lock);
 }
@@ -114,7 +111,7 @@ static void settle_counter(const struct signalfd *s)
 static ssize wait_readable(const struct signalfd *s)
 {
     struct pollfd p = {.fd = s->counter, .events = POLLIN};
-    long r = host_pass_blocking(__NR_ppoll, (long)&p, 1, 0, 0, 0, 0);
+    long r = host_poll(&p, 1, NULL, true);
     return r == -EINTR ? (interrupted() ? -ERESTARTSYS : 0) : MIN(r, 0L);
 }
 
@@ -176,7 +173,7 @@ static long make_signalfd(sigmask mask, int flags)
     struct signalfd *s = heap_zalloc(sizeof(*s));
     if (!s)
         return -ENOMEM;
-    long r = host_pass(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0);
+    long r = host_eventfd(0, O_NONBLOCK);
     if (IS_ERR(r)) {
         heap_free(s);
         return r;
