@@ -54,7 +54,8 @@ int mount_host_path(const struct mount *m, const char *rel, char out[PATH_LIMIT]
 
 static bool below(const char *path, const char *dir, size_t len)
 {
-    return len == 1 || (strncmp(path, dir, len) == 0 && (path[len] == '/' || !path[len]));
+    return len == 1 ||
+           (path[1] == dir[1] && memcmp(path, dir, len) == 0 && (path[len] == '/' || !path[len]));
 }
 
 static void find_mount(struct path *p)
@@ -288,6 +289,38 @@ static int check_parent(char *abs, struct path *of)
     return err;
 }
 
+/* Of the bytes of a word those that are `c` have their highest bit set. */
+static inline uint64_t bytes_equal(uint64_t w, uint8_t c)
+{
+    const uint64_t low = 0x7f7f7f7f7f7f7f7fUL;
+    uint64_t x = w ^ c * 0x0101010101010101UL;
+    return ~(((x & low) + low) | x | low);
+}
+
+/*
+ * Is the absolute path of n bytes normal as it stands, as most are: no ".", "..", "//" or "/" at
+ * the end, nor a hidden name, which is not told from those? Whole words are read, up to 7 bytes
+ * behind the NUL.
+ */
+static bool is_normal(const char *in, size_t n)
+{
+    uint64_t before = 0;
+    if (n > NAME_LIMIT || in[0] != '/')
+        return false;
+    for (size_t i = 0; i <= n; i += 8) {
+        uint64_t w;
+        __builtin_memcpy(&w, in + i, 8);
+        uint64_t slash = bytes_equal(w, '/'), nul = bytes_equal(w, 0);
+        uint64_t bad = (slash | nul | bytes_equal(w, '.')) & (slash << 8 | before);
+        before = slash >> 56;
+        if (nul)
+            return !(bad & (nul ^ (nul - 1)));
+        if (bad)
+            return false;
+    }
+    return false;
+}
+
 /* Appends the components of `in` to p->abs. */
 static int walk(struct path *p, const char *in)
 {
@@ -414,6 +447,21 @@ static int resolve(int dirfd, const char *kpath, struct path *out)
     return err ? err : walk(out, kpath);
 }
 
+static int resolve_user(int dirfd, const char *upath, struct path *out)
+{
+    char in[PATH_LIMIT + 8]; /* is_normal() */
+    ssize n = strncpy_from_user(in, upath, PATH_LIMIT);
+    if (n < 0)
+        return (int)n;
+    if (!is_normal(in, (size_t)n) ||
+        unlikely(__atomic_load_n(&current_process()->fs.has_root, __ATOMIC_RELAXED)))
+        return resolve(dirfd, in, out);
+    memcpy(out->abs, in, (size_t)n + 1);
+    out->must_be_dir = false;
+    out->depth = out->links = 0;
+    return 0;
+}
+
 int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out)
 {
     int err = resolve(dirfd, kpath, out);
@@ -422,16 +470,13 @@ int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *
 
 int path_resolve(int dirfd, const char *upath, bool follow, struct path *out)
 {
-    char in[PATH_LIMIT];
-    ssize n = strncpy_from_user(in, upath, sizeof(in));
-    return n < 0 ? (int)n : path_resolve_kernel(dirfd, in, follow, out);
+    int err = resolve_user(dirfd, upath, out);
+    return err ? err : follow_own_links(out, follow || out->must_be_dir);
 }
 
 int path_resolve_name(int dirfd, const char *upath, struct path *out)
 {
-    char in[PATH_LIMIT];
-    ssize n = strncpy_from_user(in, upath, sizeof(in));
-    int err = n < 0 ? (int)n : resolve(dirfd, in, out);
+    int err = resolve_user(dirfd, upath, out);
     return err ? err : follow_own_links(out, false);
 }
 

@@ -53,7 +53,7 @@ ssize strncpy_from_user(char *dst, const char *usrc, size_t size)
     while (done < size) {
         /* Up to the end of the page: what follows may be unmapped. */
         size_t chunk = PAGE_SIZE - ((uintptr_t)(usrc + done) & PAGE_MASK);
-        chunk = MIN(MIN(chunk, size - done), (size_t)256);
+        chunk = MIN(MIN(chunk, size - done), done ? (size_t)256 : (size_t)64);
         if (copy_from_user(dst + done, usrc + done, chunk))
             return -EFAULT;
         char *nul = memchr(dst + done, 0, chunk);

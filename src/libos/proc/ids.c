@@ -58,12 +58,9 @@ int parent_lost(struct process *p, int sender)
     return w->signal;
 }
 
-SYSCALL0(getppid)
+static NOINLINE long ask_parent(struct process *p)
 {
-    struct process *p = current_process();
     struct parent_watch *w = &p->parent;
-    if (run_is_first(p->pid))
-        return 0;
     bool armed = parent_watch_arm();
     uint64_t word = __atomic_load_n(&w->word, __ATOMIC_SEQ_CST);
     if (likely(armed && (uint32_t)word))
@@ -73,6 +70,16 @@ SYSCALL0(getppid)
         __atomic_compare_exchange_n(&w->word, &word, (word >> 32 << 32) | (uint32_t)parent, false,
                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return parent;
+}
+
+SYSCALL0(getppid)
+{
+    struct process *p = current_process();
+    struct parent_watch *w = &p->parent;
+    if (p->is_first)
+        return 0;
+    uint64_t word = __atomic_load_n(&w->word, __ATOMIC_SEQ_CST);
+    return likely(w->armed_by == p->pid && (uint32_t)word) ? (uint32_t)word : ask_parent(p);
 }
 
 SYSCALL1(getpgid, int, pid)

@@ -21,11 +21,6 @@ void reach_setup(void)
 
 /* ---- threads and processes ---- */
 
-bool run_is_first(int pid)
-{
-    return pid == first_pid;
-}
-
 int run_parent(int pid, int parent)
 {
     if (pid == first_pid)

@@ -18,8 +18,6 @@ void reach_setup(void);
 /* Whom `pid`, a process of the run, has for a parent when the host says `parent`: one outside is
  * not seen. 0 for the first process, as in a pid namespace; 1 for one whose parent has gone. */
 int run_parent(int pid, int parent);
-/* The first process, whose parent is outside. */
-bool run_is_first(int pid);
 /* The process of the run, ours included, that has the thread; 0: there is none. */
 int run_process_of(int tid);
 /* `tid` itself if a process of the run has it or it is 0 or negative, else RUN_NOBODY. */

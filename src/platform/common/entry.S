@@ -213,8 +213,25 @@ platform_resume:
 	.globl uaccess_begin, uaccess_end, uaccess_fixup
 	.globl uaccess_copy, uaccess_load32, uaccess_cmpxchg32, uaccess_fill
 uaccess_begin:
-uaccess_copy:                        /* (dst, src, n) */
-	movq %rdx, %rcx
+uaccess_copy:                        /* (dst, src, n): up to 256 bytes as words, as memcpy() */
+	leaq -8(%rdx), %rax
+	cmpq $248, %rax
+	ja 2f
+	addq %rdi, %rax              /* the last word of dst */
+	leaq -8(%rsi,%rdx), %rdx     /* and of src */
+	cmpq %rax, %rdi
+	jae 3f
+1:	movq (%rsi), %rcx
+	movq %rcx, (%rdi)
+	addq $8, %rsi
+	addq $8, %rdi
+	cmpq %rax, %rdi
+	jb 1b
+3:	movq (%rdx), %rcx
+	movq %rcx, (%rax)
+	xorl %eax, %eax
+	ret
+2:	movq %rdx, %rcx
 	rep movsb
 	xorl %eax, %eax
 	ret
