@@ -40,11 +40,14 @@ void crypto_read_cpu(struct crypto_cpu *cpu)
     uint32_t regs[4], low, high;
 
     *cpu = (struct crypto_cpu){.xfrm = XFRM_X87_SSE};
-    cpuid(0, regs);
-    uint32_t max_leaf = regs[0];
     cpuid(1, regs);
     cpu->leaf1_ecx = regs[2];
-    if (max_leaf >= 7) {
+    bool more = regs[2] & ECX1_OSXSAVE; /* whoever has XSAVE has leaf 13, which describes it */
+    if (!more) {
+        cpuid(0, regs);
+        more = regs[0] >= 7;
+    }
+    if (more) {
         cpuid(7, regs);
         cpu->leaf7_ebx = regs[1];
         cpu->leaf7_ecx = regs[2];

@@ -4,6 +4,8 @@
 #include <linux/mman.h>
 #include <linux/elf.h>
 
+#define AT_ONCE 16u /* program headers */
+
 typedef ssize (*read_fn)(void *ctx, void *buf, size_t n, int64_t off);
 
 static int read_exact(read_fn read, void *ctx, void *buf, size_t n, uint64_t off)
@@ -93,18 +95,20 @@ static int decode(struct elf_image *im, const Elf64_Phdr *p, read_fn read, void 
 int elf_read(struct elf_image *im, read_fn read, void *ctx)
 {
     Elf64_Ehdr h;
+    Elf64_Phdr p[AT_ONCE];
     memset(im, 0, sizeof(*im));
     im->align = PAGE_SIZE;
     int err = read_exact(read, ctx, &h, sizeof(h), 0);
     if (!err)
         err = check_header(&h);
     for (uint32_t i = 0; !err && i < h.e_phnum; i++) {
-        Elf64_Phdr p;
-        err = h.e_phoff > INT64_MAX / 2
-                  ? -ENOEXEC
-                  : read_exact(read, ctx, &p, sizeof(p), h.e_phoff + i * sizeof(p));
+        size_t n = MIN(h.e_phnum - i, AT_ONCE);
+        if (i % AT_ONCE == 0)
+            err = h.e_phoff > INT64_MAX / 2
+                      ? -ENOEXEC
+                      : read_exact(read, ctx, p, n * sizeof(*p), h.e_phoff + i * sizeof(*p));
         if (!err)
-            err = decode(im, &p, read, ctx);
+            err = decode(im, &p[i % AT_ONCE], read, ctx);
     }
     if (err)
         return err;

@@ -95,7 +95,7 @@ __attribute__((used)) void host_signal(int sig, siginfo_t *info, struct ucontext
     trap_redirect(t, c);
 }
 
-static void install(int sig, uint64_t flags)
+static void install(int sig, uint64_t flags, struct ksigaction *old)
 {
     sigmask faults =
         SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP);
@@ -103,7 +103,7 @@ static void install(int sig, uint64_t flags)
                              .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | flags,
                              .restorer = (uintptr_t)host_sigreturn,
                              .mask = ~faults};
-    direct_syscall(__NR_rt_sigaction, sig, (long)&act, 0, 8, 0, 0);
+    direct_syscall(__NR_rt_sigaction, sig, (long)&act, (long)old, 8, 0, 0);
 }
 
 void signal_host_disposition(struct process *p, int sig)
@@ -118,7 +118,7 @@ void signal_host_disposition(struct process *p, int sig)
         struct ksigaction ignore = {.handler = 1};
         direct_syscall(__NR_rt_sigaction, sig, (long)&ignore, 0, 8, 0, 0);
     } else {
-        install(sig, sig == SIGCHLD ? a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) : 0);
+        install(sig, sig == SIGCHLD ? a->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT) : 0, NULL);
     }
 }
 
@@ -128,11 +128,9 @@ void direct_signals_setup(void)
         if (SIGBIT(sig) & SIG_UNBLOCKABLE)
             continue;
         struct ksigaction old = {0};
-        direct_syscall(__NR_rt_sigaction, sig, 0, (long)&old, 8, 0, 0);
+        install(sig, 0, &old);
         first_process->sighand.action[sig - 1].handler = old.handler == 1;
-        if (sig == SIGSYS || sig == NOTICE_SIGNAL)
-            install(sig, 0);
-        else
+        if (old.handler == 1)
             signal_host_disposition(first_process, sig);
     }
     sigmask none = 0, old = 0;
