@@ -131,15 +131,7 @@ static inline int take(void *p, const void *outside, size_t n)
 
 /* ---- what a host call returns ---- */
 
-/* A status: 0 or an errno; a host that returns anything else is lying. */
-static inline int host_status(long r)
-{
-    return r == 0 ? 0 : IS_ERR(r) ? (int)host_errno(r) : -EIO;
-}
-static inline int host_descriptor(long r)
-{
-    return r >= 0 && r <= INT32_MAX ? (int)r : IS_ERR(r) ? (int)host_errno(r) : -EIO;
-}
+/* host_status(), host_descriptor(), host_length(): host.h */
 /* An errno, or 0 .. `most`. */
 static inline long host_number(long r, long most)
 {

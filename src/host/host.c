@@ -22,36 +22,12 @@ int host_open_blocking(const char *path, uint32_t flags, uint32_t mode)
                                                  flags | 02000000u, mode, 0, 0));
 }
 
-int host_open_plain(const char *path, uint32_t flags)
+int host_open_plain(int dir, const char *path, uint32_t flags)
 {
     ARENA;
     struct open_how how = {.flags = flags | 02000000u, .resolve = RESOLVE_NO_SYMLINKS};
     return host_descriptor(
-        CALL4(__NR_openat2, HOST_AT_FDCWD, give_text(path), give(&how, sizeof(how)), sizeof(how)));
-}
-
-#define O_PATH_      010000000u
-#define O_WITH_PATH_ 012600000u /* what open(2) heeds beside O_PATH, and it */
-#define O_KNOWN_     037777703u
-#define O_MAKES_     020000100u /* O_CREAT, O_TMPFILE */
-
-/* open(2) takes no notice of flags and modes that mean nothing; openat2(2) refuses them. */
-int host_open_linkless(const char *path, uint32_t flags, uint32_t mode, bool blocking)
-{
-    ARENA;
-    flags = (flags & (flags & O_PATH_ ? O_WITH_PATH_ : O_KNOWN_)) | 02000000u;
-    struct open_how how = {.flags = flags,
-                           .mode = flags & O_MAKES_ ? mode & 07777 : 0,
-                           .resolve = RESOLVE_NO_SYMLINKS};
-    long name = (long)give_text(path), given = (long)give(&how, sizeof(how));
-    return host_descriptor(blocking ? host_syscall_blocking(__NR_openat2, HOST_AT_FDCWD, name,
-                                                            given, sizeof(how), 0, 0)
-                                    : CALL4(__NR_openat2, HOST_AT_FDCWD, name, given, sizeof(how)));
-}
-
-int host_close(int fd)
-{
-    return host_status(CALL1(__NR_close, fd));
+        CALL4(__NR_openat2, dir, give_text(path), give(&how, sizeof(how)), sizeof(how)));
 }
 
 void host_say(int fd, const char *line, size_t n)
@@ -65,14 +41,7 @@ int64_t host_lseek(int fd, int64_t off, int whence)
     return host_number(CALL3(__NR_lseek, fd, off, whence), INT64_MAX);
 }
 
-#define SECOND_NS 1000000000u
-
-bool host_stat_ok(const struct stat *st)
-{
-    return (int64_t)st->st_size >= 0 && (int64_t)st->st_blocks >= 0 && st->st_blksize > 0 &&
-           st->st_atime_nsec < SECOND_NS && st->st_mtime_nsec < SECOND_NS &&
-           st->st_ctime_nsec < SECOND_NS;
-}
+#define SECOND_NS HOST_SECOND_NS
 
 static bool statx_ok(const struct statx *st)
 {
@@ -81,28 +50,41 @@ static bool statx_ok(const struct statx *st)
            st->stx_ctime.tv_nsec < SECOND_NS && st->stx_mtime.tv_nsec < SECOND_NS;
 }
 
-/* `out`: where the host wrote it. */
-static int stat_status(long r, struct stat *st, const struct stat *out)
+#if PLATFORM_ARENA
+int host_open_linkless(int dir, const char *path, uint32_t flags, uint32_t mode, bool blocking)
 {
-    int err = host_status(r);
+    ARENA;
+    struct open_how how = host_linkless_how(flags, mode);
+    long name = (long)give_text(path), given = (long)give(&how, sizeof(how));
+    return host_descriptor(
+        blocking ? host_syscall_blocking(__NR_openat2, dir, name, given, sizeof(how), 0, 0)
+                 : CALL4(__NR_openat2, dir, name, given, sizeof(how)));
+}
+
+int host_close(int fd)
+{
+    return host_status(CALL1(__NR_close, fd));
+}
+
+int host_stat_at(int dir, const char *path, bool follow, struct stat *st)
+{
+    ARENA;
+    struct stat *out = room(st, sizeof(*st));
+    int err = host_status(CALL4(__NR_newfstatat, dir, give_text(path), out, follow ? 0 : 0x100));
     if (!err)
         take(st, out, sizeof(*st));
     return err || likely(host_stat_ok(st)) ? err : -EIO;
 }
+#endif
 
 int host_fstat(int fd, struct stat *st)
 {
     ARENA;
     struct stat *out = room(st, sizeof(*st));
-    return stat_status(CALL2(__NR_fstat, fd, out), st, out);
-}
-
-int host_stat(const char *path, bool follow, struct stat *st)
-{
-    ARENA;
-    struct stat *out = room(st, sizeof(*st));
-    long r = CALL4(__NR_newfstatat, HOST_AT_FDCWD, give_text(path), out, follow ? 0 : 0x100);
-    return stat_status(r, st, out);
+    int err = host_status(CALL2(__NR_fstat, fd, out));
+    if (!err)
+        take(st, out, sizeof(*st));
+    return err || likely(host_stat_ok(st)) ? err : -EIO;
 }
 
 int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx)

@@ -10,6 +10,7 @@
 #include "libos/libos.h" /* PLATFORM_ARENA: the platform's, arch.h */
 #include <asm/stat.h>
 #include <asm/unistd.h>
+#include <linux/openat2.h>
 #include <linux/stat.h>
 #include <linux/time_types.h>
 #include <linux/uio.h>
@@ -27,12 +28,9 @@ struct tms;
 int host_open(const char *path, uint32_t flags, uint32_t mode);
 /* The same, blocking: a FIFO waits for its other end. */
 int host_open_blocking(const char *path, uint32_t flags, uint32_t mode);
-/* What exists already, if no part of the path is a symbolic link; with O_PATH | O_NOFOLLOW the last
- * one may be. -ELOOP */
-int host_open_plain(const char *path, uint32_t flags);
-/* As host_open() and host_open_blocking(), if no part of the path is a symbolic link. -ELOOP */
-int host_open_linkless(const char *path, uint32_t flags, uint32_t mode, bool blocking);
-int host_close(int fd);
+/* What exists already, below `dir` or HOST_AT_FDCWD, if no part of the path is a symbolic link;
+ * with O_PATH | O_NOFOLLOW the last one may be. -ELOOP */
+int host_open_plain(int dir, const char *path, uint32_t flags);
 /* An errno of Linux as it is; what lies between those and IS_ERR()'s limit is none of a host's
  * (among them ERESTARTSYS and its like, which are the library OS's own): -EIO. */
 #define HOST_ERRNO_LAST 133
@@ -40,18 +38,69 @@ static inline long host_errno(long r)
 {
     return r >= -HOST_ERRNO_LAST ? r : -EIO;
 }
+/* A status: 0 or an errno; a host that returns anything else is lying. */
+static inline int host_status(long r)
+{
+    return likely(r == 0) ? 0 : IS_ERR(r) ? (int)host_errno(r) : -EIO;
+}
+static inline int host_descriptor(long r)
+{
+    return r >= 0 && r <= INT32_MAX ? (int)r : IS_ERR(r) ? (int)host_errno(r) : -EIO;
+}
 /* A length that cannot exceed what was asked for. */
 static inline ssize host_length(long r, size_t asked)
 {
     return likely((size_t)r <= asked) ? r : IS_ERR(r) ? host_errno(r) : -EIO;
 }
+#define HOST_SECOND_NS 1000000000u
+static inline bool host_stat_ok(const struct stat *st)
+{
+    return (int64_t)st->st_size >= 0 && (int64_t)st->st_blocks >= 0 && st->st_blksize > 0 &&
+           st->st_atime_nsec < HOST_SECOND_NS && st->st_mtime_nsec < HOST_SECOND_NS &&
+           st->st_ctime_nsec < HOST_SECOND_NS;
+}
+/* What host_open_linkless() asks for. open(2) takes no notice of flags and modes that mean nothing;
+ * openat2(2) refuses them. */
+static inline struct open_how host_linkless_how(uint32_t flags, uint32_t mode)
+{
+    const uint32_t path_only = 010000000, heeded_then = 012600000; /* O_PATH, and beside it */
+    const uint32_t known = 037777703, makes = 020000100;           /* O_CREAT, O_TMPFILE */
+    return (struct open_how){.flags =
+                                 (flags & (flags & path_only ? heeded_then : known)) | 02000000,
+                             .mode = flags & makes ? mode & 07777 : 0,
+                             .resolve = RESOLVE_NO_SYMLINKS};
+}
+/* host_open_linkless(): as host_open() and host_open_blocking(), below `dir`, if no part of the
+ * path is a symbolic link. -ELOOP */
 /* `buf` may be application memory, checked by the caller: -EFAULT when it is not there. With an
  * arena (arena.h) in pieces: what was done before an error is the result. Inline: a return behind
  * the host's work costs as much as the rest of the way to it. */
 #if PLATFORM_ARENA
+int host_close(int fd);
+int host_open_linkless(int dir, const char *path, uint32_t flags, uint32_t mode, bool blocking);
+int host_stat_at(int dir, const char *path, bool follow, struct stat *st);
 ssize host_pread(int fd, void *buf, size_t n, int64_t off);
 ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off);
 #else
+static inline int host_close(int fd)
+{
+    return host_status(host_syscall(__NR_close, fd, 0, 0, 0, 0, 0));
+}
+static ALWAYS_INLINE int host_open_linkless(int dir, const char *path, uint32_t flags,
+                                            uint32_t mode, bool blocking)
+{
+    struct open_how how = host_linkless_how(flags, mode);
+    return host_descriptor(
+        blocking
+            ? host_syscall_blocking(__NR_openat2, dir, (long)path, (long)&how, sizeof(how), 0, 0)
+            : host_syscall(__NR_openat2, dir, (long)path, (long)&how, sizeof(how), 0, 0));
+}
+static inline int host_stat_at(int dir, const char *path, bool follow, struct stat *st)
+{
+    int err = host_status(
+        host_syscall(__NR_newfstatat, dir, (long)path, (long)st, follow ? 0 : 0x100, 0, 0));
+    return err || likely(host_stat_ok(st)) ? err : -EIO;
+}
 static inline ssize host_pread(int fd, void *buf, size_t n, int64_t off)
 {
     return host_length(host_syscall(__NR_pread64, fd, (long)buf, (long)n, off, 0, 0), n);
@@ -69,7 +118,10 @@ ssize host_write(int fd, const void *buf, size_t n); /* blocking */
 void host_say(int fd, const char *line, size_t n);
 int64_t host_lseek(int fd, int64_t off, int whence);
 int host_fstat(int fd, struct stat *st);
-int host_stat(const char *path, bool follow, struct stat *st);
+static inline int host_stat(const char *path, bool follow, struct stat *st)
+{
+    return host_stat_at(HOST_AT_FDCWD, path, follow, st);
+}
 int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx);
 ssize host_readlink(const char *path, char *buf, size_t size);
 int host_unlink(const char *path, bool dir);
@@ -88,8 +140,7 @@ int host_fchown(int fd, uint32_t uid, uint32_t gid);
 int host_utimens(int fd, const char *path, const struct __kernel_timespec ts[2], int flags);
 int host_access(const char *path, int mode, int flags);
 ssize host_getdents(int fd, void *buf, size_t size);
-/* What those two check in what the host has written. */
-bool host_stat_ok(const struct stat *st);
+/* What it checks in what the host has written. */
 bool host_dirents_ok(const void *list, ssize n);
 /* The start of a text, as much as fits with a NUL; returns its length. */
 ssize host_read_text(const char *path, char *text, size_t size);

@@ -23,9 +23,11 @@ typedef uint64_t sigmask; /* bit n-1 stands for signal n */
 #define ERESTARTNOHAND        514 /* restart only if no handler runs, else EINTR */
 #define ERESTART_RESTARTBLOCK 516 /* the same, by restart_syscall(2) with what time is left */
 
-#define likely(x)             __builtin_expect(!!(x), 1)
-#define unlikely(x)           __builtin_expect(!!(x), 0)
-#define NOINLINE              __attribute__((noinline)) /* keeps the usual way short */
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define NOINLINE    __attribute__((noinline)) /* keeps the usual way short */
+/* So does this, of what has a host call in it: each return behind one is mispredicted. */
+#define ALWAYS_INLINE         inline __attribute__((always_inline))
 #define ARRAY_SIZE(a)         (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, t, m) ((t *)((char *)(p)-offsetof(t, m)))
 #define IS_ERR(x)             ((unsigned long)(x) >= -4095UL)

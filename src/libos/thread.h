@@ -47,6 +47,15 @@ enum seen_place {
     SEEN_OTHER, /* neither it nor anything in it is in sgx.allowed_files */
     SEEN_PLAIN, /* it is, and no part of its path was a link */
 };
+/* A folder of sgx.allowed_files in which the thread looks again and again. */
+struct seen_root {
+    uint32_t len;   /* of path; 0: none */
+    int fd;         /* open if > 0 */
+    uint64_t at;    /* time-stamp counter at its opening, or from when on `uses` counts */
+    uint32_t moved; /* links_shared->moved at its opening */
+    uint32_t uses;  /* since `at` */
+    char path[240];
+};
 struct seen_dirs {
     struct seen_dir {
         uint32_t len;
@@ -55,6 +64,8 @@ struct seen_dirs {
         char path[240]; /* no NUL */
     } dir[4];
     uint32_t next;
+    uint32_t last_root, without;
+    struct seen_root root[2];
 };
 
 struct thread {
@@ -197,8 +208,9 @@ int park(struct thread *t, uint32_t seen, uint64_t deadline_ns);
 struct pollfd;
 int park_on_fds(struct thread *t, struct pollfd *fds, uint32_t n, uint32_t seen,
                 uint64_t deadline_ns);
-/* The thread ended, or stayed behind in the parent of a fork. */
-void bell_drop(struct thread *t);
+/* Closes what the library OS keeps open for it: the thread ended, or stayed behind in the parent of
+ * a fork. */
+void thread_close_own(struct thread *t);
 void unpark(struct thread *t);
 /*
  * The same under a lock that `t` will want: it is unparked in effect, but its host thread is woken

@@ -363,19 +363,33 @@ static bool climbs(const char *path, size_t len)
     return len >= 2 && path[0] == '.' && path[1] == '.' && (len == 2 || path[2] == '/');
 }
 
+static bool covered_by_all(const struct mf *m, const char *path, size_t len)
+{
+    return path[0] == '/' ? mf_allowed_named(m, "/", 1)
+                          : !climbs(path, len) && mf_allowed_named(m, ".", 1);
+}
+
+static size_t named_part(const struct mf *m, const char *path, size_t len)
+{
+    for (size_t i = 1; i < len; i++)
+        if (path[i] == '/' && !climbs(path + i + 1, len - i - 1) && mf_allowed_named(m, path, i))
+            return i;
+    return 0;
+}
+
+size_t mf_allowed_folder(const struct mf *m, const char *path, size_t len)
+{
+    bool none = !m->image->allowed.count || !len || covered_by_all(m, path, len);
+    return none ? 0 : named_part(m, path, len);
+}
+
 bool mf_allowed(const struct mf *m, const char *path, size_t len)
 {
     if (!m->image->allowed.count || !len)
         return false;
     if (mf_allowed_named(m, path, len))
         return true;
-    if (path[0] == '/' ? mf_allowed_named(m, "/", 1)
-                       : !climbs(path, len) && mf_allowed_named(m, ".", 1))
-        return true;
-    for (size_t i = 1; i < len; i++)
-        if (path[i] == '/' && !climbs(path + i + 1, len - i - 1) && mf_allowed_named(m, path, i))
-            return true;
-    return false;
+    return covered_by_all(m, path, len) || named_part(m, path, len);
 }
 
 /* Drops the last component of the `n` bytes in `out`, unless it is a ".." that must stay. */

@@ -248,6 +248,9 @@ bool mf_trusted_find(const struct mf *m, const char *path, size_t len,
  * search for each component of the path.
  */
 bool mf_allowed(const struct mf *m, const char *path, size_t len);
+/* The length of the first part of the normalised host path, less than the whole, that is an entry
+ * of sgx.allowed_files and covers it; 0: none, or "/" or "." does. */
+size_t mf_allowed_folder(const struct mf *m, const char *path, size_t len);
 /* Whether an entry of sgx.allowed_files is this very path. */
 bool mf_allowed_named(const struct mf *m, const char *path, size_t len);
 

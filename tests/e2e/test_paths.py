@@ -7,6 +7,8 @@ With ADYTON_FULL set the runs are longer.
 """
 import os
 import socket
+import subprocess
+import time
 
 import pytest
 
@@ -302,6 +304,45 @@ def test_mount_in_an_allowed_folder(secrets, build_dir, prepare_inside):
     keys['sgx.allowed_files'] = keys['sgx.allowed_files'] + [f'file:{secrets.mount}/free/place']
     done = prepare_inside(program, keys)(['list', '/place', 'stat', '/place/SECRET'])
     assert done.out.splitlines() == ['list /place: ok', 'stat /place/SECRET: SECRET'], str(done)
+
+
+# Twenty looks in a row, so that the folder is kept open in between (seen.h).
+OFTEN = ['stat free/f'] * 20
+REPLACED = ['create free/f', *OFTEN, 'rename free old', 'stat free/f', 'create free/f', 'stat old/f', 'mkdir free',
+            'stat free/f', 'create free/f', *OFTEN, 'unlink free/f', 'rmdir free', 'create free/f', 'mkdir free',
+            'create free/f', *OFTEN, 'create old/g', 'exchange free old', 'stat free/g', 'stat old/g', *OFTEN,
+            'create free/d', 'unlink free/d', 'mkdir free/d', 'create free/d/e', *['stat free/d/e'] * 20,
+            'rename free/d free/c', 'stat free/d/e', 'read free/c/e']
+
+
+def test_a_folder_replaced(secrets, inside_steps, build_dir, prepare_inside):
+    """A folder of sgx.allowed_files that the run itself puts others in the place of"""
+    program = build_dir / 'tests' / 'stress' / 'steps'
+    start = prepare_inside(program, secrets.manifest('allow_all_but_log', program))
+    host = secrets.top.parent / 'native'
+    (host / 'free').mkdir(parents=True)
+    said = start(words(REPLACED, '/in'))
+    natively = inside_steps(*words(REPLACED, host), host=True)
+    assert said.out.splitlines() == [line.replace(f'{host}/', '/in/') for line in natively], str(said)
+
+
+def test_a_folder_replaced_outside(secrets, build_dir, prepare_inside):
+    """The same by somebody else while the run looks for what will be in it"""
+    program = build_dir / 'tests' / 'stress' / 'steps'
+    free, new = secrets.mount / 'free', secrets.mount / 'new'
+    (free / 'f').touch()
+    new.mkdir()
+    (new / 'g').touch()
+    start = prepare_inside(program, secrets.manifest('strict', program))
+    command = start(words([*OFTEN, 'create free/begun', 'await free/g', *['stat free/g'] * 20, 'stat free/f'], '/in'),
+                    command_only=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        while running.poll() is None and not (free / 'begun').exists():
+            time.sleep(0.01)
+        free.rename(secrets.mount / 'old')
+        new.rename(free)
+        said = running.communicate(timeout=60)[0].splitlines()
+    assert [line.rsplit(': ', 1)[1] for line in said] == ['ok'] * 42 + ['ENOENT'], said
 
 
 CARRIED = ['rename closed free/c', 'rename fixed free/f', 'rename mixed free/m', 'exchange closed free/d',

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXCHANGE 2    /* RENAME_EXCHANGE */
@@ -59,6 +60,16 @@ static int stat_it(const char *path)
 {
     struct stat st;
     return stat(path, &st) ? -1 : st.st_size == SECRET;
+}
+/* Looks until it is there. */
+static int await_it(const char *path)
+{
+    struct stat st;
+    time_t end = time(NULL) + 30;
+    while (stat(path, &st))
+        if (errno != ENOENT || time(NULL) > end)
+            return -1;
+    return 0;
 }
 static int statx_it(const char *path)
 {
@@ -177,6 +188,7 @@ static const struct step {
     {"path", open_path, NULL},
     {"list", list, NULL},
     {"stat", stat_it, NULL},
+    {"await", await_it, NULL},
     {"statx", statx_it, NULL},
     {"access", access_it, NULL},
     {"readlink", readlink_it, NULL},

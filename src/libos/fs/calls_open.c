@@ -34,7 +34,7 @@ static int check_flags(uint32_t *flags, uint32_t *mode)
     return 0;
 }
 
-static long open_at(int dirfd, const char *upath, uint32_t flags, uint32_t mode)
+static ALWAYS_INLINE long open_at(int dirfd, const char *upath, uint32_t flags, uint32_t mode)
 {
     struct file *f;
     struct path p;

@@ -31,7 +31,7 @@ static int stat_fd(int fd, kstat *st)
     return err;
 }
 
-static int stat_at(int dirfd, const char *upath, int flags, kstat *st)
+static ALWAYS_INLINE int stat_at(int dirfd, const char *upath, int flags, kstat *st)
 {
     struct path p;
     if (names_fd(upath, flags))
@@ -103,7 +103,7 @@ static int statx_host(const struct path *p, int flags, unsigned mask, struct sta
         if (!err && u.guarded)
             flags |= AT_SYMLINK_NOFOLLOW;
         if (!err)
-            err = host_statx(AT_FDCWD, u.host, flags & ~AT_EMPTY_PATH, mask, x);
+            err = host_statx(u.root, u.name, flags & ~AT_EMPTY_PATH, mask, x);
         use_end(&u);
     } while (use_again(&u));
     return err;

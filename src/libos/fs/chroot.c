@@ -4,6 +4,7 @@
 #include "libos/fs/chroot.h"
 #include "libos/fs/dir.h"
 #include "libos/fs/policy.h"
+#include "libos/fs/seen.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
 #include "libos/thread.h"
@@ -17,11 +18,11 @@
 #define S_REG  0100000
 
 /* Opening a FIFO waits and can be interrupted; opening anything else is done in any case. */
-static int open_waiting(const struct use *u, uint32_t flags, uint32_t mode)
+static ALWAYS_INLINE int open_waiting(const struct use *u, uint32_t flags, uint32_t mode)
 {
     struct stat st;
     for (;;) {
-        int fd = u->guarded ? host_open_linkless(u->host, flags, mode, true)
+        int fd = u->guarded ? host_open_linkless(u->root, u->name, flags, mode, true)
                             : host_open_blocking(u->host, flags, mode);
         if (fd != -EINTR)
             return fd;
@@ -29,12 +30,13 @@ static int open_waiting(const struct use *u, uint32_t flags, uint32_t mode)
             continue;
         if (host_stat(u->host, true, &st) == 0 && (st.st_mode & S_TYPE) == S_FIFO)
             return -ERESTARTSYS;
-        return u->guarded ? host_open_linkless(u->host, flags, mode, false)
+        return u->guarded ? host_open_linkless(u->root, u->name, flags, mode, false)
                           : host_open(u->host, flags, mode);
     }
 }
 
-static int open_host(struct use *u, uint32_t flags, uint32_t mode, struct file **out)
+static ALWAYS_INLINE int open_host_here(struct use *u, uint32_t flags, uint32_t mode,
+                                        struct file **out)
 {
     int fd = open_waiting(u, use_flags(u, flags), mode);
     if (fd < 0)
@@ -43,6 +45,11 @@ static int open_host(struct use *u, uint32_t flags, uint32_t mode, struct file *
     if (err)
         host_close(fd);
     return err;
+}
+
+static NOINLINE int open_host(struct use *u, uint32_t flags, uint32_t mode, struct file **out)
+{
+    return open_host_here(u, flags, mode, out);
 }
 
 /* A path that the policy does not know: directories are open to all. */
@@ -87,11 +94,15 @@ static int open_by_class(const struct mount *m, const char *rel, struct use *u, 
 {
     const struct mf_trusted *entry;
     bool may_meet = !u->walked && *rel && !m->source;
-    enum file_class class = m->device ? CLASS_ALLOWED : policy_classify(u->path, &entry);
+    size_t len = may_meet && !m->device ? strlen(u->path) : 0;
+    bool root = len && seen_root(u, len);
+    enum file_class class = root || m->device ? CLASS_ALLOWED : policy_classify(u->path, &entry);
     int err;
     switch (class) {
     case CLASS_ALLOWED:
         u->guarded = may_meet && !m->device;
+        if (u->guarded && !root)
+            seen_no_root(u, len);
         break;
     case CLASS_TRUSTED:
         return open_trusted(u, entry, flags, out);
@@ -107,7 +118,7 @@ static int open_by_class(const struct mount *m, const char *rel, struct use *u, 
         u->guarded = may_meet;
         return open_denied(u, flags, out);
     }
-    return open_host(u, flags, mode, out);
+    return open_host_here(u, flags, mode, out);
 }
 
 static int chroot_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
@@ -135,7 +146,7 @@ static int chroot_stat(struct mount *m, const char *rel, bool follow, kstat *st)
     do {
         err = use_begin_look(&u, m, rel, follow ? USE_OBJECT : USE_NAME);
         if (!err)
-            err = host_stat(u.host, follow && !u.guarded, st);
+            err = host_stat_at(u.root, u.name, follow && !u.guarded, st);
         if (!err && u.guarded && follow && (st->st_mode & S_TYPE) == S_LINK)
             err = use_met_link(&u);
         use_end(&u);
@@ -193,6 +204,8 @@ static int chroot_unlink(struct mount *m, const char *rel, bool dir)
     }
     if (!err)
         err = host_unlink(u.host, dir);
+    if (!err && dir)
+        links_moved();
     use_end(&u);
     return err;
 }

@@ -93,6 +93,8 @@ static int move(struct mount *m, const struct use *a, const struct use *b, const
         err = host_rename(a->host, b->host, flags);
         links_let_go();
     }
+    if (!err && ((st->st_mode & S_TYPE) == S_DIR || (st_to->st_mode & S_TYPE) == S_DIR))
+        links_moved();
     if (!err && (st->st_mode & S_TYPE) == S_LINK)
         links_noted(b->host);
     if (!err && flags & RENAME_EXCHANGE && (st_to->st_mode & S_TYPE) == S_LINK)

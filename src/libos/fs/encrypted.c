@@ -5,6 +5,7 @@
 #include "host/host.h"
 #include "libos/fs/encrypted_names.h"
 #include "libos/fs/encrypted_share.h"
+#include "libos/fs/links.h"
 #include "platform/platform.h"
 
 /* Another process that has mapped it may refuse writing: better now than at the first write. */
@@ -116,7 +117,11 @@ static int enc_unlink(struct mount *m, const char *rel, bool dir)
 {
     char host[PATH_LIMIT];
     int err = enc_host_path(m, rel, host);
-    return err ? err : dir ? enc_remove_dir(host) : host_unlink(host, false);
+    if (!err)
+        err = dir ? enc_remove_dir(host) : host_unlink(host, false);
+    if (!err && dir)
+        links_moved();
+    return err;
 }
 
 static int enc_mkdir(struct mount *m, const char *rel, uint32_t mode)

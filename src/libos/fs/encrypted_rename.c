@@ -316,6 +316,7 @@ int enc_rename(struct mount *m, const char *from, const char *to, uint32_t flags
         return flags & RENAME_EXCHANGE ? -EINVAL : rename_alone(host_from, host_to, flags);
     lock(&rename_lock);
     err = rename_tree(m, host_from, type == S_IFDIR, host_to, type_b == S_IFDIR, flags);
+    links_moved();
     unlock(&rename_lock);
     return err;
 }

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/dir.h"
 #include "libos/fs/encrypted_names.h"
+#include "libos/fs/seen.h"
 #include "libos/proc/members.h"
 #include "libos/process.h"
 #include "platform/platform.h"
@@ -18,7 +19,6 @@
 #define WAIT_NS    1000000
 #define KEEP_TRIES 2000 /* about 1 s */
 #define MOST_DEPTH 200
-#define SEEN_TICKS 3000000 /* of the time-stamp counter, about 1 ms: a directory counts as seen */
 
 struct links_shared *links_shared;
 
@@ -87,6 +87,11 @@ static bool is_ours(const struct stat *st)
 {
     return __atomic_load_n(&links_shared->doubt, __ATOMIC_SEQ_CST) ||
            (uint64_t)st->st_ctime * 1000000000 + st->st_ctime_nsec >= links_shared->since;
+}
+
+void links_moved(void)
+{
+    __atomic_fetch_add(&links_shared->moved, 1, __ATOMIC_SEQ_CST);
 }
 
 void links_noted(const char *host)
@@ -315,7 +320,7 @@ static int walk(struct walk *w, const char *path, size_t before, bool follow)
 static bool is_plain(const char *path, bool follow)
 {
     struct stat st;
-    int fd = host_open_plain(path, O_PATH | O_NOFOLLOW);
+    int fd = host_open_plain(HOST_AT_FDCWD, path, O_PATH | O_NOFOLLOW);
     bool plain = fd == -ENOENT || fd >= 0;
     if (fd >= 0 && follow)
         plain = !host_fstat(fd, &st) && (st.st_mode & S_TYPE) != S_LINK;
@@ -364,7 +369,7 @@ static int anchor(struct use *u, char *done, enum use_kind kind)
     u->whole = kind == USE_OBJECT || dir;
     if (!u->whole && slash)
         slash[slash == done] = 0;
-    u->fd = host_open_plain(u->whole || slash ? done : ".",
+    u->fd = host_open_plain(HOST_AT_FDCWD, u->whole || slash ? done : ".",
                             O_PATH | (u->whole ? O_NOFOLLOW : O_DIRECTORY));
     if (u->fd < 0)
         return u->fd;
@@ -373,7 +378,7 @@ static int anchor(struct use *u, char *done, enum use_kind kind)
         kind == USE_OBJECT ? ""
         : dir              ? "."
                            : name);
-    u->host = u->below;
+    u->host = u->name = u->below;
     return 0;
 }
 
@@ -456,7 +461,8 @@ int use_begin_open(struct use *u, const struct mount *m, const char *rel, enum u
 {
     u->fd = -1;
     u->counted = u->whole = u->guarded = false;
-    u->host = u->path;
+    u->host = u->name = u->path;
+    u->root = HOST_AT_FDCWD;
     int err = mount_host_path(m, rel, u->path);
     u->walked = links_made();
     if (changes && !err && !u->walked) {
@@ -466,80 +472,17 @@ int use_begin_open(struct use *u, const struct mount *m, const char *rel, enum u
     return err || likely(!u->walked) ? err : begin_walked(u, strlen(u->path) - strlen(rel), kind);
 }
 
-/* ---- directories seen a moment ago ---- */
-
-/* What the thread knows about the directory: 0: nothing. */
-static enum seen_place seen_before(struct seen_dirs *s, const char *dir, size_t len)
-{
-    for (uint32_t i = 0; i < ARRAY_SIZE(s->dir); i++) {
-        struct seen_dir *d = &s->dir[i];
-        if (d->len != len || memcmp(d->path, dir, len) || !d->place)
-            continue;
-        return d->place == SEEN_OTHER || __builtin_ia32_rdtsc() - d->at < SEEN_TICKS ? d->place
-                                                                                     : SEEN_NEVER;
-    }
-    return SEEN_NEVER;
-}
-
-static void remember(struct seen_dirs *s, const char *dir, size_t len, enum seen_place place)
-{
-    struct seen_dir *d = NULL;
-    for (uint32_t i = 0; !d && i < ARRAY_SIZE(s->dir); i++)
-        if (s->dir[i].len == len && !memcmp(s->dir[i].path, dir, len))
-            d = &s->dir[i];
-    if (len > sizeof(d->path))
-        return;
-    if (!d)
-        d = &s->dir[s->next++ % ARRAY_SIZE(s->dir)];
-    memcpy(d->path, dir, len);
-    d->len = (uint32_t)len;
-    d->place = place;
-    d->at = __builtin_ia32_rdtsc();
-}
-
-/* Of a place that the program cannot write to, as nothing in it: that stays so. */
-static void remember_other(struct seen_dirs *s, const char *path, size_t len)
-{
-    const struct mf *mf = &run.manifest;
-    if (len && !mf_allowed_below(mf, path, len))
-        remember(s, path, len, SEEN_OTHER);
-}
-
-/* Is the directory of u->path one in which the host meets no link on the way? Sets u->guarded. */
-static int check_parent(struct use *u, const struct mount *m, const char *rel)
-{
-    struct seen_dirs *s = &current()->seen;
-    if (!*rel || m->device || m->source)
-        return 0;
-    size_t len = strlen(u->path);
-    while (len && u->path[len] != '/')
-        len--;
-    bool slash = u->path[len] == '/';
-    enum seen_place place = seen_before(s, u->path, len);
-    u->guarded = place == SEEN_PLAIN;
-    if (place)
-        return 0;
-    if (!use_is_guarded(m, rel, u->path)) {
-        remember_other(s, u->path, len);
-        return 0;
-    }
-    char dir[PATH_LIMIT];
-    fmt(dir, sizeof(dir), "%.*s", slash ? (int)MAX(len, 1u) : 1, slash ? u->path : ".");
-    int fd = host_open_plain(dir, O_PATH | O_DIRECTORY);
-    if (fd < 0)
-        return fd == -ELOOP ? use_met_link(u) : fd;
-    host_close(fd);
-    u->guarded = true;
-    /* Only a directory all of whose names are the program's: of others some may be followed. */
-    if (len && mf_allowed(&run.manifest, u->path, len))
-        remember(s, u->path, len, SEEN_PLAIN);
-    return 0;
-}
-
 int use_begin_look(struct use *u, const struct mount *m, const char *rel, enum use_kind kind)
 {
     int err = use_begin_open(u, m, rel, kind, false);
-    return err || unlikely(u->walked) ? err : check_parent(u, m, rel);
+    if (err || unlikely(u->walked) || !*rel || m->device || m->source)
+        return err;
+    size_t len = strlen(u->path);
+    bool root = seen_root(u, len);
+    err = seen_parent(u, m, rel, len);
+    if (!root && u->guarded)
+        seen_no_root(u, len);
+    return err;
 }
 
 int use_begin(struct use *u, const struct mount *m, const char *rel, enum use_kind kind,
@@ -549,7 +492,7 @@ int use_begin(struct use *u, const struct mount *m, const char *rel, enum use_ki
     if (err || unlikely(u->walked))
         return err;
     if (kind == USE_NAME)
-        return check_parent(u, m, rel);
+        return !*rel || m->device || m->source ? 0 : seen_parent(u, m, rel, strlen(u->path));
     u->guarded = use_is_guarded(m, rel, u->path);
     return u->guarded ? begin_guarded(u, kind) : 0;
 }

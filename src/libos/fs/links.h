@@ -27,6 +27,7 @@ struct links_shared { /* of all processes of the run */
     uint32_t doubt; /* times of change are not to be relied upon: every link is the run's; atomic */
     uint32_t changing; /* calls that change something by a path which the host resolves; atomic */
     uint32_t keeper;   /* host's number of the thread that keeps links as they are, or 0; atomic */
+    uint32_t moved;    /* counts directories that were moved or removed; atomic */
     uint64_t since;    /* CLOCK_REALTIME of the start, ns */
 };
 extern struct links_shared *links_shared;
@@ -52,6 +53,8 @@ void links_let_go(void);
 void links_note(void);
 /* After it: was the time of change of the link at the host path set? */
 void links_noted(const char *host);
+/* After a directory was moved or removed. */
+void links_moved(void);
 /*
  * Before the directory at the host path moves: makes all links in it the run's, and asks `check`,
  * which may be NULL, about each name below it that is no directory. `rel` is its path below `dir`,
@@ -78,7 +81,9 @@ enum use_kind {
 };
 struct use {
     const char *host; /* what the host is given */
-    int fd;           /* the directory or object that `host` begins with, or -1 */
+    int root;         /* or, by calls that know of it, `name` below this directory */
+    const char *name;
+    int fd; /* the directory or object that `host` begins with, or -1 */
     bool counted;
     bool walked;           /* what `host` names is to be no link */
     bool guarded;          /* on the way to it the host is to meet no link */
@@ -113,6 +118,7 @@ void links_release(void);
 /* Instead of use_begin(): use_end() has nothing to do. */
 static inline void use_none(struct use *u)
 {
+    u->root = -1;
     u->fd = -1;
     u->counted = u->guarded = false;
 }

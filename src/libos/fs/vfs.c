@@ -26,7 +26,8 @@ static int chase_link(const struct path *p, struct path *to)
     return path_resolve_kernel(AT_FDCWD, target, true, to);
 }
 
-static int open_once(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
+static ALWAYS_INLINE int open_once(const struct path *p, uint32_t flags, uint32_t mode,
+                                   struct file **out)
 {
     if (!p->mount->ops->open)
         return -EACCES;
@@ -81,11 +82,10 @@ static int open_removed_cwd(const struct path *p, uint32_t flags, struct file **
     return err;
 }
 
-int vfs_open_unseen(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
+static NOINLINE int open_missing(const struct path *p, uint32_t flags, uint32_t mode,
+                                 struct file **out)
 {
-    int err = open_once(p, flags, mode, out);
-    if (err == -ENOENT)
-        err = open_removed_cwd(p, flags, out);
+    int err = open_removed_cwd(p, flags, out);
     if (err != -ENOENT || flags & O_NOFOLLOW)
         return err;
     struct path *to = heap_alloc(sizeof(*to));
@@ -95,6 +95,12 @@ int vfs_open_unseen(const struct path *p, uint32_t flags, uint32_t mode, struct 
         err = open_once(to, flags, mode, out);
     heap_free(to);
     return err;
+}
+
+int vfs_open_unseen(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
+{
+    int err = open_once(p, flags, mode, out);
+    return unlikely(err == -ENOENT) ? open_missing(p, flags, mode, out) : err;
 }
 
 int vfs_open(const struct path *p, uint32_t flags, uint32_t mode, struct file **out)
@@ -120,7 +126,7 @@ int vfs_open_kernel(const char *kpath, uint32_t flags, struct file **out)
     return err;
 }
 
-static int stat_once(const struct path *p, bool follow, kstat *st)
+static ALWAYS_INLINE int stat_once(const struct path *p, bool follow, kstat *st)
 {
     int err = p->mount->ops->stat(p->mount, p->rel, follow || p->must_be_dir, st);
     if (err == -ENOENT && mounts_imply(p->abs))
@@ -130,10 +136,10 @@ static int stat_once(const struct path *p, bool follow, kstat *st)
     return err;
 }
 
-int vfs_stat(const struct path *p, bool follow, kstat *st)
+static NOINLINE int stat_missing(const struct path *p, bool follow, kstat *st)
 {
-    int err = stat_once(p, follow, st);
-    struct file *cwd = err == -ENOENT ? removed_cwd(p) : NULL;
+    int err = -ENOENT;
+    struct file *cwd = removed_cwd(p);
     if (cwd) {
         err = host_fstat(cwd->host_fd, st);
         file_put(cwd);
@@ -147,4 +153,10 @@ int vfs_stat(const struct path *p, bool follow, kstat *st)
         err = stat_once(to, true, st);
     heap_free(to);
     return err;
+}
+
+int vfs_stat(const struct path *p, bool follow, kstat *st)
+{
+    int err = stat_once(p, follow, st);
+    return unlikely(err == -ENOENT) ? stat_missing(p, follow, st) : err;
 }

@@ -32,7 +32,7 @@ void thread_exit(int status)
         process_exit((status & 0xff) << 8);
     thread_release_user(t);
     platform_block_signals();
-    bell_drop(t);
+    thread_close_own(t);
     signal_leave(t);
     lock(&p->lock);
     if (p->nthreads == 1) { /* the others went meanwhile */

@@ -35,12 +35,17 @@ static int bell_make(struct thread *t)
     return 0;
 }
 
-void bell_drop(struct thread *t)
+void thread_close_own(struct thread *t)
 {
     if (t->has_bell)
         host_close(t->bell);
     t->has_bell = false;
     t->on_bell = 0;
+    for (uint32_t i = 0; i < ARRAY_SIZE(t->seen.root); i++) {
+        if (t->seen.root[i].fd > 0)
+            host_close(t->seen.root[i].fd);
+        t->seen.root[i].fd = 0;
+    }
 }
 
 int park_on_fds(struct thread *t, struct pollfd *fds, uint32_t n, uint32_t seen,
@@ -224,10 +229,10 @@ void threads_in_child(void)
             continue;
         list_del(it);
         other->alive = 0;
-        bell_drop(other);
+        thread_close_own(other);
         thread_free(other);
     }
-    bell_drop(t);
+    thread_close_own(t);
     p->nthreads = 1;
     p->stopping = false;
     p->parked = 0;
