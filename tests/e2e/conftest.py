@@ -18,6 +18,11 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# Programs would inherit that these are ignored, as in the background of a shell or after nohup.
+for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else lambda *_: None)
+
 # Begins a Python program of a test that prints what calls did: attempt(call, ...).
 OUTCOMES = f'''
 import os, sys

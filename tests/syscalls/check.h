@@ -100,6 +100,13 @@ static inline void start(int argc, char **argv)
         exit(2);
     }
     umask(022);
+    /* Whoever starts it may ignore or block signals: a shell does for what it runs in the
+     * background. */
+    for (int sig = 1; sig <= SIGRTMAX; sig++)
+        signal(sig, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* A value the compiler knows nothing about, to hand it pointers it would warn of. */

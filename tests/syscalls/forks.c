@@ -32,7 +32,6 @@ static void statuses(void)
     for (int i = 0; i < 5; i++) {
         pid_t child = fork();
         if (child == 0) {
-            signal(sigs[i], SIG_DFL);
             for (;;)
                 pause();
         }
@@ -101,7 +100,6 @@ static void signals(void)
         chld_pid == child);
     child = fork();
     if (child == 0) {
-        signal(SIGTERM, SIG_DFL);
         for (;;)
             pause();
     }
