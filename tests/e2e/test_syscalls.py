@@ -16,6 +16,7 @@ SOURCES = pathlib.Path(__file__).resolve().parents[1] / 'syscalls'
 PROGRAMS = re.findall(r"^  '([a-z0-9_]+)': '[a-z-]+',$", (SOURCES / 'meson.build').read_text(), re.M)
 # The rewriting race shows itself only in some of many runs.
 RACE_RUNS = int(os.environ.get('ADYTON_RACE_RUNS', '200'))
+FULL = bool(os.environ.get('ADYTON_FULL'))
 
 checks = {}
 
@@ -73,6 +74,17 @@ def test_same_as_native(name, program, scratch, run_native, run_inside):
         pytest.fail(f'{name}: native status {native.status}, inside {inside.status}\n{diff}\n'
                     f'--- stderr inside\n{inside.err[-4000:]}', pytrace=False)
     checks[name] = len(native.out.splitlines())
+
+
+@pytest.mark.skipif(not FULL, reason='ten million random steps are taken with ADYTON_FULL only')
+def test_expiries_at_length(program, scratch, run_native, run_inside):
+    path = program('expiries')
+    env = {**os.environ, 'EXPIRIES_STEPS': '10000000'}
+    native = run_native([path, scratch()], env=env, timeout=3000)
+    assert native.out and native.status == 0, str(native)
+    inside = run_inside([path, scratch()], env=env, timeout=3000)
+    assert inside.status == 0 and inside.out == native.out, \
+        next((a, b) for a, b in zip(native.out.splitlines(), inside.out.splitlines() + ['the end']) if a != b)
 
 
 def test_race_of_the_rewriting(program, scratch, run_native, prepare_inside):

@@ -35,9 +35,79 @@ static void *later(void *arg)
     return NULL;
 }
 
+static void *reader(void *arg)
+{
+    struct signalfd_siginfo s;
+    (void)arg;
+    return (void *)(read(fd, &s, sizeof(s)) == sizeof(s) ? (long)s.ssi_int : -1L);
+}
+
+/* Each waiting reader gets one; one that is meant for a thread only that thread can see. */
+static void readers(void)
+{
+    enum { N = 4 };
+    pthread_t t[N];
+    void *got;
+    long sum = 0;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN + 2);
+    fd = signalfd(-1, &set, 0);
+    for (int i = 0; i < N; i++)
+        NEED(pthread_create(&t[i], NULL, reader, NULL) == 0);
+    tgkill(getpid(), gettid(), SIGRTMIN + 2); /* nobody's but ours */
+    sleep_ms(20);
+    for (int i = 0; i < N; i++)
+        sigqueue(getpid(), SIGRTMIN + 2, (union sigval){.sival_int = 1 << i});
+    for (int i = 0; i < N; i++) {
+        pthread_join(t[i], &got);
+        sum += (long)got;
+    }
+    VALUE("all were read", sum);
+    VALUE("ours", ready(0));
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    show("ours");
+    show("no more");
+    close(fd);
+}
+
+/* execve keeps what is pending, and the descriptor. */
+static void over_exec(const char *self, const char *scratch)
+{
+    char number[12];
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    fd = signalfd(-1, &set, SFD_NONBLOCK);
+    int child = fork();
+    if (child == 0) {
+        raise(SIGUSR2);
+        kill(getpid(), SIGUSR2);
+        snprintf(number, sizeof(number), "%d", fd);
+        execl(self, self, scratch, number, NULL);
+        _exit(9);
+    }
+    int status;
+    NEED(waitpid(child, &status, 0) == child);
+    show_status("after execve", status);
+    close(fd);
+}
+
+static int after_exec(const char *number)
+{
+    fd = atoi(number);
+    VALUE("kept over execve", ready(0));
+    show("signal");
+    show("signal");
+    show("no more");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
+    if (argc > 2)
+        return after_exec(argv[2]);
     sigset_t set, more;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
@@ -119,5 +189,7 @@ int main(int argc, char **argv)
     TRY("bad flags", signalfd(-1, &set, 1));
     SYS("bad size", SYS_signalfd4, -1, &set, 4, 0);
     SYS("nowhere", SYS_signalfd4, -1, BAD_LOW, 8, 0);
+    readers();
+    over_exec(argv[0], argv[1]);
     return 0;
 }

@@ -72,7 +72,7 @@ static const struct room rooms[] = {
      .at_exit = memory_clear},
     {.name = "descriptors", .at_exit = descriptors_at_exit},
     {.name = "signals", .in_child = signals_in_child, .at_exec = signals_exec},
-    {.name = "signalfds", .in_child = signalfd_in_child},
+    {.name = "signalfds", .before_fork = signalfds_before_fork, .in_child = signalfd_in_child},
     {.name = "event counters", .in_child = eventfds_in_child},
     {.name = "encrypted files",
      .before_fork = encrypted_before_fork,

@@ -135,6 +135,7 @@ static int send_thread(struct thread *t, const siginfo_t *info, uint64_t mark)
         err = queue_add(&t->pending, info, mark);
     bool wake = !err && (t->pending.set & ~t->blocked);
     unlock(&p->sig_lock);
+    unpark_those();
     if (wake || t->waiting_for & SIGBIT(info->si_signo))
         wake_for(t);
     return err;
@@ -176,6 +177,7 @@ static int send_process(struct process *p, const siginfo_t *info, uint64_t mark)
     if (t && !err)
         wake_for(t);
     unlock(&p->lock);
+    unpark_those();
     return err;
 }
 
@@ -379,6 +381,7 @@ void signal_force(struct thread *t, const siginfo_t *info)
     t->blocked &= ~SIGBIT(sig);
     queue_add(&t->pending, info, 0);
     unlock(&p->sig_lock);
+    unpark_those();
     work_set(t, WORK_SIGNAL);
 }
 

@@ -140,7 +140,7 @@ static long add_watch(struct file *ep, struct file *f, int fd, struct epoll_even
     struct watch *w = heap_zalloc(sizeof(*w));
     if (!w)
         return -ENOMEM;
-    bool own = f->ops->poll != NULL;
+    bool own = file_is_own(f);
     int host_fd = own ? -1 : file_poll_fd(f);
     *w = (struct watch){.epoll = ep,
                         .file = f,
@@ -173,9 +173,11 @@ static long control(struct file *ep, int op, struct file *f, int fd, struct epol
     lock(&epoll_lock);
     struct watch *w = find_watch(ep, f, fd, &sibling);
     long r;
+    if (!file_is_own(f))
+        ev->events = epoll_host_events(f, ev->events);
     if (op == EPOLL_CTL_ADD && !w)
         r = add_watch(ep, f, fd, ev, sibling);
-    else if (!w && (sibling || f->ops->poll))
+    else if (!w && (sibling || file_is_own(f)))
         r = -ENOENT;
     else if (w && w->host_fd < 0)
         r = own_member_control(w, op, ev);
@@ -211,11 +213,11 @@ SYSCALL4(epoll_ctl, int, epfd, int, op, int, fd, struct epoll_event *, uevent)
     long r;
     if (!ep || !f)
         r = -EBADF;
-    else if (!f->ops->poll && file_poll_fd(f) < 0)
+    else if (!file_is_own(f) && file_poll_fd(f) < 0)
         r = -EPERM;
     else if (ep->ops != &epoll_ops || ep == f || op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD)
         r = -EINVAL;
-    else if (f->ops->poll)
+    else if (file_is_own(f))
         r = control_own(ep, op, f, fd, &ev);
     else
         r = control(ep, op, f, fd, &ev);

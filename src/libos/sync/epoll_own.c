@@ -50,7 +50,7 @@ void epoll_host_only(struct epoll *ep)
     __atomic_store_n(&ep->host_only, true, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&ep->own, __ATOMIC_SEQ_CST) && (f = some_own(ep))) {
         file_look(f, NULL);
-        bool still = f->ops->poll != NULL; /* it could not be handed over, and stays unheard */
+        bool still = file_is_own(f); /* it could not be handed over, and stays unheard */
         file_put(f);
         if (still)
             return;
@@ -149,28 +149,29 @@ long own_member_control(struct watch *w, int op, const struct epoll_event *ev)
 }
 
 /* Is the file registered in this epoll by the host's number of it already? */
-static bool has_sibling(const struct watch *w)
+static bool has_sibling(const struct watch *w, int host_fd)
 {
     for (const struct watch *s = w->file->watches; s; s = s->next)
-        if (s != w && s->epoll == w->epoll && s->host_fd == w->file->host_fd)
+        if (s != w && s->epoll == w->epoll && s->host_fd == host_fd)
             return true;
     return false;
 }
 
 void epoll_file_is_hosts(struct file *f)
 {
+    int host_fd = file_poll_fd(f);
     lock(&epoll_lock);
     for (struct watch *w = f->watches; w; w = w->next) {
         struct epoll *ep = epoll_of(w);
         if (w->host_fd >= 0)
             continue;
         own_member_leave(w);
-        w->own_fd = has_sibling(w);
-        w->host_fd = w->own_fd ? host_dup(f->host_fd, true) : f->host_fd;
+        w->own_fd = has_sibling(w, host_fd);
+        w->host_fd = w->own_fd ? host_dup(host_fd, true) : host_fd;
         ep->hosts++;
         /* A spent EPOLLONESHOT member hears POLLHUP and POLLERR once more: the host cannot be given
          * one that does not. */
-        struct epoll_event ev = {.events = w->events, .data = w->data};
+        struct epoll_event ev = {.events = epoll_host_events(f, w->events), .data = w->data};
         host_epoll_ctl(w->epoll->host_fd, EPOLL_CTL_ADD, w->host_fd, &ev);
         epoll_wake(ep);
     }

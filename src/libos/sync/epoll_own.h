@@ -47,6 +47,13 @@ void epoll_host_only(struct epoll *ep);
  * asleep on the host's part, or the event asks for what only the host does? */
 bool epoll_wants_host(const struct epoll *ep, const struct epoll_event *ev);
 
+/* What the host is asked for in a member's place. The event counter of a signalfd can always be
+ * written to, the signalfd never. */
+static inline uint32_t epoll_host_events(const struct file *f, uint32_t events)
+{
+    return f->ops->poll ? events & ~(uint32_t)(EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND) : events;
+}
+
 /* Under epoll_lock. The member, filled in but for its waiter, takes its place. 0 or an errno. */
 int own_member_join(struct watch *w);
 void own_member_leave(struct watch *w);

@@ -30,7 +30,7 @@ void own_hand_over(struct file *f, struct own *o)
     bool stop = !current()->vfork && __atomic_load_n(&p->nthreads, __ATOMIC_ACQUIRE) > 1;
     if (stop)
         world_stop();
-    int err = f->kind == FILE_UNSEEN ? o->to_host(o) : 0;
+    int err = f->ops->to_host ? o->to_host(o) : 0;
     if (stop)
         world_resume();
     if (err)

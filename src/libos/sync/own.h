@@ -24,8 +24,7 @@ void own_add(struct own *o);
 /* Not in the list any more: it ended, or is the host's. */
 void own_remove(struct own *o);
 
-/* For file_ops.to_host: stops the other threads, calls o->to_host if the file is still FILE_UNSEEN.
- */
+/* For file_ops.to_host: stops the other threads, calls o->to_host if nobody has meanwhile. */
 void own_hand_over(struct file *f, struct own *o);
 
 /* Before a fork, the world stopped: nothing is own afterwards. 0, or the errno with which the fork

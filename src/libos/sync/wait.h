@@ -10,6 +10,12 @@
 /* The host descriptor whose readiness is the file's, or -1 when it is always ready. Not for own
  * objects, which have ops->poll. */
 int file_poll_fd(struct file *f);
+/* An object that is no member of a host epoll. Of a signalfd that has a counter there, both may be
+ * asked: it is one. */
+static inline bool file_is_own(const struct file *f)
+{
+    return f->ops->poll && !f->ops->poll_fd;
+}
 /* As fd_get_io(), but own objects stay what they are. */
 struct file *fd_get_pollable(int fd);
 
