@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import keyserver_rows
 import sgx_rows
 import servers
 
@@ -432,6 +433,7 @@ ROWS = {
     'memory-python': (f'resident memory, python3, {TRUSTED_FILES} trusted files', 'MiB', 'over', 8, memory(python_many)),
 }
 ROWS.update(sgx_rows.ROWS)
+ROWS.update(keyserver_rows.ROWS)
 
 
 def verdict(kind, native, ours, goal, unit):
@@ -449,7 +451,7 @@ def verdict(kind, native, ours, goal, unit):
         return f'{ours / native:.2f} of native', f'>= {goal}' if goal else '', ours / native >= goal
     if kind == 'over':
         return f'{ours - native:+.1f} {unit}', f'<= +{goal} {unit}', ours - native <= goal
-    return f'{ours / native:.2f} of native', f'>= {goal} {unit}', ours >= goal
+    return f'{ours / native:.2f} of native' if native else '', f'>= {goal} {unit}', ours >= goal
 
 
 def main():

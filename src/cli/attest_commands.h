@@ -10,6 +10,8 @@ int cmd_quote(int argc, char **argv);      /* adyton quote show */
 int cmd_quote_view(int argc, char **argv); /* gramine-sgx-quote-view */
 int cmd_verify(int argc, char **argv);     /* adyton verify */
 int cmd_keyserver(int argc, char **argv);  /* adyton keyserver */
+/* adyton keyserver report; `name` begins its messages. */
+int keyserver_report(const char *name, int argc, char **argv, void (*usage)(FILE *to));
 
 /*
  * Reads a quote from a file ("-" is standard input): raw, or in a certificate (PEM or DER). 0, or a

@@ -15,18 +15,25 @@
 
 static void usage(FILE *to)
 {
-    fputs("Usage: adyton keyserver --policy FILE\n"
-          "       adyton keyserver check FILE\n"
-          "       adyton keyserver audit verify LOG [--head HEAD] [--public-key PEM]\n\n"
-          "Gives secrets to the enclaves that a policy names, over RA-TLS, until SIGTERM; SIGHUP\n"
-          "takes over a new policy. docs/keyserver.md describes policy, audit log and sources.\n\n"
-          "  --policy FILE          who may have what, and how it is served (TOML)\n"
-          "  check FILE             says what is wrong with a policy; exit status 0 if nothing\n"
-          "  audit verify LOG       follows an audit log; exit status 0 if it is intact\n"
-          "      --head HEAD        must be a head of this log: it ends what can be cut off\n"
-          "      --public-key PEM   the key that must have signed the head\n"
-          "  -h, --help             show this text\n",
-          to);
+    fputs(
+        "Usage: adyton keyserver --policy FILE\n"
+        "       adyton keyserver check FILE\n"
+        "       adyton keyserver audit verify LOG [--head HEAD] [--public-key PEM]\n"
+        "       adyton keyserver report LOG... --output FILE [--last N] [--head HEAD]...\n\n"
+        "Gives secrets to the enclaves that a policy names, over RA-TLS, until SIGTERM; SIGHUP\n"
+        "takes over a new policy. docs/keyserver.md describes policy, audit log and sources.\n\n"
+        "  --policy FILE          who may have what, and how it is served (TOML)\n"
+        "  check FILE             says what is wrong with a policy; exit status 0 if nothing\n"
+        "  audit verify LOG       follows an audit log; exit status 0 if it is intact\n"
+        "      --head HEAD        must be a head of this log: it ends what can be cut off\n"
+        "      --public-key PEM   the key that must have signed the head\n"
+        "  report LOG...          writes a page (HTML) of who asked and what was decided; exit\n"
+        "                         status 1 if a log is broken\n"
+        "  -o, --output FILE      the page\n"
+        "      --last N           the last N decisions (default 1000); sums are over all\n"
+        "      --head HEAD        as above, one for each log (default: LOG.head, if it is there)\n"
+        "  -h, --help             show this text\n",
+        to);
 }
 
 static int wrong(const char *name, const char *what)
@@ -186,5 +193,7 @@ int cmd_keyserver(int argc, char **argv)
         return check(name, argc - 1, argv + 1);
     if (!strcmp(what, "audit"))
         return audit(name, argc - 1, argv + 1);
+    if (!strcmp(what, "report"))
+        return keyserver_report(name, argc - 1, argv + 1, usage);
     return serve(name, argc, argv);
 }

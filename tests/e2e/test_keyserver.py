@@ -425,6 +425,26 @@ def test_secrets_leave_nothing_behind(device, enclave, tmp_path):
         assert value.decode() not in s.get()
 
 
+def test_memory_stays_flat(device, enclave, keys, tmp_path):
+    """Over many connections, each with a handshake and a verification: 100,000 in the long version."""
+    count = 100000 if os.environ.get('ADYTON_FULL') else 400
+    with serving(tmp_path / 's', secret('model', f'file:{keys}/key'), device, audit=True) as s:
+        def run(times):
+            done = subprocess.run([BUILD / 'tests/keyserver/keyserver-load', str(s.port), *map(str, enclave), str(s.cert),
+                                   '16', str(times)], capture_output=True, text=True, timeout=3600)
+            assert done.returncode == 0, done.stderr + s.log.read_text()[-2000:]
+            return int(re.search(r'VmRSS:\s+(\d+) kB', pathlib.Path(f'/proc/{s.process.pid}/status').read_text())[1])
+        before = run(200)
+        after = run(count)
+        assert after - before < 4096, (before, after)
+        assert s.metric('handshakes_total') == 200 + count
+        text = '{secret="model",code="OK"}'
+        assert f'decisions_total{text} {200 + count}\n' in s.get()
+        s.stop(signal.SIGTERM)
+        done = adyton('keyserver', 'audit', 'verify', s.folder / 'audit.log', '--head', s.folder / 'audit.log.head')
+        assert done.returncode == 0 and f'intact: {200 + count + 3} records' in done.stdout, done.stdout
+
+
 # ---- slips in the policy -----------------------------------------------------------------------------------------
 
 GOOD = f'[[secret]]\nname = "a"\nsource = "file:policy.toml"\nmrenclave = "{MRENCLAVE}"\n'
