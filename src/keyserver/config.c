@@ -37,7 +37,8 @@ static bool load_identity(SSL_CTX *tls, const struct ks_settings *s, struct diag
 static SSL_CTX *make_tls(const struct ks_settings *s, struct diag *d)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
-    if (!tls || !tls_configure(tls)) {
+    if (!tls || !tls_configure(tls) ||
+        !SSL_CTX_set_cipher_list(tls, "ECDHE+AESGCM:ECDHE+CHACHA20")) {
         diag_error(d, 0, "OpenSSL cannot be set up: %s", tls_reason());
         SSL_CTX_free(tls);
         return NULL;

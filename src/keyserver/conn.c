@@ -11,13 +11,10 @@
 #include <unistd.h>
 
 #include "keyserver/log.h"
-#include "keys/secret_prov.h"
 
-#define REQUEST_SIZE  sizeof(SECRET_PROVISION_REQUEST)
-#define RESPONSE_SIZE sizeof(SECRET_PROVISION_RESPONSE)
-#define DRAIN_MS      2000
+#define DRAIN_MS 2000
 
-_Static_assert(RESPONSE_SIZE + 4 <= SECRET_FRAME, "no room for the header");
+_Static_assert(KS_RESPONSE_SIZE <= SECRET_FRAME, "no room for the header");
 
 /* ---- the certificate ---- */
 
@@ -110,6 +107,8 @@ static void log_connection(const struct ks_conn *c, const char *level, const cha
                            const char *code, const char *message)
 {
     char id[20];
+    if (!ks_log_may())
+        return;
     snprintf(id, sizeof(id), "%016llx", (unsigned long long)c->id);
     json_t *more = json_pack("{s:s,s:o,s:s,s:o}", "id", id, "peer", ks_json_text(c->peer), "code",
                              code, "message", ks_json_text(message));
@@ -196,10 +195,11 @@ static bool bad_request(struct ks_conn *c, const char *what)
 
 static bool request(struct ks_conn *c)
 {
-    if (c->in_size < REQUEST_SIZE)
-        return take(c, REQUEST_SIZE);
-    if (memcmp(c->in, SECRET_PROVISION_REQUEST, REQUEST_SIZE) != 0)
+    int is = ks_frame_request(c->in, c->in_size);
+    if (is < 0)
         return bad_request(c, "it did not ask for a secret in this protocol");
+    if (!is)
+        return take(c, KS_REQUEST_SIZE);
     c->in_size = 0;
     c->state = KS_JUDGE;
     return true;
@@ -351,14 +351,11 @@ static bool record(struct ks_conn *c)
 
 static bool prepare(struct ks_conn *c)
 {
-    size_t head = c->framed ? RESPONSE_SIZE + 4 : 0, size = c->secret.size;
+    size_t head = c->framed ? KS_RESPONSE_SIZE : 0, size = c->secret.size;
     if (!secret_room(&c->out, head + size))
         return false;
-    if (head) {
-        memcpy(c->out.data, SECRET_PROVISION_RESPONSE, RESPONSE_SIZE);
-        for (unsigned i = 0; i < 4; i++)
-            c->out.data[RESPONSE_SIZE + i] = (uint8_t)(size >> (24 - 8 * i));
-    }
+    if (head)
+        ks_frame_response(c->out.data, size);
     memcpy(c->out.data + head, c->secret.data, size);
     secret_free(&c->secret);
     c->sent = 0;
@@ -385,24 +382,24 @@ static bool send_secret(struct ks_conn *c)
 }
 
 /* "MORE": the next secret that is allowed, without a header. "GET NAME": that one, with. */
-static bool word(struct ks_conn *c, const char *text)
+static bool answer_word(struct ks_conn *c, const struct ks_word *word)
 {
     struct ks_decision *d = &c->decision;
+    const struct ks_policy *policy = c->config->policy;
     int64_t now = time(NULL);
     c->deadline = ks_now() + settings(c)->exchange_seconds * 1000;
-    if (!strcmp(text, "MORE")) {
-        int found = ks_judge_all(c->config->policy, c->verdict, now, c->next_secret, d);
+    if (word->kind == KS_WORD_OTHER)
+        return bad_request(c, "after its secret it sent what is neither MORE nor GET NAME");
+    c->framed = word->kind == KS_WORD_GET;
+    if (word->kind == KS_WORD_MORE) {
+        int found = ks_judge_all(policy, c->verdict, now, c->next_secret, d);
         if (found < 0)
             return finish(c);
         c->next_secret = (size_t)found + 1;
-        c->framed = false;
         return go_to_source(c);
     }
-    if (strncmp(text, "GET ", 4) != 0)
-        return bad_request(c, "after its secret it sent what is neither MORE nor GET NAME");
-    const struct ks_secret *secret = ks_policy_find(c->config->policy, text + 4, strlen(text + 4));
+    const struct ks_secret *secret = ks_policy_find(policy, word->name, word->length);
     *d = (struct ks_decision){0};
-    c->framed = true;
     if (secret && ks_judge(secret, c->verdict, now, d))
         return go_to_source(c);
     if (!secret)
@@ -413,19 +410,20 @@ static bool word(struct ks_conn *c, const char *text)
 
 static bool more(struct ks_conn *c)
 {
-    uint8_t *end = memchr(c->in, 0, c->in_size);
-    char text[KS_WORD_MAX];
-    if (!end && c->in_size == sizeof(c->in))
+    struct ks_word word;
+    uint8_t bytes[KS_WORD_MAX];
+    ssize_t len = ks_frame_word(c->in, c->in_size, &word);
+    if (len < 0)
         return bad_request(c, "after its secret it sent a word that is too long");
-    if (!end)
+    if (!len)
         return take(c, sizeof(c->in));
     if (++c->words > KS_WORDS_MAX)
         return bad_request(c, "it asked for too many secrets in one session");
-    size_t len = (size_t)(end - c->in) + 1;
-    memcpy(text, c->in, len);
-    memmove(c->in, c->in + len, c->in_size - len);
-    c->in_size -= len;
-    return word(c, text);
+    memcpy(bytes, c->in, (size_t)len);
+    memmove(c->in, c->in + len, c->in_size - (size_t)len);
+    c->in_size -= (size_t)len;
+    ks_frame_word(bytes, (size_t)len, &word);
+    return answer_word(c, &word);
 }
 
 void ks_conn_advance(struct ks_conn *c)

@@ -2,6 +2,7 @@
 /* One connection: what is read from it, decided about it and sent to it. Its loop's thread alone
  * touches it, but for the fields that a running job or audit entry was given. */
 #pragma once
+#include "keyserver/frames.h"
 #include "keyserver/server.h"
 
 enum ks_state {
@@ -17,7 +18,6 @@ enum ks_state {
     KS_CLOSED,
 };
 
-#define KS_WORD_MAX  96 /* bytes of a word after the first secret, NUL included */
 #define KS_WORDS_MAX 64
 
 struct ks_conn {

@@ -90,6 +90,27 @@ void ks_log(const char *level, const char *event, json_t *more)
     json_decref(more);
 }
 
+bool ks_log_may(void)
+{
+    enum { LINES = 100 };
+    static pthread_mutex_t may_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+    static time_t second;
+    static unsigned long lines;
+    unsigned long left_out = 0;
+    time_t now = time(NULL);
+    pthread_mutex_lock(&may_lock);
+    if (now != second) {
+        left_out = lines > LINES ? lines - LINES : 0;
+        second = now;
+        lines = 0;
+    }
+    bool may = ++lines <= LINES;
+    pthread_mutex_unlock(&may_lock);
+    if (left_out)
+        ks_log("warning", "left-out", json_pack("{s:I}", "lines", (json_int_t)left_out));
+    return may;
+}
+
 void ks_log_text(const char *level, const char *event, const char *fmt, ...)
 {
     char text[1200];

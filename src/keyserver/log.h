@@ -16,6 +16,10 @@ void ks_log(const char *level, const char *event, json_t *more);
 __attribute__((format(printf, 3, 4))) void ks_log_text(const char *level, const char *event,
                                                        const char *fmt, ...);
 
+/* Whether one more line may be written about peers that anybody can be: so many in a second. What
+ * is left out is counted, and told afterwards. */
+bool ks_log_may(void);
+
 /* Text as a JSON string; what is not UTF-8 becomes '?'. Never NULL but without memory. */
 json_t *ks_json_text(const char *text);
 /* Bytes as hex; JSON null for NULL. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * What the key server reads of others: policies, lines of audit logs, heads. Byte 0 of the input
- * chooses; then follow edits of 4 bytes each to a good text: kind, offset in 256ths of the length
- * (2), value. A line that was altered must not follow, an altered head must not be accepted.
+ * What the key server reads of others: policies, lines of audit logs, heads, and what clients send,
+ * in pieces. Byte 0 of the input chooses; then follow edits of 4 bytes each to a good text: kind,
+ * offset in 256ths of the length (2), value. A line that was altered must not follow, an altered
+ * head must not be accepted.
  *
  * With clang a libFuzzer target; otherwise a program that makes its own inputs for N seconds.
  */
@@ -13,6 +14,7 @@
 #include <time.h>
 
 #include "keyserver/audit_sign.h"
+#include "keyserver/frames.h"
 #include "keyserver/policy.h"
 
 #define ROOM 16384
@@ -101,10 +103,9 @@ static void prepare(void)
 }
 
 /* The good text with the edits of the input. */
-static char *edit(const char *good, size_t *size, const uint8_t *data, size_t count)
+static char *edit(const char *good, size_t len, size_t *size, const uint8_t *data, size_t count)
 {
     char *text = malloc(ROOM);
-    size_t len = strlen(good);
     memcpy(text, good, len);
     for (; count >= 4; data += 4, count -= 4) {
         size_t at = len ? (size_t)(data[1] | data[2] << 8) % len : 0;
@@ -177,6 +178,45 @@ static void run_head(const char *text, size_t size)
     accepted++;
 }
 
+/* A session of a client: its bytes arrive up to `step` at a time, as the server takes them. */
+static void run_frames(const uint8_t *text, size_t size, size_t step)
+{
+    uint8_t in[KS_WORD_MAX], head[KS_RESPONSE_SIZE];
+    size_t have = 0, at = 0;
+    bool asked = false;
+    for (;;) {
+        struct ks_word word;
+        ssize_t n = asked ? ks_frame_word(in, have, &word) : ks_frame_request(in, have);
+        if (n < 0)
+            return;
+        if (n && asked) {
+            if (n > (ssize_t)have || in[n - 1] || memchr(in, 0, (size_t)n) != in + n - 1 ||
+                (word.kind == KS_WORD_GET && strlen(word.name) != word.length))
+                abort();
+            have -= (size_t)n;
+            memmove(in, in + n, have);
+            accepted++;
+        } else if (n) {
+            if (memcmp(in, SECRET_PROVISION_REQUEST, KS_REQUEST_SIZE) != 0)
+                abort();
+            asked = true;
+            have = 0;
+        } else {
+            size_t room = (asked ? sizeof(in) : KS_REQUEST_SIZE) - have;
+            size_t part = size - at < step ? size - at : step;
+            part = part < room ? part : room;
+            if (!room)
+                abort(); /* it would wait for ever */
+            if (!part)
+                break;
+            memcpy(in + have, text + at, part);
+            have += part;
+            at += part;
+        }
+    }
+    ks_frame_response(head, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool ready;
@@ -185,11 +225,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ready = true;
     if (!size)
         return 0;
-    const char *const bases[] = {policy, first, second, head};
-    const char *good = bases[data[0] % 4];
+    static const char session[] =
+        SECRET_PROVISION_REQUEST "\0MORE\0GET model\0MORE\0GET a-name.of_x\0";
+    const char *const bases[] = {policy, first, second, head, session};
+    const char *good = bases[data[0] % 5];
     size_t len;
-    char *text = edit(good, &len, data + 1, size - 1);
-    if (good == policy)
+    char *text =
+        edit(good, good == session ? sizeof(session) - 1 : strlen(good), &len, data + 1, size - 1);
+    if (good == session)
+        run_frames((const uint8_t *)text, len, 1 + data[0] / 5);
+    else if (good == policy)
         run_policy(text, len);
     else if (good == head)
         run_head(text, len);
