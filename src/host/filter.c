@@ -95,6 +95,7 @@ static const struct call calls[] = {
     C(fsync, N),
     C(fdatasync, N),
     C(sync, N),
+    [451] = {"cachestat", {N, F(16), F(40), N}},
     C(fchmodat, N, S, N),
     C(fchmod, N, N),
     C(fchownat, N, S, N, N, N),

@@ -5,6 +5,7 @@
 #include <asm/statfs.h>
 #include <asm/unistd.h>
 #include <linux/futex.h>
+#include <linux/memfd.h>
 #include <linux/openat2.h>
 #include <linux/time.h>
 
@@ -310,10 +311,10 @@ int host_dup3(int fd, int to, bool cloexec)
     return host_descriptor(CALL3(__NR_dup3, fd, to, cloexec ? O_CLOEXEC : 0));
 }
 
-int host_memfd(const char *name)
+int host_memfd(const char *name, unsigned flags)
 {
     ARENA;
-    return host_descriptor(CALL2(__NR_memfd_create, give_text(name), 1 /* MFD_CLOEXEC */));
+    return host_descriptor(CALL2(__NR_memfd_create, give_text(name), flags | MFD_CLOEXEC));
 }
 
 /*

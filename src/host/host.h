@@ -15,6 +15,7 @@
 #include <linux/time_types.h>
 #include <linux/uio.h>
 
+struct flock;
 struct new_utsname;
 struct rusage;
 struct sysinfo;
@@ -114,6 +115,20 @@ static inline ssize host_pwrite(int fd, const void *buf, size_t n, int64_t off)
 ssize host_copy_range(int fd, int64_t from, int64_t to, size_t n);
 ssize host_read(int fd, void *buf, size_t n);        /* blocking */
 ssize host_write(int fd, const void *buf, size_t n); /* blocking */
+/* Whole vectors (preadv2(2), pwritev2(2); `pos` -1: at the host's offset), in one host call if they
+ * are not long, so that they stay atomic; blocking. The buffers are application memory, checked. */
+ssize host_vector(int fd, const struct iovec *iov, size_t count, int64_t pos, int flags,
+                  bool write);
+/* sendfile(2) and its kin, blocking; offsets NULL: the host's own, else moved. */
+ssize host_sendfile(int to, int from, int64_t *off, size_t n);
+ssize host_copy_files(int from, int64_t *from_off, int to, int64_t *to_off, size_t n);
+ssize host_splice(int from, int64_t *from_off, int to, int64_t *to_off, size_t n, unsigned flags);
+ssize host_tee(int from, int to, size_t n, unsigned flags);
+/* Advice about content, and what is known of the host's cache of it. */
+int host_fadvise(int fd, int64_t off, int64_t len, int advice);
+int host_readahead(int fd, int64_t off, size_t n);
+int host_cachestat(int fd, const uint64_t range[2], uint64_t counts[5], unsigned flags);
+void host_sync(void);
 /* write(2) of a line of ours, at most a page, in one piece; no matter what becomes of it. */
 void host_say(int fd, const char *line, size_t n);
 int64_t host_lseek(int fd, int64_t off, int whence);
@@ -148,6 +163,11 @@ ssize host_read_text(const char *path, char *text, size_t size);
 long host_listed_number(const char *list, ssize n, ssize *at);
 int host_statfs(const char *path, void *statfs_buf);
 int host_fstatfs(int fd, void *statfs_buf);
+/* Extended attributes: the call by its number, of what a path leads to or of a descriptor (`path`
+ * NULL). `name`, `value` NULL where the call has none; values and lists up to HOST_MOST_XATTR. */
+#define HOST_MOST_XATTR 65536
+ssize host_xattr(long nr, const char *path, int fd, const char *name, void *value, size_t size,
+                 int flags);
 /* `arg` may lead to a structure of ours, for commands that have one, as many bytes as
  * host_fcntl_bytes() says, which is read and written. */
 long host_fcntl(int fd, int cmd, unsigned long arg);
@@ -157,7 +177,13 @@ int host_dup3(int fd, int to, bool cloexec);
 /* The same of ioctl(2), and host_ioctl_bytes(). 0: `arg` is a number. */
 long host_ioctl(int fd, unsigned cmd, unsigned long arg);
 size_t host_ioctl_bytes(unsigned cmd);
-int host_memfd(const char *name);
+/* `uarg` may lead to application memory, checked by the caller. Blocking. With an arena only known
+ * commands exist. -ENOTTY */
+long host_ioctl_user(int fd, unsigned cmd, unsigned long uarg);
+/* fcntl(2) with one of the locking commands, flock(2); blocking. */
+long host_lock(int fd, int cmd, struct flock *l);
+int host_flock(int fd, int op);
+int host_memfd(const char *name, unsigned flags); /* MFD_*; close-on-exec */
 
 /* ---- memory ---- */
 long host_mmap(uintptr_t addr, size_t len, int prot, int flags, int fd, int64_t off);

@@ -36,54 +36,94 @@ static unsigned long give_argument(unsigned long arg, size_t bytes)
     return bytes ? (unsigned long)give((void *)arg, bytes) : arg;
 }
 
-/* Of terminals, sockets and files: what lies behind the argument. */
-static const struct {
-    unsigned cmd, bytes;
+/* Of terminals, sockets and files: how much lies behind the argument, to be read or written by the
+ * host. 0: the argument is a number. With an arena others do not exist. */
+enum { IN = 1, OUT = 2 };
+#define IFREQ 40 /* sizeof(struct ifreq) */
+
+static const struct known {
+    unsigned cmd;
+    uint16_t bytes, ways;
 } ioctls[] = {
-    {TCGETS, sizeof(struct termios)},
-    {TCSETS, sizeof(struct termios)},
-    {TCSETSW, sizeof(struct termios)},
-    {TCSETSF, sizeof(struct termios)},
-    {TCGETS2, sizeof(struct termios2)},
-    {TCSETS2, sizeof(struct termios2)},
-    {TCSETSW2, sizeof(struct termios2)},
-    {TCSETSF2, sizeof(struct termios2)},
-    {TCGETA, sizeof(struct termio)},
-    {TCSETA, sizeof(struct termio)},
-    {TCSETAW, sizeof(struct termio)},
-    {TCSETAF, sizeof(struct termio)},
-    {TIOCGWINSZ, sizeof(struct winsize)},
-    {TIOCSWINSZ, sizeof(struct winsize)},
-    {TIOCGPGRP, sizeof(int)},
-    {TIOCSPGRP, sizeof(int)},
-    {TIOCGSID, sizeof(int)},
-    {TIOCOUTQ, sizeof(int)},
-    {TIOCMGET, sizeof(int)},
-    {TIOCGETD, sizeof(int)},
-    {TIOCSETD, sizeof(int)},
-    {TIOCPKT, sizeof(int)},
-    {TIOCGPKT, sizeof(int)},
-    {TIOCGPTN, sizeof(int)},
-    {TIOCSPTLCK, sizeof(int)},
-    {TIOCGPTLCK, sizeof(int)},
-    {TIOCGEXCL, sizeof(int)},
-    {TIOCGSOFTCAR, sizeof(int)},
-    {TIOCSSOFTCAR, sizeof(int)},
-    {TIOCSTI, 1},
-    {FIONREAD, sizeof(int)},
-    {FIONBIO, sizeof(int)},
-    {FIOASYNC, sizeof(int)},
-    {FIOQSIZE, sizeof(int64_t)},
-    {FIGETBSZ, sizeof(int)},
-    {FIOGETOWN, sizeof(int)},
-    {FIOSETOWN, sizeof(int)},
-    {SIOCGPGRP, sizeof(int)},
-    {SIOCSPGRP, sizeof(int)},
-    {SIOCATMARK, sizeof(int)},
-    {FS_IOC_GETFLAGS, sizeof(long)},
-    {FS_IOC_SETFLAGS, sizeof(long)},
-    {FS_IOC_GETVERSION, sizeof(long)},
+    {TCGETS, sizeof(struct termios), OUT},
+    {TCSETS, sizeof(struct termios), IN},
+    {TCSETSW, sizeof(struct termios), IN},
+    {TCSETSF, sizeof(struct termios), IN},
+    {TCGETS2, sizeof(struct termios2), OUT},
+    {TCSETS2, sizeof(struct termios2), IN},
+    {TCSETSW2, sizeof(struct termios2), IN},
+    {TCSETSF2, sizeof(struct termios2), IN},
+    {TCGETA, sizeof(struct termio), OUT},
+    {TCSETA, sizeof(struct termio), IN},
+    {TCSETAW, sizeof(struct termio), IN},
+    {TCSETAF, sizeof(struct termio), IN},
+    {TIOCGWINSZ, sizeof(struct winsize), OUT},
+    {TIOCSWINSZ, sizeof(struct winsize), IN},
+    {TIOCGPGRP, sizeof(int), OUT},
+    {TIOCSPGRP, sizeof(int), IN},
+    {TIOCGSID, sizeof(int), OUT},
+    {TIOCOUTQ, sizeof(int), OUT},
+    {TIOCMGET, sizeof(int), OUT},
+    {TIOCGETD, sizeof(int), OUT},
+    {TIOCSETD, sizeof(int), IN},
+    {TIOCPKT, sizeof(int), IN},
+    {TIOCGPKT, sizeof(int), OUT},
+    {TIOCGPTN, sizeof(int), OUT},
+    {TIOCSPTLCK, sizeof(int), IN},
+    {TIOCGPTLCK, sizeof(int), OUT},
+    {TIOCGEXCL, sizeof(int), OUT},
+    {TIOCGSOFTCAR, sizeof(int), OUT},
+    {TIOCSSOFTCAR, sizeof(int), IN},
+    {TIOCSTI, 1, IN},
+    {FIONREAD, sizeof(int), OUT},
+    {FIONBIO, sizeof(int), IN},
+    {FIOASYNC, sizeof(int), IN},
+    {FIOQSIZE, sizeof(int64_t), OUT},
+    {FIGETBSZ, sizeof(int), OUT},
+    {FIOGETOWN, sizeof(int), OUT},
+    {FIOSETOWN, sizeof(int), IN},
+    {SIOCGPGRP, sizeof(int), OUT},
+    {SIOCSPGRP, sizeof(int), IN},
+    {SIOCATMARK, sizeof(int), OUT},
+    {FS_IOC_GETFLAGS, sizeof(long), OUT},
+    {FS_IOC_SETFLAGS, sizeof(long), IN},
+    {FS_IOC_GETVERSION, sizeof(long), OUT},
+    {TIOCMBIS, sizeof(int), IN},
+    {TIOCMBIC, sizeof(int), IN},
+    {TIOCMSET, sizeof(int), IN},
+    {TIOCGLCKTRMIOS, sizeof(struct termios), OUT},
+    {SIOCGIFNAME, IFREQ, IN | OUT},
+    {SIOCGIFFLAGS, IFREQ, IN | OUT},
+    {SIOCGIFADDR, IFREQ, IN | OUT},
+    {SIOCGIFDSTADDR, IFREQ, IN | OUT},
+    {SIOCGIFBRDADDR, IFREQ, IN | OUT},
+    {SIOCGIFNETMASK, IFREQ, IN | OUT},
+    {SIOCGIFMETRIC, IFREQ, IN | OUT},
+    {SIOCGIFMTU, IFREQ, IN | OUT},
+    {SIOCGIFHWADDR, IFREQ, IN | OUT},
+    {SIOCGIFINDEX, IFREQ, IN | OUT},
+    {SIOCGIFTXQLEN, IFREQ, IN | OUT},
+    {TCSBRK, 0, 0},
+    {TCSBRKP, 0, 0},
+    {TCXONC, 0, 0},
+    {TCFLSH, 0, 0},
+    {TIOCSBRK, 0, 0},
+    {TIOCCBRK, 0, 0},
+    {TIOCEXCL, 0, 0},
+    {TIOCNXCL, 0, 0},
+    {TIOCSCTTY, 0, 0},
+    {TIOCNOTTY, 0, 0},
+    {TIOCSIG, 0, 0},
+    {TIOCGPTPEER, 0, 0},
 };
+
+static const struct known *find(unsigned cmd)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
+        if (ioctls[i].cmd == cmd)
+            return &ioctls[i];
+    return NULL;
+}
 
 long host_fcntl(int fd, int cmd, unsigned long arg)
 {
@@ -98,10 +138,8 @@ long host_fcntl(int fd, int cmd, unsigned long arg)
 
 size_t host_ioctl_bytes(unsigned cmd)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
-        if (ioctls[i].cmd == cmd)
-            return ioctls[i].bytes;
-    return 0;
+    const struct known *k = find(cmd);
+    return k ? k->bytes : 0;
 }
 
 long host_ioctl(int fd, unsigned cmd, unsigned long arg)
@@ -113,4 +151,39 @@ long host_ioctl(int fd, unsigned cmd, unsigned long arg)
     if (bytes && r >= 0)
         take((void *)arg, (void *)out, bytes);
     return r;
+}
+
+#if PLATFORM_ARENA
+long host_ioctl_user(int fd, unsigned cmd, unsigned long uarg)
+{
+    ARENA;
+    const struct known *k = find(cmd);
+    if (!k)
+        return -ENOTTY;
+    void *out = k->bytes ? room_for(k->bytes) : (void *)uarg;
+    if (k->ways & IN && give_user(out, (void *)uarg, k->bytes))
+        return -EFAULT;
+    long r = host_number(host_syscall_blocking(__NR_ioctl, fd, cmd, (long)out, 0, 0, 0), INT32_MAX);
+    if (r >= 0 && k->ways & OUT && take_user((void *)uarg, out, k->bytes))
+        r = -EFAULT;
+    return r;
+}
+#else
+long host_ioctl_user(int fd, unsigned cmd, unsigned long uarg)
+{
+    return host_number(host_syscall_blocking(__NR_ioctl, fd, cmd, (long)uarg, 0, 0, 0), INT32_MAX);
+}
+#endif
+
+long host_lock(int fd, int cmd, struct flock *l)
+{
+    ARENA;
+    struct flock *out = give(l, sizeof(*l));
+    int err = host_status(host_syscall_blocking(__NR_fcntl, fd, cmd, (long)out, 0, 0, 0));
+    return err ? err : take(l, out, sizeof(*l));
+}
+
+int host_flock(int fd, int op)
+{
+    return host_status(host_syscall_blocking(__NR_flock, fd, op, 0, 0, 0, 0));
 }

@@ -5,6 +5,13 @@
 #include <asm/poll.h>
 #include <linux/time_types.h>
 
+static long vector_call(int64_t pos, int flags, bool write)
+{
+    if (pos >= 0 || flags)
+        return write ? __NR_pwritev2 : __NR_preadv2;
+    return write ? __NR_writev : __NR_readv;
+}
+
 #if !PLATFORM_ARENA
 
 ssize host_read(int fd, void *buf, size_t n)
@@ -15,6 +22,13 @@ ssize host_read(int fd, void *buf, size_t n)
 ssize host_write(int fd, const void *buf, size_t n)
 {
     return host_length(host_syscall_blocking(__NR_write, fd, (long)buf, (long)n, 0, 0, 0), n);
+}
+
+ssize host_vector(int fd, const struct iovec *iov, size_t count, int64_t pos, int flags, bool write)
+{
+    long nr = vector_call(pos, flags, write);
+    size_t most = INT32_MAX;
+    return host_length(host_syscall_blocking(nr, fd, (long)iov, (long)count, pos, 0, flags), most);
 }
 
 ssize host_random_user(void *ubuf, size_t n, uint32_t flags)
@@ -115,6 +129,66 @@ ssize host_write(int fd, const void *buf, size_t n)
         r = piece_out(p, (const char *)buf + done, part, 0);
         done += r > 0 ? (size_t)r : 0;
     } while (r == (ssize)part && done < n);
+    return done ? (ssize)done : r;
+}
+
+/* How far a transfer has come in a vector. */
+struct at {
+    const struct iovec *iov;
+    size_t count, skip; /* bytes of iov[0] that are done */
+};
+
+/* Copies `n` bytes between the vector, from `at` on, and `flat`; moves `at`. */
+static int copy_vector(struct at *at, char *flat, size_t n, bool write)
+{
+    int err = 0;
+    while (!err && n) {
+        char *user = (char *)at->iov->iov_base + at->skip;
+        size_t part = MIN(n, at->iov->iov_len - at->skip);
+        err = !part ? 0 : write ? give_user(flat, user, part) : take_user(user, flat, part);
+        flat += part;
+        n -= part;
+        at->skip += part;
+        if (at->skip == at->iov->iov_len) {
+            at->iov++;
+            at->count--;
+            at->skip = 0;
+        }
+    }
+    return err;
+}
+
+static ssize vector_piece(int fd, struct at *at, size_t n, int64_t pos, int flags, bool write)
+{
+    ARENA;
+    char *flat = room_for(n);
+    struct iovec one = {flat, n};
+    struct at from = *at;
+    if (write && copy_vector(&from, flat, n, true))
+        return -EFAULT;
+    long r = host_syscall_blocking(vector_call(pos, flags, write), fd,
+                                   (long)give(&one, sizeof(one)), 1, pos, 0, flags);
+    ssize done = host_length(r, n);
+    if (done > 0 && !write && copy_vector(at, flat, (size_t)done, false))
+        return -EFAULT;
+    if (done == (ssize)n && write)
+        *at = from;
+    return done;
+}
+
+ssize host_vector(int fd, const struct iovec *iov, size_t count, int64_t pos, int flags, bool write)
+{
+    struct at at = {iov, count, 0};
+    size_t total = 0, done = 0, part;
+    ssize r;
+    for (size_t i = 0; i < count; i++)
+        total += MIN(iov[i].iov_len, (size_t)INT32_MAX);
+    total = MIN(total, (size_t)0x7ffff000);
+    do {
+        part = MIN(total - done, ARENA_PIECE);
+        r = vector_piece(fd, &at, part, pos < 0 ? pos : pos + (int64_t)done, flags, write);
+        done += r > 0 ? (size_t)r : 0;
+    } while (r == (ssize)part && done < total && (write || pos >= 0 || has_more(fd)));
     return done ? (ssize)done : r;
 }
 

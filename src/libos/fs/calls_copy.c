@@ -4,7 +4,6 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 
 #define CHUNK (64 * 1024UL)
 
@@ -137,16 +136,36 @@ static int check_ends(const struct file *in, const struct file *out)
     return in->kind == FILE_DIR || out->kind == FILE_DIR ? -EINVAL : 0;
 }
 
-/* One of the host's own copying calls, with offsets in application memory. */
-static long pass(long nr, long a, long b, long c, long d, long n, long flags)
+/* One of the host's own copying calls; the offsets are ours, or NULL. */
+enum host_call { SENDFILE, COPY_FILES, SPLICE, TEE };
+
+static long on_host(enum host_call call, int in, int64_t *in_off, int out, int64_t *out_off,
+                    size_t n, unsigned flags)
 {
-    for (;;) {
-        long r = host_pass_blocking(nr, a, b, c, d, n, flags);
-        if (r != -EINTR)
-            return r;
-        if (interrupted())
-            return -ERESTARTSYS;
-    }
+    long r;
+    do {
+        r = call == SENDFILE     ? host_sendfile(out, in, in_off, n)
+            : call == COPY_FILES ? host_copy_files(in, in_off, out, out_off, n)
+            : call == SPLICE     ? host_splice(in, in_off, out, out_off, n, flags)
+                                 : host_tee(in, out, n, flags);
+        if (r == -EINTR && interrupted())
+            r = -ERESTARTSYS;
+    } while (r == -EINTR);
+    return r;
+}
+
+/* The same with offsets in application memory. */
+static long pass(enum host_call call, struct file *in, int64_t *uin, struct file *out,
+                 int64_t *uout, size_t n, unsigned flags)
+{
+    int64_t from = 0, to = 0;
+    if ((uin && get_user(from, uin)) || (uout && get_user(to, uout)))
+        return -EFAULT;
+    long r =
+        on_host(call, in->host_fd, uin ? &from : NULL, out->host_fd, uout ? &to : NULL, n, flags);
+    if (r >= 0 && ((uin && put_user(uin, from)) || (uout && put_user(uout, to))))
+        r = -EFAULT;
+    return r;
 }
 
 SYSCALL4(sendfile, int, out_fd, int, in_fd, int64_t *, uoff, size_t, n)
@@ -159,7 +178,7 @@ SYSCALL4(sendfile, int, out_fd, int, in_fd, int64_t *, uoff, size_t, n)
     if (!r)
         r = file_verify(in, 0, INT64_MAX);
     if (!r && host_to_host(in, out)) {
-        r = pass(__NR_sendfile, out->host_fd, in->host_fd, (long)uoff, (long)n, 0, 0);
+        r = pass(SENDFILE, in, uoff, out, NULL, n, 0);
     } else if (!r) {
         bool streams =
             in->kind != FILE_REGULAR && ((in->ops->read && !in->seekable) ||
@@ -190,8 +209,7 @@ SYSCALL6(copy_file_range, int, in_fd, int64_t *, uin, int, out_fd, int64_t *, uo
     if (!r)
         r = file_verify(in, 0, INT64_MAX);
     if (!r && host_to_host(in, out)) {
-        r = pass(__NR_copy_file_range, in->host_fd, (long)uin, out->host_fd, (long)uout, (long)n,
-                 0);
+        r = pass(COPY_FILES, in, uin, out, uout, n, 0);
     } else if (!r) {
         r = take_pos(uin, &in_pos);
         if (!r)
@@ -209,8 +227,8 @@ SYSCALL6(copy_file_range, int, in_fd, int64_t *, uin, int, out_fd, int64_t *, uo
     return r;
 }
 
-static long splice_like(long nr, int in_fd, int64_t *uin, int out_fd, int64_t *uout, size_t n,
-                        unsigned flags)
+static long splice_like(enum host_call call, int in_fd, int64_t *uin, int out_fd, int64_t *uout,
+                        size_t n, unsigned flags)
 {
     struct file *in = fd_get_io(in_fd), *out = fd_get_io(out_fd);
     long r = !in || !out ? -EBADF : 0;
@@ -220,10 +238,8 @@ static long splice_like(long nr, int in_fd, int64_t *uin, int out_fd, int64_t *u
         r = -EINVAL; /* callers fall back to read and write */
     if (!r)
         r = file_verify(in, 0, INT64_MAX);
-    if (!r && nr == __NR_tee)
-        r = pass(nr, in->host_fd, out->host_fd, (long)n, flags, 0, 0);
-    else if (!r)
-        r = pass(nr, in->host_fd, (long)uin, out->host_fd, (long)uout, (long)n, flags);
+    if (!r)
+        r = pass(call, in, uin, out, uout, n, flags);
     if (in)
         file_put(in);
     if (out)
@@ -233,10 +249,10 @@ static long splice_like(long nr, int in_fd, int64_t *uin, int out_fd, int64_t *u
 
 SYSCALL6(splice, int, in, int64_t *, uin, int, out, int64_t *, uout, size_t, n, unsigned, flags)
 {
-    return splice_like(__NR_splice, in, uin, out, uout, n, flags);
+    return splice_like(SPLICE, in, uin, out, uout, n, flags);
 }
 
 SYSCALL4(tee, int, in, int, out, size_t, n, unsigned, flags)
 {
-    return splice_like(__NR_tee, in, NULL, out, NULL, n, flags);
+    return splice_like(TEE, in, NULL, out, NULL, n, flags);
 }

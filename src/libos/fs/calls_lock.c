@@ -8,13 +8,24 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/vfs.h"
 #include "libos/process.h"
-#include <asm/unistd.h>
 #include <linux/fs.h>
 
-static long pass(long nr, int fd, long a, long b)
+/* Waits for the lock, if the command does. */
+static long lock_on_host(int fd, int cmd, struct flock *l)
 {
     for (;;) {
-        long r = host_pass_blocking(nr, fd, a, b, 0, 0, 0);
+        long r = host_lock(fd, cmd, l);
+        if (r != -EINTR)
+            return r;
+        if (interrupted())
+            return -ERESTARTSYS;
+    }
+}
+
+static long flock_on_host(int fd, int op)
+{
+    for (;;) {
+        long r = host_flock(fd, op);
         if (r != -EINTR)
             return r;
         if (interrupted())
@@ -88,7 +99,7 @@ static long lock_by_hand(struct file *f, int cmd, struct flock *ulock)
         r = check_access(f, cmd, l.l_type);
     bool ours = !r && fd >= 0 && clip(&l);
     if (ours)
-        r = pass(__NR_fcntl, fd, cmd, (long)&l);
+        r = lock_on_host(fd, cmd, &l);
     else if (!r && query)
         l.l_type = F_UNLCK;
     if (ours && l.l_start + l.l_len == FILE_LOCK_LIMIT)
@@ -98,11 +109,14 @@ static long lock_by_hand(struct file *f, int cmd, struct flock *ulock)
 
 long file_lock(struct file *f, int cmd, struct flock *ulock)
 {
-    if (!user_range_ok(ulock, sizeof(*ulock)))
+    struct flock l;
+    if (f->host_fd < 0)
+        return lock_by_hand(f, cmd, ulock);
+    if (copy_from_user(&l, ulock, sizeof(l)))
         return -EFAULT;
-    if (f->host_fd >= 0)
-        return pass(__NR_fcntl, f->host_fd, cmd, (long)ulock);
-    return lock_by_hand(f, cmd, ulock);
+    long r = lock_on_host(f->host_fd, cmd, &l);
+    bool query = cmd == F_GETLK || cmd == F_OFD_GETLK;
+    return !r && query && copy_to_user(ulock, &l, sizeof(l)) ? -EFAULT : r;
 }
 
 SYSCALL2(flock, int, fd, int, op)
@@ -113,7 +127,7 @@ SYSCALL2(flock, int, fd, int, op)
     int host_fd = lock_fd(f), what = op & ~LOCK_NB;
     long r = 0;
     if (host_fd >= 0)
-        r = pass(__NR_flock, host_fd, op, 0);
+        r = flock_on_host(host_fd, op);
     else if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
         r = -EINVAL;
     file_put(f);

@@ -196,6 +196,21 @@ static long status_flags(struct file *f, bool set, unsigned long value)
     return r;
 }
 
+/* `ours`: what the argument leads to is memory of ours. */
+static long fcntl_on_host(int fd, int cmd, unsigned long arg, bool ours)
+{
+    char buf[64];
+    size_t n = ours ? 0 : host_fcntl_bytes(cmd);
+    assert(n <= sizeof(buf));
+    if (!n)
+        return host_fcntl(fd, cmd, arg);
+    if (copy_from_user(buf, (void *)arg, n))
+        return -EFAULT;
+    long r = host_fcntl(fd, cmd, (unsigned long)buf);
+    bool writes = cmd == F_GETOWN_EX || cmd == F_GET_RW_HINT || cmd == F_GET_FILE_RW_HINT;
+    return r >= 0 && writes && copy_to_user((void *)arg, buf, n) ? -EFAULT : r;
+}
+
 static long pass(struct file *f, int cmd, unsigned long arg)
 {
     if (f->host_fd < 0)
@@ -206,7 +221,7 @@ static long pass(struct file *f, int cmd, unsigned long arg)
     long err = owner_fcntl(f->host_fd, cmd, &arg, &owner);
     if (err)
         return err;
-    return host_pass(__NR_fcntl, f->host_fd, cmd, (long)arg, 0, 0, 0);
+    return fcntl_on_host(f->host_fd, cmd, arg, arg == (unsigned long)&owner);
 }
 
 static bool concerns_descriptor(int cmd)

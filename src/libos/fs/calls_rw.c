@@ -100,12 +100,9 @@ static int verify_vector(struct file *f, const struct iovec *iov, unsigned long 
     return file_verify(f, MAX(pos, 0L), pos < 0 ? INT64_MAX : (int64_t)total);
 }
 
-/* One host call moves the whole vector, so that it stays atomic on pipes and sockets. */
-static ssize host_vector(struct file *f, const struct iovec *iov, unsigned long count, int64_t pos,
-                         int flags, bool write)
+static ssize vector_on_host(struct file *f, const struct iovec *iov, unsigned long count,
+                            int64_t pos, int flags, bool write)
 {
-    long nr = pos >= 0 || flags ? (write ? __NR_pwritev2 : __NR_preadv2)
-                                : (write ? __NR_writev : __NR_readv);
     uint32_t access = f->flags & O_ACCMODE;
     if (access == (write ? O_RDONLY : O_WRONLY))
         return -EBADF;
@@ -115,7 +112,7 @@ static ssize host_vector(struct file *f, const struct iovec *iov, unsigned long 
     if (err)
         return err;
     for (;;) {
-        ssize r = host_pass_blocking(nr, f->host_fd, (long)iov, (long)count, pos, 0, flags);
+        ssize r = host_vector(f->host_fd, iov, count, pos, flags, write);
         if (r != -EINTR)
             return r;
         if (interrupted())
@@ -170,7 +167,7 @@ static long vector(int fd, const struct iovec *uiov, unsigned long count, int64_
         else if (f->kind == FILE_DIR)
             r = write ? -EBADF : -EISDIR;
         else
-            r = host_vector(f, iov, count, pos, flags, write);
+            r = vector_on_host(f, iov, count, pos, flags, write);
         heap_free(iov);
     }
     file_put(f);
@@ -350,7 +347,7 @@ SYSCALL4(fadvise64, int, fd, int64_t, off, int64_t, len, int, advice)
     struct file *f = fd_get_io(fd);
     if (!f)
         return -EBADF;
-    long r = f->host_fd >= 0 ? host_pass(__NR_fadvise64, f->host_fd, off, len, advice, 0, 0)
+    long r = f->host_fd >= 0            ? host_fadvise(f->host_fd, off, len, advice)
              : advice < 0 || advice > 5 ? -EINVAL
                                         : 0;
     file_put(f);
@@ -362,35 +359,23 @@ SYSCALL3(readahead, int, fd, int64_t, off, size_t, n)
     struct file *f = fd_get_io(fd);
     if (!f)
         return -EBADF;
-    long r = f->host_fd >= 0 ? host_pass(__NR_readahead, f->host_fd, off, (long)n, 0, 0, 0) : 0;
+    long r = f->host_fd >= 0 ? host_readahead(f->host_fd, off, n) : 0;
     file_put(f);
     return r;
 }
 
-#ifndef __NR_cachestat /* kernel headers before 6.5 */
-#    define __NR_cachestat 451
-#endif
-
-struct cachestat_range_abi { /* struct cachestat_range of <linux/mman.h> */
-    uint64_t off, len;
-};
-
-struct cachestat_abi { /* struct cachestat, pages */
-    uint64_t cache, dirty, writeback, evicted, recently_evicted;
-};
-
 SYSCALL4(cachestat, int, fd, const void *, urange, void *, ucounts, unsigned, flags)
 {
-    struct cachestat_range_abi range;
-    struct cachestat_abi counts;
+    uint64_t range[2];  /* struct cachestat_range: from, length */
+    uint64_t counts[5]; /* struct cachestat */
     struct file *f = fd_get_io(fd);
     if (!f)
         return -EBADF;
-    long r = f->host_fd < 0 ? -EOPNOTSUPP : copy_from_user(&range, urange, sizeof(range));
+    long r = f->host_fd < 0 ? -EOPNOTSUPP : copy_from_user(range, urange, sizeof(range));
     if (!r)
-        r = host_pass(__NR_cachestat, f->host_fd, (long)&range, (long)&counts, flags, 0, 0);
+        r = host_cachestat(f->host_fd, range, counts, flags);
     if (!r)
-        r = put_user(ucounts, counts);
+        r = copy_to_user(ucounts, counts, sizeof(counts));
     file_put(f);
     return r;
 }
@@ -404,7 +389,8 @@ SYSCALL4(sync_file_range, int, fd, int64_t, off, int64_t, n, unsigned, flags)
 SYSCALL0(sync)
 {
     encrypted_flush_all(true);
-    return host_pass(__NR_sync, 0, 0, 0, 0, 0, 0);
+    host_sync();
+    return 0;
 }
 
 SYSCALL1(syncfs, int, fd)

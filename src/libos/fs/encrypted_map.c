@@ -127,7 +127,7 @@ static int create(struct enc_node *n)
     if (!m)
         return -ENOMEM;
     m->size = (int64_t)pfs_size(n->pfs);
-    m->fd = host_memfd("encrypted");
+    m->fd = host_memfd("encrypted", 0);
     int err = m->fd < 0 ? m->fd : host_ftruncate(m->fd, m->size);
     if (err) {
         if (m->fd >= 0)

@@ -116,11 +116,9 @@ static int open_on_host(struct file *f, uint32_t flags)
     char host[32];
     fmt(host, sizeof(host), "/proc/self/fd/%d", f->host_fd);
     for (;;) { /* the end of a pipe may have to wait for the other */
-        long fd = host_pass_blocking(
-            __NR_openat, HOST_AT_FDCWD, (long)host,
-            (flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC, 0, 0, 0);
+        int fd = host_open_blocking(host, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
         if (fd != -EINTR)
-            return (int)fd;
+            return fd;
         if (interrupted())
             return -ERESTARTSYS;
     }

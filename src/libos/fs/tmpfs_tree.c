@@ -134,7 +134,7 @@ struct tmp_inode *tmp_new(struct tmpfs *fs, const struct tmp_inode *dir, uint32_
     if (!i)
         return NULL;
     bool host = S_ISREG(mode) || S_ISFIFO(mode);
-    i->memfd = S_ISREG(mode) ? host_memfd("tmpfs") : host ? make_fifo() : -1;
+    i->memfd = S_ISREG(mode) ? host_memfd("tmpfs", 0) : host ? make_fifo() : -1;
     if (host && i->memfd < 0) {
         *err = i->memfd;
         heap_free(i);

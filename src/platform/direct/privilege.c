@@ -23,7 +23,7 @@ int direct_give_up_privileges(void)
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
     uint32_t given_up = 0;
-    long r = host_syscall(__NR_capget, (long)&header, (long)data, 0, 0, 0, 0);
+    long r = direct_syscall(__NR_capget, (long)&header, (long)data, 0, 0, 0, 0);
     if (r)
         return (int)r;
     for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
@@ -35,5 +35,5 @@ int direct_give_up_privileges(void)
     }
     if (!given_up)
         return 0;
-    return (int)host_syscall(__NR_capset, (long)&header, (long)data, 0, 0, 0, 0);
+    return (int)direct_syscall(__NR_capset, (long)&header, (long)data, 0, 0, 0, 0);
 }
