@@ -5,8 +5,8 @@
 set -e
 bin=${1:-$MESON_INSTALL_DESTDIR_PREFIX/bin}
 mkdir -p "$bin"
-for name in gramine-direct gramine-manifest gramine-manifest-check gramine-argv-serializer \
-    gramine-sgx-pf-crypt gramine-sgx-gen-private-key gramine-sgx-sigstruct-view \
+for name in gramine-direct gramine-sgx gramine-manifest gramine-manifest-check gramine-argv-serializer \
+    gramine-sgx-pf-crypt gramine-sgx-gen-private-key gramine-sgx-sigstruct-view gramine-sgx-sign \
     gramine-sgx-quote-view gramine-sgx-quote-dump is-sgx-available; do
     ln -sfn adyton "$bin/$name"
 done

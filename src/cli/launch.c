@@ -23,11 +23,23 @@
 #define TEXT_MAX   (256ll << 20)
 #define HASH_CHUNK (64 * 1024)
 
+/* How the application is to run. */
+struct mode {
+    bool sgx;     /* in an enclave: NAME.manifest.sgx and NAME.sig */
+    bool emulate; /* on the software device */
+};
+
 static int usage(const char *name, int status)
 {
-    printf("Usage: %s [--version | --help] APP [ARGUMENT...]\n", name);
+    printf("Usage: %s [--version | --help] [--sgx [--emulate]] APP [ARGUMENT...]\n", name);
     if (!status)
-        fputs("\nRuns the application of APP.manifest as an ordinary process, without isolation.\n"
+        fputs("\nRuns the application of APP.manifest as an ordinary process, without isolation,\n"
+              "or that of APP.manifest.sgx and APP.sig in an SGX enclave.\n"
+              "\n"
+              "  --sgx           in an enclave (gramine-sgx always does)\n"
+              "  --emulate       on the software device, which protects nothing; the same as\n"
+              "                  ADYTON_SGX=emulate in the environment\n"
+              "\n"
               "Whether the arguments reach it is for the manifest to say (loader.argv,\n"
               "loader.argv_src_file, loader.insecure__use_cmdline_argv).\n\n"
               "  GDB=1           in the environment: run under gdb\n"
@@ -44,7 +56,7 @@ static bool ends_with(const char *s, const char *end)
     return n > len && !strcmp(s + n - len, end);
 }
 
-static int missing_manifest(const char *name, const char *app, const char *path)
+static int missing_manifest(const char *name, const char *app, const char *path, bool sgx)
 {
     if (app[0] == '-') {
         fprintf(stderr, "error: unknown option '%s'; '%s --help' lists the options\n", app, name);
@@ -54,10 +66,14 @@ static int missing_manifest(const char *name, const char *app, const char *path)
             "error: invalid application path '%s' (no readable file '%s')\n"
             "The path must be the common prefix of the application's configuration files:\n",
             app, path);
-    const char *dot = ends_with(app, ".template") ? ".manifest.template" : ".manifest";
+    const char *dot = ends_with(app, ".template")       ? ".manifest.template"
+                      : ends_with(app, ".manifest.sgx") ? ".manifest.sgx"
+                                                        : ".manifest";
     if (ends_with(app, dot))
         fprintf(stderr, "write '%.*s', without '%s'.\n", (int)(strlen(app) - strlen(dot)), app,
                 dot);
+    else if (sgx)
+        fputs("for 'NAME.manifest.sgx', made by gramine-sgx-sign, write NAME.\n", stderr);
     else
         fputs("for 'NAME.manifest', made by gramine-manifest, write NAME.\n", stderr);
     return 2;
@@ -159,7 +175,7 @@ static int compile(const char *path, const uint8_t digest[32], struct mf_image *
 
 /* The compiled form of the manifest at `path`: a descriptor without close-on-exec, or the negative
  * of an exit status after a message. */
-static int open_manifest(const char *name, const char *app, const char *path,
+static int open_manifest(const char *name, const char *app, const char *path, bool sgx,
                          struct mf_image *image)
 {
     struct stat st;
@@ -170,7 +186,7 @@ static int open_manifest(const char *name, const char *app, const char *path,
         return -1;
     }
     if (text < 0 || fstat(text, &st) || !S_ISREG(st.st_mode))
-        return -missing_manifest(name, app, path);
+        return -missing_manifest(name, app, path, sgx);
     if (st.st_size > HASH_CHUNK) /* for less, asking the CPU takes longer than it saves */
         crypto_init(0);
     int rc = hash_text(text, digest);
@@ -252,15 +268,31 @@ static const char *image_name(void)
     return "adyton-closed";
 }
 
-static int execute(int manifest, int trees, const char *app, char **args, int count)
+/* Puts what goes in front of the runtime into argv: the software device, a debugger, nothing. */
+static int front_of(char **argv, const struct mode *mode)
+{
+    static char tools[PATH_MAX];
+    int n = mode->sgx ? 0 : wrapper(argv);
+    if (!mode->sgx || !mode->emulate)
+        return n;
+    if (private_path(tools, sizeof(tools), "adyton-tools"))
+        return -1;
+    argv[n++] = tools;
+    argv[n++] = "sgxemu";
+    return n;
+}
+
+static int execute(int manifest, int trees, const char *app, char **args, int count,
+                   const struct mode *mode)
 {
     static char runtime[PATH_MAX];
     char first[16], second[16];
     char **argv = calloc((size_t)count + 16, sizeof(*argv));
-    const char *image = image_name();
+    const char *image = mode->sgx ? "adyton-sgx" : image_name();
     if (!image)
         return 2;
-    if (!argv || private_path(runtime, sizeof(runtime), image)) {
+    int front = argv ? front_of(argv, mode) : -1, n = front;
+    if (front < 0 || private_path(runtime, sizeof(runtime), image)) {
         fprintf(stderr, "error: cannot find the library OS in ../lib/adyton beside the program: is "
                         "/proc mounted?\n");
         return 1;
@@ -273,7 +305,6 @@ static int execute(int manifest, int trees, const char *app, char **args, int co
     }
     snprintf(first, sizeof(first), "%d", manifest);
     snprintf(second, sizeof(second), "%d", trees);
-    int front = wrapper(argv), n = front;
     argv[n++] = front ? runtime : (char *)image;
     argv[n++] = "run";
     argv[n++] = first;
@@ -288,35 +319,64 @@ static int execute(int manifest, int trees, const char *app, char **args, int co
     return 1;
 }
 
-int launch(int argc, char **argv)
+/* Takes the options before APP; how many arguments they are. */
+static int take_options(int argc, char **argv, struct mode *mode)
 {
-    if (argc < 2 || !*argv[1])
-        return usage(argv[0], 2);
-    const char *app = argv[1];
-    if (!strcmp(app, "--help") || !strcmp(app, "-h"))
-        return usage(argv[0], 0);
-    if (vdso_is_ours((const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR))) {
-        fprintf(stderr, "error: " INSIDE_ALREADY "\n");
-        return 1;
+    const char *wanted = getenv("ADYTON_SGX");
+    int n = 1;
+    for (; n < argc; n++) {
+        if (!strcmp(argv[n], "--sgx"))
+            mode->sgx = true;
+        else if (!strcmp(argv[n], "--emulate"))
+            mode->sgx = mode->emulate = true;
+        else
+            break;
     }
-    static char path[PATH_MAX];
-    struct mf_image image;
-    if ((size_t)snprintf(path, sizeof(path), "%s.manifest", app) >= sizeof(path) - 8)
-        return missing_manifest(argv[0], app, path);
-    if (raise_limits())
-        return 1;
-    int manifest = open_manifest(argv[0], app, path, &image);
-    if (manifest < 0)
-        return -manifest;
-    int count = accepted_arguments(&image, path, argc - 2);
-    if (count < 0)
-        return 1;
-    strcat(path, ".trees");
+    if (wanted && !strcmp(wanted, "emulate"))
+        mode->emulate = true;
+    return n - 1;
+}
+
+static int open_trees(const char *path)
+{
     struct stat st;
     int trees = open(path, O_RDONLY | O_NONBLOCK);
     if (trees >= 0 && (fstat(trees, &st) || !S_ISREG(st.st_mode))) {
         close(trees);
         trees = -1;
     }
-    return execute(manifest, trees, app, argv + 2, count);
+    return trees;
+}
+
+int launch(int argc, char **argv, bool sgx)
+{
+    struct mode mode = {.sgx = sgx};
+    int options = take_options(argc, argv, &mode);
+    const char *name = argv[0];
+    argc -= options;
+    argv += options;
+    if (argc < 2 || !*argv[1])
+        return usage(name, 2);
+    const char *app = argv[1];
+    if (!strcmp(app, "--help") || !strcmp(app, "-h"))
+        return usage(name, 0);
+    if (vdso_is_ours((const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR))) {
+        fprintf(stderr, "error: " INSIDE_ALREADY "\n");
+        return 1;
+    }
+    static char path[PATH_MAX];
+    struct mf_image image;
+    if ((size_t)snprintf(path, sizeof(path), "%s.manifest%s", app, mode.sgx ? ".sgx" : "") >=
+        sizeof(path) - 8)
+        return missing_manifest(name, app, path, mode.sgx);
+    if (raise_limits())
+        return 1;
+    int manifest = open_manifest(name, app, path, mode.sgx, &image);
+    if (manifest < 0)
+        return -manifest;
+    int count = accepted_arguments(&image, path, argc - 2);
+    if (count < 0)
+        return 1;
+    strcat(path, ".trees");
+    return execute(manifest, open_trees(path), app, argv + 2, count, &mode);
 }

@@ -15,12 +15,16 @@
  *   argv[4]   NAME as the user wrote it
  *   argv[5..] the user's arguments; none when the manifest does not use them
  *
+ * In an enclave (--sgx, gramine-sgx) it is NAME.manifest.sgx, and lib/adyton/adyton-sgx, which
+ * takes the same arguments; with --emulate the software device runs that.
+ *
  * Both descriptors survive the exec; all others are as the launcher inherited them. Environment,
  * working directory, signal dispositions and limits are those of the user's shell: what the
  * application sees of them is the library OS's decision.
  */
 #pragma once
+#include <stdbool.h>
 
-/* argv[0] is the name to show in messages. Returns an exit status; on success it does not return.
- */
-int launch(int argc, char **argv);
+/* argv[0] is the name to show in messages; `sgx`: in an enclave, whatever the options say. Returns
+ * an exit status; on success it does not return. */
+int launch(int argc, char **argv, bool sgx);

@@ -20,11 +20,13 @@ static const struct {
     const char *name, *command;
 } compatible[] = {
     {"gramine-direct", "run"},
+    {"gramine-sgx", "run"},
     {"gramine-manifest", "manifest"},
     {"gramine-manifest-check", "manifest-check"},
     {"gramine-argv-serializer", "argv-serializer"},
     {"gramine-sgx-pf-crypt", "pf-crypt"},
     {"gramine-sgx-gen-private-key", "sgx-gen-private-key"},
+    {"gramine-sgx-sign", "sign"},
     {"gramine-sgx-sigstruct-view", "sgx-sigstruct-view"},
     {"gramine-sgx-quote-view", "quote-view"},
     {"gramine-sgx-quote-dump", "quote-view"},
@@ -46,6 +48,9 @@ static int usage(FILE *out, int status)
           "  inspect                 what is known of an encrypted file, and whether it is whole\n"
           "  keygen                  make a key for encrypted files, or (--signing) for enclaves\n"
           "  pf-crypt                the three above in one (gramine-sgx-pf-crypt)\n"
+          "  sign                    complete a manifest, measure its enclave, sign "
+          "(gramine-sgx-sign)\n"
+          "  measure MANIFEST        MRENCLAVE of a completed manifest\n"
           "  sign-layout             measure and sign an enclave described by a layout file\n"
           "  verify QUOTE            verify a quote or RA-TLS certificate against a policy\n"
           "  quote show              what stands in a quote (gramine-sgx-quote-view)\n"
@@ -109,7 +114,7 @@ static int dispatch(const char *shown, const char *command, int argc, char **arg
     if (argc >= 2 && !data && !strcmp(argv[1], "--version"))
         return version();
     if (!strcmp(command, "run"))
-        return launch(argc, argv);
+        return launch(argc, argv, !strcmp(shown, "gramine-sgx"));
     if (strcmp(command, "argv-serializer") != 0)
         return tools(shown, command, argc, argv);
     if (argc != 2 || data || strcmp(argv[1], "--help") != 0)

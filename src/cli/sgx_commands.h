@@ -8,6 +8,8 @@
 int cmd_sgx_keygen(int argc, char **argv);         /* gramine-sgx-gen-private-key */
 int cmd_sgx_sigstruct_view(int argc, char **argv); /* gramine-sgx-sigstruct-view */
 int cmd_is_sgx_available(int argc, char **argv);   /* is-sgx-available */
+int cmd_sign(int argc, char **argv);               /* gramine-sgx-sign */
+int cmd_measure(int argc, char **argv);            /* adyton measure */
 int cmd_sgx_sign_layout(int argc, char **argv);    /* adyton sign-layout */
 int cmd_sgxemu(int argc, char **argv);             /* adyton sgxemu */
 int cmd_pccs(int argc, char **argv);               /* adyton pccs */

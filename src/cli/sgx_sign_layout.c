@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* adyton sign-layout -o SIGFILE [-k KEY] [-p PASSPHRASE] [-d DATE] [-q] LAYOUT */
 #include "cli/sgx_commands.h"
+#include "cli/sgx_date.h"
 #include "sgx/key.h"
 #include "sgx/layout.h"
-#include "sgx/sigstruct.h"
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 struct request {
     const char *layout;
@@ -31,29 +30,6 @@ static void usage(FILE *to, const char *name)
             "  -d, --date YYYY-MM-DD  or `today` (default), or 0000-00-00\n"
             "  -q, --quiet            do not print the measurement\n",
             name);
-}
-
-/* Two strict digits groups; false unless the text is exactly YYYY-MM-DD or `today`. */
-static bool set_date(struct sgx_sigstruct *sig, const char *text)
-{
-    unsigned year, month, day;
-    int used = 0;
-    if (strcmp(text, "today") == 0) {
-        time_t now = time(NULL);
-        struct tm tm;
-        gmtime_r(&now, &tm);
-        sgx_sigstruct_set_date(sig, (unsigned)tm.tm_year + 1900, (unsigned)tm.tm_mon + 1,
-                               (unsigned)tm.tm_mday);
-        return true;
-    }
-    if (strspn(text, "0123456789-") != strlen(text) ||
-        sscanf(text, "%4u-%2u-%2u%n", &year, &month, &day, &used) != 3 || used != 10 ||
-        text[used] || month > 12 || day > 31)
-        return false;
-    if ((year || month || day) && (!month || !day))
-        return false;
-    sgx_sigstruct_set_date(sig, year, month, day);
-    return true;
 }
 
 static int write_file(const char *path, const void *data, size_t len)
@@ -83,7 +59,7 @@ static int sign(const char *name, const struct request *q)
     }
     sgx_layout_sigstruct(&layout, &sig);
     sgx_layout_free(&layout);
-    if (!set_date(&sig, q->date)) {
+    if (!sgx_sign_date(&sig, q->date)) {
         fprintf(stderr, "%s: %s is not a date of the form YYYY-MM-DD\n", name, q->date);
         return 2;
     }

@@ -39,6 +39,8 @@ static const struct {
     {"sgx-gen-private-key", cmd_sgx_keygen},
     {"sgx-sigstruct-view", cmd_sgx_sigstruct_view},
     {"is-sgx-available", cmd_is_sgx_available},
+    {"sign", cmd_sign},
+    {"measure", cmd_measure},
     {"sign-layout", cmd_sgx_sign_layout},
     {"sgxemu", cmd_sgxemu},
     {"pccs", cmd_pccs},

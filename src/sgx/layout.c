@@ -209,8 +209,6 @@ static int read_area(struct reader *r, struct sgx_layout *l)
 {
     if (l->size == 0)
         return fail(r, -EINVAL, "the first line must be `enclave size=...`", NULL);
-    if (l->count == SGX_LAYOUT_MAX_AREAS)
-        return fail(r, -E2BIG, "too many areas", NULL);
     struct sgx_layout_area area = {.measured = !flag(r, "unmeasured")};
     const char *kind = r->words[0];
     int e = number(r, "offset", true, UINT64_MAX, &area.offset);
@@ -227,8 +225,7 @@ static int read_area(struct reader *r, struct sgx_layout *l)
         free(area.data);
         return e;
     }
-    l->areas[l->count++] = area;
-    return 0;
+    return sgx_layout_add(l, &area) ? fail(r, -ENOMEM, "out of memory", NULL) : 0;
 }
 
 static int read_line(struct reader *r, struct sgx_layout *l, char *line)
@@ -274,11 +271,29 @@ int sgx_layout_read(const char *path, struct sgx_layout *layout, char *err, size
     return e;
 }
 
+int sgx_layout_add(struct sgx_layout *layout, const struct sgx_layout_area *area)
+{
+    if (layout->count == layout->room) {
+        size_t room = layout->room ? 2 * layout->room : 32;
+        struct sgx_layout_area *areas = reallocarray(layout->areas, room, sizeof(*areas));
+        if (!areas) {
+            free(area->data);
+            return -ENOMEM;
+        }
+        layout->areas = areas;
+        layout->room = room;
+    }
+    layout->areas[layout->count++] = *area;
+    return 0;
+}
+
 void sgx_layout_free(struct sgx_layout *layout)
 {
     for (size_t i = 0; i < layout->count; i++)
         free(layout->areas[i].data);
-    layout->count = 0;
+    free(layout->areas);
+    layout->areas = NULL;
+    layout->count = layout->room = 0;
 }
 
 void sgx_layout_page(const struct sgx_layout_area *area, uint64_t index,

@@ -16,8 +16,6 @@
 #include "sgx/arch.h"
 #include "sgx/measure.h"
 
-#define SGX_LAYOUT_MAX_AREAS 256
-
 struct sgx_layout_area {
     uint64_t offset; /* in the enclave, page aligned */
     uint64_t pages;
@@ -34,9 +32,12 @@ struct sgx_layout {
     struct sgx_attributes attributes;
     uint16_t isv_prod_id;
     uint16_t isv_svn;
-    size_t count;
-    struct sgx_layout_area areas[SGX_LAYOUT_MAX_AREAS];
+    size_t count, room;
+    struct sgx_layout_area *areas; /* owned */
 };
+
+/* Appends the area, whose data the layout then owns, also after a failure: -ENOMEM. */
+int sgx_layout_add(struct sgx_layout *layout, const struct sgx_layout_area *area);
 
 /* Returns 0 or a negative errno with one sentence ("file:line: ...") in `err`. On success release
  * with sgx_layout_free(). */

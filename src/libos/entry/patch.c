@@ -25,6 +25,7 @@
 #include "host/host.h"
 #include "libos/entry/insn.h"
 #include "libos/log.h"
+#include "libos/mm/pages.h"
 #include "libos/process.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
@@ -309,11 +310,11 @@ static bool apply(const struct change *c, size_t count, int prot, bool alone)
         low = MIN(low, PAGE_DOWN(c[i].at));
         high = MAX(high, PAGE_UP(c[i].at + c[i].n));
     }
-    if (host_mprotect(low, high - low, prot | PROT_WRITE))
+    if (pages_open(low, high - low, prot | PROT_WRITE))
         return false;
     for (size_t i = 0; i < count; i++)
         write_code(c[i].at, c[i].code, c[i].n, alone);
-    host_mprotect(low, high - low, prot);
+    pages_open(low, high - low, prot);
     return true;
 }
 

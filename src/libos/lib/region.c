@@ -42,6 +42,14 @@ void region_init(void)
     panic("no address space for the library OS (is RLIMIT_AS below 256 MiB?)");
 }
 
+static int commit(uintptr_t start, size_t size)
+{
+    return IS_ERR(host_mmap(start, size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0))
+               ? -ENOMEM
+               : 0;
+}
+
 static void forget(uintptr_t start, size_t size)
 {
     host_mmap(start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
@@ -62,6 +70,11 @@ void region_init(void)
         panic("no address space for the library OS (is RLIMIT_AS below 2 GiB?)");
     region_start = region_used = mem_ranges.region_start;
     region_end = region_top = mem_ranges.region_end;
+}
+
+static int commit(uintptr_t start, size_t size)
+{
+    return mem_map(start, size, PROT_READ | PROT_WRITE);
 }
 
 static void forget(uintptr_t start, size_t size)
@@ -104,8 +117,7 @@ void *region_alloc(size_t size)
     lock(&region_lock);
     uintptr_t p = take_run(size);
     unlock(&region_lock);
-    if (!p || IS_ERR(host_mmap(p, size, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0)))
+    if (!p || commit(p, size))
         return NULL;
     return (void *)p;
 }

@@ -15,6 +15,8 @@ long pages_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, s
 /* Nothing is there any more. */
 int pages_unmap(uintptr_t addr, size_t len);
 int pages_protect(struct mm *mm, uintptr_t addr, size_t len, int prot);
+/* The same of pages that are there, for a moment: nothing is recorded. */
+int pages_open(uintptr_t addr, size_t len, int prot);
 /* As mremap(2), within the mapping `v`. The record of it is the caller's. */
 long pages_move(struct mm *mm, const struct vma *v, uintptr_t old, size_t old_len, size_t new_len,
                 int flags, uintptr_t to);

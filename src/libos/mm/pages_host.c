@@ -43,6 +43,11 @@ static int announce_stores(struct mm *mm, uintptr_t start, uintptr_t end, int pr
     return err;
 }
 
+int pages_open(uintptr_t addr, size_t len, int prot)
+{
+    return host_mprotect(addr, len, prot);
+}
+
 int pages_protect(struct mm *mm, uintptr_t addr, size_t len, int prot)
 {
     int err = prot & PROT_WRITE ? announce_stores(mm, addr, addr + len, prot) : 0;

@@ -197,6 +197,11 @@ int pages_unmap(uintptr_t addr, size_t len)
     return mem_unmap(addr, len);
 }
 
+int pages_open(uintptr_t addr, size_t len, int prot)
+{
+    return mem_protect(addr, len, prot);
+}
+
 int pages_protect(struct mm *mm, uintptr_t addr, size_t len, int prot)
 {
     uintptr_t at = addr;

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ * The untrusted program around an enclave of ours: builds it, gives it threads, makes its host
+ * calls. It runs with the rights of whoever started it and protects nothing; the enclave expects
+ * the worst of it (sgx/exits.h).
+ */
+#pragma once
+#include "sgx/exits.h"
+#include "sgx/layout.h"
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* Builds the enclave of `layout` with the signature: address space, CREATE, ADD_PAGES, INIT,
+ * mappings. 0, or a negative errno after a line on standard error. */
+int enclave_load(const struct sgx_layout *layout, const struct sgx_sigstruct *sig,
+                 const char *sig_path);
+
+/* What a thread of the enclave needs outside. */
+struct outside {
+    uint64_t tcs;
+    uint64_t index;              /* of its block */
+    uint64_t entry, value;       /* how it begins */
+    volatile uint64_t signals;   /* that came since the last entry, for struct sgx_call */
+    volatile uint32_t signalled; /* one came: the next blocking call is not made */
+    uint32_t refused;            /* EENTERs in a row that faulted */
+};
+extern __thread struct outside *self_outside;
+
+/* enter.S: EENTER at `tcs` with RDI = entry, RSI = value; returns at the next EEXIT, RDI in *code.
+ */
+uint64_t runtime_enter(uint64_t tcs, uint64_t entry, uint64_t value, uint64_t *code);
+extern const char runtime_eenter[], runtime_aep[];
+
+/* enter.S: a system call before which *signalled is looked at; a signal between look and call makes
+ * it -EINTR (runtime_call_eintr). */
+long runtime_call_blocking(const int64_t arg[6], long nr, volatile uint32_t *signalled);
+extern const char runtime_call_check[], runtime_call_insn[], runtime_call_eintr[];
+
+/* Runs the calling host thread as `o` until the enclave's thread ends. */
+void runtime_thread(struct outside *o);
+/* Makes host thread for the block; its id or a negative errno. */
+long runtime_thread_start(uint64_t index);
+void runtime_threads_setup(const struct sgx_layout *layout);
+
+/* Handlers for exceptions and signals. */
+void runtime_signals_setup(void);
+
+/* Makes the call and stores its result. */
+void runtime_relay(struct sgx_call *call);

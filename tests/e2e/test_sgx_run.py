@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Programs in an enclave: gramine-sgx-sign and gramine-sgx, on the software device."""
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from conftest import command, run
+
+PYTHON = '/usr/bin/python3'
+DEVICE = 'adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for development and tests only\n'
+
+
+@pytest.fixture(scope='module')
+def key(build_dir, tmp_path_factory):
+    path = tmp_path_factory.mktemp('key') / 'key.pem'
+    done = run([build_dir / 'bin' / 'gramine-sgx-gen-private-key', '-q', path])
+    assert done.status == 0, str(done)
+    return path
+
+
+@pytest.fixture
+def signed(prepare_inside, build_dir, key):
+    """signed(program, extras) -> the prefix of a signed manifest"""
+    def sign(program, extras=None, **how):
+        prefix = prepare_inside(program, {'sgx.enclave_size': '1G', 'sgx.max_threads': 8, **(extras or {})},
+                                **how).command[1]
+        done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{prefix}.manifest', '-o',
+                    f'{prefix}.manifest.sgx', '-k', key])
+        assert done.status == 0, str(done)
+        return pathlib.Path(prefix)
+    return sign
+
+
+@pytest.fixture
+def enclave(build_dir):
+    """enclave(prefix, args) -> Result of a run on the device, whose own line is taken off stderr"""
+    def start(prefix, args=(), **how):
+        done = run([build_dir / 'bin' / 'gramine-sgx', prefix, *args],
+                   env={'ADYTON_SGX': 'emulate', **how.pop('env', {})}, timeout=how.pop('timeout', 120), **how)
+        assert done.err.startswith(DEVICE), str(done)
+        done.err = done.err[len(DEVICE):]
+        return done
+    return start
+
+
+def compiled(tmp_path, *options):
+    program = tmp_path / 'hello'
+    source = tmp_path / 'hello.c'
+    source.write_text('#include <stdio.h>\nint main(int n, char **v) '
+                      '{ printf("%d %s\\n", n, v[n - 1]); return 7; }\n')
+    done = subprocess.run(['gcc', '-O1', *options, '-o', program, source], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f'gcc {" ".join(options)}: {done.stderr}')
+    return program
+
+
+@pytest.mark.parametrize('options', [('-static',), ('-static-pie',), ('-no-pie',), ('-pie',)], ids=' '.join)
+def test_hello(options, signed, enclave, tmp_path):
+    program = compiled(tmp_path, *options)
+    done = enclave(signed(str(program)), ['x', 'last'])
+    assert (done.status, done.out, done.err) == (7, '3 last\n', ''), str(done)
+
+
+PROGRAMS = {
+    'bash': ('bash', ['-c', 'x=$((6 * 7)); echo $x; for i in a b; do printf "%s " $i; done; exit 3']),
+    'sort': ('sort', ['-r', '/etc/passwd']),
+    'awk': ('awk', ['BEGIN { for (i = 0; i < 1000; i++) s += i * i; print s }']),
+    'python': (PYTHON, ['-c', 'import sys, json, math, zlib, hashlib\n'
+                        'print(json.dumps({"s": math.sin(1), "h": hashlib.sha256(b"x" * 100000).hexdigest()}))\n'
+                        'print(len(zlib.compress(bytes(100000))), sys.argv)', 'a', 'b']),
+    'threads': (PYTHON, ['-c', 'import threading, queue\nq = queue.Queue()\n'
+                         't = [threading.Thread(target=lambda i=i: q.put(i * i)) for i in range(6)]\n'
+                         '[x.start() for x in t]; [x.join() for x in t]\n'
+                         'print(sorted(q.get() for _ in t))']),
+    'exception': (PYTHON, ['-c', 'import ctypes, signal, sys\n'
+                           'try: 1 / 0\nexcept ZeroDivisionError as e: print(e)\n'
+                           'raise SystemExit(9)']),
+    'sqlite': (PYTHON, ['-c', 'import sqlite3\nc = sqlite3.connect(":memory:")\nc.execute("create table t (a)")\n'
+                        'c.executemany("insert into t values (?)", [(i,) for i in range(1000)])\n'
+                        'print(c.execute("select sum(a) from t").fetchone())']),
+}
+
+
+@pytest.mark.parametrize('name', PROGRAMS)
+def test_same_as_native(name, signed, enclave):
+    program, args = PROGRAMS[name]
+    program = command(program)
+    native = run([program, *args])
+    inside = enclave(signed(program), args)
+    assert (inside.status, inside.out, inside.err) == (native.status, native.out, native.err), \
+        f'native: {native}\ninside: {inside}'
+
+
+def test_without_a_device(signed, build_dir):
+    if pathlib.Path('/dev/sgx_enclave').exists():
+        pytest.skip('this machine has SGX')
+    done = run([build_dir / 'bin' / 'gramine-sgx', signed('/bin/true')])
+    assert done.status == 1 and done.err.count('\n') == 1, str(done)
+    assert 'ADYTON_SGX=emulate' in done.err and 'adyton doctor' in done.err
+
+
+def measured(build_dir, prefix):
+    done = run([build_dir / 'bin' / 'adyton', 'measure', f'{prefix}.manifest.sgx'])
+    assert done.status == 0 and re.fullmatch('[0-9a-f]{64}\n', done.out), str(done)
+    return done.out.strip()
+
+
+def test_measurement_is_the_signature_s(signed, build_dir):
+    prefix = signed('/bin/true')
+    view = run([build_dir / 'bin' / 'gramine-sgx-sigstruct-view', f'{prefix}.sig'])
+    assert f'mr_enclave: {measured(build_dir, prefix)}\n' in view.out
+
+
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_changed_signature_is_refused(signed, enclave):
+    prefix = signed('/bin/true')
+    signature = pathlib.Path(f'{prefix}.sig')
+    original = signature.read_bytes()
+    for at, word in ((0, 'SGX_INVALID_SIG_STRUCT'), (600, 'SGX_INVALID_SIGNATURE'), (970, 'SGX_INVALID_SIGNATURE')):
+        signature.write_bytes(original)
+        flip(signature, at)
+        done = enclave(prefix)
+        assert done.status == 1 and word in done.err and 'gramine-sgx-sign' in done.err, str(done)
+    signature.write_bytes(original[:-1])
+    done = enclave(prefix)
+    assert done.status == 1 and '1808' in done.err, str(done)
+    signature.unlink()
+    done = enclave(prefix)
+    assert done.status == 1 and 'gramine-sgx-sign' in done.err, str(done)
+
+
+def test_changed_manifest_is_refused(signed, enclave):
+    prefix = signed('/bin/true')
+    text = pathlib.Path(f'{prefix}.manifest.sgx')
+    text.write_text(text.read_text() + '\n# changed\n')
+    done = enclave(prefix)
+    assert done.status == 1 and 'SGX_INVALID_MEASUREMENT' in done.err and 'manifest' in done.err, str(done)
+
+
+def test_changed_trusted_file_is_refused(signed, enclave, tmp_path):
+    program = compiled(tmp_path, '-static')
+    prefix = signed(str(program), {'sgx.file_check_policy': 'strict', 'sgx.trusted_files': [f'file:{program}']})
+    assert enclave(prefix, ['a']).status == 7
+    flip(program, program.stat().st_size // 2)
+    done = enclave(prefix, ['a'])
+    assert done.status not in (0, 7) and str(program) in done.err, str(done)
+
+
+SIZES = {
+    'too small': ({'sgx.enclave_size': '1M'}, 'sgx.enclave_size'),
+    'too many threads': ({'sgx.enclave_size': '16M', 'sgx.max_threads': 500}, 'sgx.max_threads'),
+}
+
+
+@pytest.mark.parametrize('name', SIZES)
+def test_sizes_that_cannot_be(name, prepare_inside, build_dir, key):
+    extras, word = SIZES[name]
+    prefix = prepare_inside('/bin/true', extras).command[1]
+    done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{prefix}.manifest', '-o', f'{prefix}.manifest.sgx',
+                '-k', key])
+    assert done.status == 1 and word in done.err and done.err.count('\n') == 1, str(done)
