@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Only processes of the run exist for a program: others on the machine survive whatever it does by
 number. Everything runs in a pid namespace of its own, whose other processes are the bystanders."""
+import contextlib
 import os
+import socket
 import subprocess
 import time
 
@@ -80,6 +82,60 @@ def test_machine(prepare_inside, namespace, tmp_path):
     command = prepare_inside(PYTHON, allowed=[f'{folder}/'], cwd=folder)([PROGRAMS / 'machine.py'], command_only=True)
     done = run([*namespace, '--net', PYTHON, '-u', PROGRAMS / 'machine_around.py', *command], cwd=tmp_path)
     assert done.out == MACHINE, str(done)
+
+
+CLIENT = """
+import os, socket, sys
+for name in ('\\0' + sys.argv[1], sys.argv[2] + '/free/s', sys.argv[2] + '/closed/s', sys.argv[2] + '/free/link',
+             sys.argv[2] + '/closed/none'):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_UNIX, kind) as s:
+            try:
+                (s.connect if kind == socket.SOCK_STREAM else lambda n: s.sendto(b'x', n))(name + str(int(kind)))
+                print('reached', name[-8:])
+            except OSError as e:
+                print(type(e).__name__, name[-8:])
+try:
+    socket.socket(socket.AF_UNIX).bind(sys.argv[2] + '/free/up/new')
+except OSError as e:
+    print(type(e).__name__)
+with socket.socket(socket.AF_UNIX) as s:
+    s.bind('\\0' + sys.argv[1] + '1')
+    s.listen()
+    if os.fork() == 0:
+        with socket.socket(socket.AF_UNIX) as c:
+            c.connect('\\0' + sys.argv[1] + '1')
+            os._exit(c.getpeername() != b'\\0' + sys.argv[1].encode() + b'1')
+    print('own', os.wait()[1], s.getsockname()[1:].decode() == sys.argv[1] + '1')
+"""
+
+
+def test_sockets_outside(run_inside, tmp_path):
+    """Neither a socket whose file is not allowed nor an abstract name leads to a process outside."""
+    (tmp_path / 'client.py').write_text(CLIENT)
+    name = f'adyton-test-{os.getpid()}'
+    for folder in ('free', 'closed'):
+        (tmp_path / folder).mkdir()
+    with contextlib.ExitStack() as stack:
+        here = os.open('.', os.O_PATH)
+        os.chdir(tmp_path)  # the length of a socket's path is limited
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            for place in ('\0' + name, 'free/s', 'closed/s'):
+                s = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
+                s.bind(f'{place}{int(kind)}')
+                if kind == socket.SOCK_STREAM:
+                    s.listen()
+            (tmp_path / 'free' / f'link{int(kind)}').symlink_to(f'../closed/s{int(kind)}')
+        (tmp_path / 'free' / 'up').symlink_to('../closed')
+        os.fchdir(here)
+        os.close(here)
+        done = run_inside([PYTHON, '-S', 'client.py', name, '.'], extras={'sgx.file_check_policy': 'strict'}, cwd=tmp_path,
+                          allowed=['/usr/', '/lib/', '/lib64/', '/etc/', f'{tmp_path}/free/', f'{tmp_path}/client.py'])
+    assert done.out.splitlines() == [
+        f'ConnectionRefusedError {name[-8:]}'] * 2 + ['reached ./free/s'] * 2 + \
+        ['PermissionError closed/s'] * 2 + ['PermissionError ree/link'] * 2 + ['FileNotFoundError sed/none'] * 2 + \
+        ['PermissionError', 'own 0 True'], str(done)
+    assert not (tmp_path / 'closed' / 'new').exists()
 
 
 DEADLY = '''

@@ -3,8 +3,10 @@
  * Socket addresses between the application and the host. Only names of AF_UNIX sockets in the file
  * system differ: the host's socket is bound at the host path of the mount. A mount without one
  * (tmpfs) holds the name, and the host's socket has an abstract name made of this run and the
- * node's number.
+ * node's number. Abstract names are the run's own: on the host they begin with its number, so that
+ * none leads to a socket outside.
  */
+#include "crypto/crypto.h"
 #include "host/host.h"
 #include "libos/fs/links.h"
 #include "libos/fs/policy.h"
@@ -114,6 +116,60 @@ void address_setup(void)
         run_id = (uint64_t)current_process()->pid << 32;
 }
 
+#define TAG_SIZE  (1 + sizeof(run_id))
+#define TAG_BYTE  1 /* before the run's number */
+#define HASH_BYTE 2 /* before what takes the place of a name that is too long with it */
+#define ABSTRACT  (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+
+static void set_tagged(struct address *a, const char *name, size_t n)
+{
+    char *to = ((struct sockaddr_un *)&a->at)->sun_path + 1;
+    to[0] = TAG_BYTE;
+    memcpy(to + 1, &run_id, sizeof(run_id));
+    if (n <= ABSTRACT - TAG_SIZE) {
+        memcpy(to + TAG_SIZE, name, n);
+    } else {
+        to[TAG_SIZE] = HASH_BYTE;
+        sha256(name, n, (uint8_t *)to + TAG_SIZE + 1);
+        n = 1 + SHA256_SIZE;
+    }
+    a->len = (uint32_t)(NAME_AT + 1 + TAG_SIZE + n);
+}
+
+static void tag_abstract(struct address *a)
+{
+    char name[ABSTRACT];
+    size_t n = a->len - NAME_AT - 1;
+    memcpy(name, ((struct sockaddr_un *)&a->at)->sun_path + 1, n);
+    set_tagged(a, name, n);
+}
+
+static void untag_abstract(struct address *a)
+{
+    char *at = ((struct sockaddr_un *)&a->at)->sun_path + 1;
+    size_t n = a->len - NAME_AT - 1;
+    if (n < TAG_SIZE || at[0] != TAG_BYTE || memcmp(at + 1, &run_id, sizeof(run_id)) != 0)
+        return;
+    memmove(at, at + TAG_SIZE, n - TAG_SIZE);
+    a->len -= (uint32_t)TAG_SIZE;
+}
+
+/* What bind(2) without a name takes: unix(7). The caller tries another if the host has it. */
+int address_generate(struct file *f, struct address *a)
+{
+    char name[8];
+    uint32_t number;
+    struct address now;
+    if (a->len != NAME_AT || a->at.ss_family != AF_UNIX || !is_unix(f) ||
+        host_socket_name(f->host_fd, false, &now) || now.len > NAME_AT)
+        return -ENOENT;
+    int err = platform_random(&number, sizeof(number));
+    if (err)
+        return err;
+    set_tagged(a, name, (size_t)fmt(name, sizeof(name), "%05x", number & 0xfffff));
+    return 0;
+}
+
 static int set_node_name(struct address *a, const struct path *p, bool creating)
 {
     kstat st;
@@ -143,6 +199,8 @@ static int set_walked_name(struct address *a, const struct path *p, bool creatin
     if (!u)
         return -ENOMEM;
     int err = use_begin(u, p->mount, p->rel, creating ? USE_NAME : USE_OBJECT, false);
+    if (!err && !p->mount->device)
+        err = policy_check_change(u->path, true, creating ? "create" : "connect to");
     const char *last = err ? NULL : creating ? strrchr(u->host, '/') + 1 : u->host;
     if (!err && strlen(last) > sizeof(((struct sockaddr_un *)0)->sun_path))
         err = -ENAMETOOLONG;
@@ -192,10 +250,11 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
     } else if (!err) {
         kstat st;
         err = mount_host_path(p->mount, p->rel, host);
-        if (!err && creating && host_stat(host, false, &st) == 0)
+        bool there = !err && host_stat(host, false, &st) == 0;
+        if (creating && there)
             err = -EADDRINUSE;
-        if (!err && creating && !p->mount->device)
-            err = policy_check_change(host, true, "create");
+        if (!err && (creating || there) && !p->mount->device)
+            err = policy_check_change(host, true, creating ? "create" : "connect to");
         bool guarded = !err && !links_made() && use_is_guarded(p->mount, p->rel, host);
         if (guarded && creating)
             err = meets_no_link(p);
@@ -227,9 +286,13 @@ int address_take(struct file *f, const void *uaddr, int len, bool creating, stru
         return -EFAULT;
     out->len = (uint32_t)len;
     const struct sockaddr_un *un = (const struct sockaddr_un *)&out->at;
-    if ((size_t)len <= NAME_AT || un->sun_family != AF_UNIX || !un->sun_path[0] ||
-        (size_t)len > sizeof(*un) || !is_unix(f))
+    if ((size_t)len <= NAME_AT || un->sun_family != AF_UNIX || (size_t)len > sizeof(*un) ||
+        !is_unix(f))
         return 0;
+    if (!un->sun_path[0]) {
+        tag_abstract(out);
+        return 0;
+    }
     return name_to_host(out, creating, dir_fd);
 }
 
@@ -254,8 +317,12 @@ void address_to_inside(struct address *a)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)&a->at;
     char host[sizeof(un->sun_path) + 1] = "", inside[PATH_LIMIT];
-    if (a->len <= NAME_AT || a->at.ss_family != AF_UNIX || !un->sun_path[0])
+    if (a->len <= NAME_AT || a->len > sizeof(*un) || a->at.ss_family != AF_UNIX)
         return;
+    if (!un->sun_path[0]) {
+        untag_abstract(a);
+        return;
+    }
     memcpy(host, un->sun_path, MIN(a->len - NAME_AT, sizeof(un->sun_path)));
     if (host_to_inside(host, inside) && strlen(inside) < sizeof(un->sun_path))
         set_name(a, inside);

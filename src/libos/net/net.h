@@ -46,6 +46,9 @@ void address_setup(void);
  */
 int address_take(struct file *f, const void *uaddr, int len, bool creating, struct address *out,
                  int *dir_fd);
+/* For bind(2) of an AF_UNIX socket without a name: one as the kernel makes it, to be tried.
+ * -ENOENT: the address is no such one, or the socket has a name already. */
+int address_generate(struct file *f, struct address *a);
 /* Gives an address of the host to the application as accept(2) does; NULL uaddr: none wanted. */
 int address_give(struct address *a, void *uaddr, int *ulen);
 /* The newest mount that shows the host path, as path resolution prefers, and its path there; or

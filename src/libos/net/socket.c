@@ -158,6 +158,21 @@ static long bind_path(int host_fd, const struct address *a, int dir_fd)
     return r;
 }
 
+/* Not in the file system: a name that is generated may be taken already. */
+static long bind_unnamed(struct file *f, struct address *a)
+{
+    struct address generated;
+    for (int tries = 0; tries < 100; tries++) {
+        generated = *a;
+        if (address_generate(f, &generated))
+            break;
+        long r = host_bind(f->host_fd, &generated);
+        if (r != -EADDRINUSE)
+            return r;
+    }
+    return host_bind(f->host_fd, a);
+}
+
 SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
 {
     struct file *f;
@@ -180,7 +195,7 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
         ((struct sockaddr_un *)&a.at)->sun_path[0])
         r = bind_path(f->host_fd, &a, dir_fd);
     else if (!r)
-        r = host_bind(f->host_fd, &a);
+        r = bind_unnamed(f, &a);
     if (!r && f->ops == &socket_ops && (size_t)len > family_only && a.at.ss_family == AF_UNIX)
         remember_name(f, uaddr, len);
     if (unwalked)
