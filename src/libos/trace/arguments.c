@@ -49,7 +49,7 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(setitimer, ITIMER, ITIMERVAL, OUT_ITIMERVAL) \
     Q(getpid, END) \
     W(sendfile, FD, FD, OUT, SIZE) \
-    Q(socket, FAMILY, SOCKTYPE, INT) \
+    Q(socket, FAMILY, SOCKTYPE, PROTOCOL) \
     W(connect, FD, SOCKADDR, UINT) \
     W(accept, FD, OUT_SOCKADDR, OUT_INT) \
     W(sendto, FD, BYTES, SIZE, MSGFLAGS, SOCKADDR, UINT) \
@@ -145,8 +145,8 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(personality, HEX) \
     Q(statfs, PATH, OUT) \
     Q(fstatfs, FD, OUT) \
-    Q(getpriority, INT, INT) \
-    Q(setpriority, INT, INT, INT) \
+    Q(getpriority, WHICH, INT) \
+    Q(setpriority, WHICH, INT, INT) \
     Q(sched_setparam, INT, POINTER) \
     Q(sched_getparam, INT, OUT) \
     Q(sched_setscheduler, INT, POLICY, POINTER) \
@@ -156,7 +156,7 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(sched_rr_get_interval, INT, OUT_TIMESPEC) \
     Q(mlock, BYTES, SIZE) \
     Q(munlock, BYTES, SIZE) \
-    Q(mlockall, HEX) \
+    Q(mlockall, LOCKALL) \
     Q(munlockall, END) \
     Q(prctl, PRCTL, HEX, HEX, HEX, HEX) \
     Q(arch_prctl, ARCH, HEX) \
@@ -170,9 +170,9 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(setdomainname, BYTES, SIZE) \
     Q(gettid, END) \
     Q(readahead, FD, LONG, SIZE) \
-    Q(setxattr, PATH, STRING, BYTES, SIZE, HEX) \
-    Q(lsetxattr, PATH, STRING, BYTES, SIZE, HEX) \
-    Q(fsetxattr, FD, STRING, BYTES, SIZE, HEX) \
+    Q(setxattr, PATH, STRING, BYTES, SIZE, XATTR) \
+    Q(lsetxattr, PATH, STRING, BYTES, SIZE, XATTR) \
+    Q(fsetxattr, FD, STRING, BYTES, SIZE, XATTR) \
     Q(getxattr, PATH, STRING, OUT_BYTES, SIZE) \
     Q(lgetxattr, PATH, STRING, OUT_BYTES, SIZE) \
     Q(fgetxattr, FD, STRING, OUT_BYTES, SIZE) \
@@ -213,7 +213,7 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(ioprio_set, INT, INT, HEX) \
     Q(ioprio_get, INT, INT) \
     Q(inotify_init, END) \
-    Q(inotify_add_watch, FD, PATH, HEX) \
+    Q(inotify_add_watch, FD, PATH, WATCH) \
     Q(inotify_rm_watch, FD, INT) \
     Q(openat, DIRFD, PATH, OPEN, MODE) \
     Q(mkdirat, DIRFD, PATH, MODE) \
@@ -221,7 +221,7 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(fchownat, DIRFD, PATH, INT, INT, ATFLAGS) \
     Q(futimesat, DIRFD, PATH, TIMEVALS) \
     Q(newfstatat, DIRFD, PATH, OUT_STAT, ATFLAGS) \
-    Q(unlinkat, DIRFD, PATH, ATFLAGS) \
+    Q(unlinkat, DIRFD, PATH, UNLINK) \
     Q(renameat, DIRFD, PATH, DIRFD, PATH) \
     Q(linkat, DIRFD, PATH, DIRFD, PATH, ATFLAGS) \
     Q(symlinkat, STRING, DIRFD, PATH) \
@@ -240,18 +240,18 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(utimensat, DIRFD, PATH, TIMESPECS, ATFLAGS) \
     W(epoll_pwait, FD, OUT_EVENTS, INT, INT, SIGSET, SIZE) \
     Q(signalfd, FD, SIGSET, SIZE) \
-    Q(timerfd_create, CLOCK, FILEFLAGS) \
+    Q(timerfd_create, CLOCK, TIMERFD) \
     Q(eventfd, UINT) \
     Q(fallocate, FD, ALLOCATE, LONG, LONG) \
     Q(timerfd_settime, FD, TIMERFLAGS, ITIMERSPEC, OUT_ITIMERSPEC) \
     Q(timerfd_gettime, FD, OUT_ITIMERSPEC) \
-    W(accept4, FD, OUT_SOCKADDR, OUT_INT, FILEFLAGS) \
-    Q(signalfd4, FD, SIGSET, SIZE, FILEFLAGS) \
-    Q(eventfd2, UINT, FILEFLAGS) \
-    Q(epoll_create1, FILEFLAGS) \
+    W(accept4, FD, OUT_SOCKADDR, OUT_INT, SOCKFLAGS) \
+    Q(signalfd4, FD, SIGSET, SIZE, SIGNALFD) \
+    Q(eventfd2, UINT, EVENTFD) \
+    Q(epoll_create1, EPOLLFLAGS) \
     Q(dup3, FD, FD, FILEFLAGS) \
     Q(pipe2, OUT_PAIR, FILEFLAGS) \
-    Q(inotify_init1, FILEFLAGS) \
+    Q(inotify_init1, INOTIFY) \
     W(preadv, FD, VECTORS, INT, LONG) \
     W(pwritev, FD, VECTORS, INT, LONG) \
     Q(rt_tgsigqueueinfo, INT, INT, SIGNAL, POINTER) \
@@ -275,8 +275,8 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(membarrier, INT, HEX, INT) \
     Q(mlock2, BYTES, SIZE, HEX) \
     W(copy_file_range, FD, OUT, FD, OUT, SIZE, HEX) \
-    W(preadv2, FD, VECTORS, INT, LONG, LONG, HEX) \
-    W(pwritev2, FD, VECTORS, INT, LONG, LONG, HEX) \
+    W(preadv2, FD, VECTORS, INT, LONG, LONG, RWF) \
+    W(pwritev2, FD, VECTORS, INT, LONG, LONG, RWF) \
     Q(pkey_mprotect, ADDR, SIZE, PROT, INT) \
     Q(pkey_alloc, HEX, HEX) \
     Q(pkey_free, INT) \
@@ -286,7 +286,7 @@ enum { SYSCALL_LIST(NUMBER) };
     Q(io_uring_setup, UINT, OUT) \
     Q(pidfd_open, INT, FILEFLAGS) \
     W(clone3, CLONEARGS, SIZE) \
-    Q(close_range, UINT, UINT, HEX) \
+    Q(close_range, UINT, UINT, RANGE) \
     Q(openat2, DIRFD, PATH, OPENHOW, SIZE) \
     Q(pidfd_getfd, FD, FD, HEX) \
     Q(faccessat2, DIRFD, PATH, ACCESS, ATFLAGS) \
@@ -371,6 +371,7 @@ size_t syscall_argument_bytes(unsigned long nr, const long arg[ARGUMENTS_MOST], 
     case A_OUT_SIGSET:
     case A_OUT_PAIR:
         return 8;
+    case A_NUMBER:
     case A_OUT_INT:
     case A_OUT_STATUS:
         return 4;

@@ -47,7 +47,7 @@ enum argument_kind {
     A_ITIMER,
     A_FUTEX,
     A_EPOLL_OP,
-    A_FILEFLAGS, /* O_CLOEXEC and O_NONBLOCK, whatever each call names them */
+    A_FILEFLAGS, /* O_CLOEXEC and O_NONBLOCK */
     A_LIMIT,
     A_USAGE,
     A_PRCTL,
@@ -62,6 +62,22 @@ enum argument_kind {
     A_SPLICE,
     A_TIMERFLAGS,
     A_FDFLAGS,
+    A_UNLINK,
+    A_SOCKFLAGS,
+    A_EPOLLFLAGS,
+    A_TIMERFD,
+    A_SIGNALFD,
+    A_EVENTFD,
+    A_INOTIFY,
+    A_WATCH,
+    A_LOCKALL,
+    A_XATTR,
+    A_RESOLVE,
+    A_WHICH,
+    A_PROTOCOL,
+    A_RANGE,
+    A_SEALS,
+    A_RWF,
     /* Application memory that the call reads. */
     A_PATH,
     A_STRING,
@@ -88,6 +104,7 @@ enum argument_kind {
     A_OPENHOW,
     A_CLONEARGS,
     A_FLOCK,
+    A_NUMBER, /* an int */
     /* Application memory that the call writes: shown when it is done. */
     A_OUT_BYTES,  /* room for as many as the next argument says; never shown */
     A_OUT_SIZED,  /* room as the argument before it says */

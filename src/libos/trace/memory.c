@@ -8,6 +8,9 @@
 #include <linux/sched.h>
 #include <linux/stat.h>
 
+#define UTIME_NOW  ((1L << 30) - 1)
+#define UTIME_OMIT ((1L << 30) - 2)
+
 #define SHOWN_STRINGS 16    /* of argv */
 #define MOST_STRINGS  65536 /* counted */
 #define SHOWN_STRING  64    /* bytes of each */
@@ -18,6 +21,10 @@
 
 static bool put_time(struct trace_text *t, const int64_t v[2], const char *fraction)
 {
+    if (v[1] == UTIME_NOW || v[1] == UTIME_OMIT) { /* never those of a time */
+        trace_put(t, v[1] == UTIME_NOW ? "UTIME_NOW" : "UTIME_OMIT");
+        return true;
+    }
     trace_fmt(t, "{tv_sec=%ld, %s=%ld}", v[0], fraction, v[1]);
     return true;
 }
@@ -374,13 +381,15 @@ static bool show_status(struct trace_text *t, uint64_t at)
 
 static bool show_how(struct trace_text *t, uint64_t at, uint64_t size)
 {
+    int set;
     struct open_how how = {0};
     if (copy_from_user(&how, (const void *)at, MIN(size, sizeof(how))))
         return false;
     trace_put(t, "{flags=");
     trace_open_flags(t, how.flags);
-    trace_fmt(t, ", mode=0%lo, resolve=0x%lx}", (unsigned long)how.mode,
-              (unsigned long)how.resolve);
+    trace_fmt(t, ", mode=0%lo, resolve=", (unsigned long)how.mode);
+    trace_flags(t, trace_names(A_RESOLVE, &set), how.resolve);
+    trace_put(t, "}");
     return true;
 }
 
@@ -518,6 +527,8 @@ static bool show_given(struct trace_text *t, enum argument_kind kind,
         return show_clone_args(t, at, next);
     case A_FLOCK:
         return show_lock(t, at);
+    case A_NUMBER:
+        return show_int(t, at);
     default:
         return false;
     }

@@ -237,6 +237,51 @@ static const struct trace_name timer_flags[] = {
 static const struct trace_name descriptor_flags[] = {
     {1, "FD_CLOEXEC"}, {0, ""}};
 
+static const struct trace_name unlink_flags[] = {
+    {0x200, "AT_REMOVEDIR"}, {0, ""}};
+
+static const struct trace_name epoll_flags[] = {
+    {0x80000, "EPOLL_CLOEXEC"}, {0, ""}};
+
+static const struct trace_name timerfd_flags[] = {
+    {0x80000, "TFD_CLOEXEC"}, {0x800, "TFD_NONBLOCK"}, {0, ""}};
+
+static const struct trace_name signalfd_flags[] = {
+    {0x80000, "SFD_CLOEXEC"}, {0x800, "SFD_NONBLOCK"}, {0, ""}};
+
+static const struct trace_name eventfd_flags[] = {
+    {0x80000, "EFD_CLOEXEC"}, {0x800, "EFD_NONBLOCK"}, {1, "EFD_SEMAPHORE"}, {0, ""}};
+
+static const struct trace_name inotify_flags[] = {
+    {0x80000, "IN_CLOEXEC"}, {0x800, "IN_NONBLOCK"}, {0, ""}};
+
+static const struct trace_name watch_masks[] = {
+    {1, "IN_ACCESS"}, {2, "IN_MODIFY"}, {4, "IN_ATTRIB"}, {8, "IN_CLOSE_WRITE"}, {0x10, "IN_CLOSE_NOWRITE"}, {0x20, "IN_OPEN"}, {0x40, "IN_MOVED_FROM"}, {0x80, "IN_MOVED_TO"}, {0x100, "IN_CREATE"}, {0x200, "IN_DELETE"}, {0x400, "IN_DELETE_SELF"}, {0x800, "IN_MOVE_SELF"}, {0x1000000, "IN_ONLYDIR"}, {0x2000000, "IN_DONT_FOLLOW"}, {0x4000000, "IN_EXCL_UNLINK"}, {0x10000000, "IN_MASK_CREATE"}, {0x20000000, "IN_MASK_ADD"}, {0x80000000, "IN_ONESHOT"}, {0, ""}};
+
+static const struct trace_name lock_all[] = {
+    {1, "MCL_CURRENT"}, {2, "MCL_FUTURE"}, {4, "MCL_ONFAULT"}, {0, ""}};
+
+static const struct trace_name xattr_flags[] = {
+    {1, "XATTR_CREATE"}, {2, "XATTR_REPLACE"}, {0, ""}};
+
+static const struct trace_name resolve_flags[] = {
+    {1, "RESOLVE_NO_XDEV"}, {2, "RESOLVE_NO_MAGICLINKS"}, {4, "RESOLVE_NO_SYMLINKS"}, {8, "RESOLVE_BENEATH"}, {0x10, "RESOLVE_IN_ROOT"}, {0x20, "RESOLVE_CACHED"}, {0, ""}};
+
+static const struct trace_name priorities[] = {
+    {0, "PRIO_PROCESS"}, {1, "PRIO_PGRP"}, {2, "PRIO_USER"}, {0, ""}};
+
+static const struct trace_name protocols[] = {
+    {0, "0"}, {1, "IPPROTO_ICMP"}, {6, "IPPROTO_TCP"}, {0x11, "IPPROTO_UDP"}, {0x3a, "IPPROTO_ICMPV6"}, {0xff, "IPPROTO_RAW"}, {0, ""}};
+
+static const struct trace_name range_flags[] = {
+    {2, "CLOSE_RANGE_UNSHARE"}, {4, "CLOSE_RANGE_CLOEXEC"}, {0, ""}};
+
+static const struct trace_name seals[] = {
+    {1, "F_SEAL_SEAL"}, {2, "F_SEAL_SHRINK"}, {4, "F_SEAL_GROW"}, {8, "F_SEAL_WRITE"}, {0x10, "F_SEAL_FUTURE_WRITE"}, {0x20, "F_SEAL_EXEC"}, {0, ""}};
+
+static const struct trace_name transfer_flags[] = {
+    {1, "RWF_HIPRI"}, {2, "RWF_DSYNC"}, {4, "RWF_SYNC"}, {8, "RWF_NOWAIT"}, {0x10, "RWF_APPEND"}, {0, ""}};
+
 static const struct trace_name poll_events[] = {
     {1, "POLLIN"}, {2, "POLLPRI"}, {4, "POLLOUT"}, {8, "POLLERR"}, {0x10, "POLLHUP"},
     {0x20, "POLLNVAL"}, {0x40, "POLLRDNORM"}, {0x80, "POLLRDBAND"}, {0x100, "POLLWRNORM"},
@@ -397,6 +442,52 @@ const struct trace_name *trace_names(enum argument_kind kind, int *flags)
     case A_FDFLAGS:
         *flags = 1;
         return descriptor_flags;
+    case A_UNLINK:
+        *flags = 1;
+        return unlink_flags;
+    case A_SOCKFLAGS:
+        *flags = 1;
+        return type_flags;
+    case A_EPOLLFLAGS:
+        *flags = 1;
+        return epoll_flags;
+    case A_TIMERFD:
+        *flags = 1;
+        return timerfd_flags;
+    case A_SIGNALFD:
+        *flags = 1;
+        return signalfd_flags;
+    case A_EVENTFD:
+        *flags = 1;
+        return eventfd_flags;
+    case A_INOTIFY:
+        *flags = 1;
+        return inotify_flags;
+    case A_WATCH:
+        *flags = 1;
+        return watch_masks;
+    case A_LOCKALL:
+        *flags = 1;
+        return lock_all;
+    case A_XATTR:
+        *flags = 1;
+        return xattr_flags;
+    case A_RESOLVE:
+        *flags = 1;
+        return resolve_flags;
+    case A_WHICH:
+        return priorities;
+    case A_PROTOCOL:
+        return protocols;
+    case A_RANGE:
+        *flags = 1;
+        return range_flags;
+    case A_SEALS:
+        *flags = 1;
+        return seals;
+    case A_RWF:
+        *flags = 1;
+        return transfer_flags;
     default:
         return NULL;
     }

@@ -36,6 +36,8 @@ static enum argument_kind lock_or_flags(long command)
         return A_INT;
     case F_SETSIG:
         return A_SIGNAL;
+    case F_ADD_SEALS:
+        return A_SEALS;
     default:
         return A_HEX;
     }
@@ -69,7 +71,18 @@ static enum argument_kind prctl_argument(long option, int i)
         return i == 1 ? A_STRING : A_END;
     if (option == PR_SET_PDEATHSIG)
         return i == 1 ? A_SIGNAL : A_END;
+    if (option == PR_GET_DUMPABLE || option == PR_GET_NO_NEW_PRIVS || option == PR_GET_TIMERSLACK)
+        return A_END;
+    if (option == PR_SET_DUMPABLE)
+        return i == 1 ? A_INT : A_END;
     return A_HEX;
+}
+
+/* Most options of sockets are one int; what is longer may be a key. */
+static bool fits_number(long ulen)
+{
+    int len = 0;
+    return !get_user(len, (const int *)ulen) && len == sizeof(int);
 }
 
 /* Of argument `i`, with regard to those before it; A_END: no more of them. */
@@ -82,6 +95,10 @@ static enum argument_kind kind_of(const struct trace_call *c, int i)
         return kind == A_MODE && !(c->arg[i - 1] & (O_CREAT | TMPFILE_BIT)) ? A_END : kind;
     case __NR_fcntl:
         return i == 2 ? lock_or_flags((int)c->arg[1]) : kind;
+    case __NR_setsockopt:
+        return i == 3 && (int)c->arg[4] == sizeof(int) ? A_NUMBER : kind;
+    case __NR_getsockopt:
+        return i == 3 && fits_number(c->arg[4]) ? A_OUT_INT : kind;
     case __NR_futex:
         return i > 2 && i < ARGUMENTS_MOST ? futex_argument(c->arg[1], i) : kind;
     case __NR_prctl:
@@ -233,7 +250,10 @@ static void begin(struct trace_call *c, const char *how)
 {
     c->text.len = 0;
     c->text.full = false;
-    trace_fmt(&c->text, "---- %s%s(", how, c->name);
+    if (strcmp(c->name, "?") == 0)
+        trace_fmt(&c->text, "---- %ssyscall_0x%lx(", how, c->nr);
+    else
+        trace_fmt(&c->text, "---- %s%s(", how, c->name);
 }
 
 void trace_before(struct trace_call *c)
