@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Control characters of hostile text must not reach a terminal, nor break "one line". */
 static void make_printable(char *s)
@@ -10,6 +11,26 @@ static void make_printable(char *s)
     for (; *s; s++)
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
             *s = '?';
+}
+
+#define SHOWN \
+    1000 /* bytes of a message: a value may be long, and what is wrong stands at both ends */
+
+/* Where a character begins, at or before `at`. */
+static const char *character(const char *at)
+{
+    while ((*at & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+static char *shown(struct arena *a, const char *text)
+{
+    size_t n = strlen(text);
+    if (n <= SHOWN)
+        return arena_copy(a, text, n);
+    return arena_printf(a, "%.*s ... %s", (int)(character(text + SHOWN / 2) - text), text,
+                        character(text + n - SHOWN / 2));
 }
 
 static void add(struct diag *d, struct diag_message **first, struct diag_message **last,
@@ -24,7 +45,7 @@ static void add(struct diag *d, struct diag_message **first, struct diag_message
     }
     struct diag_message *m = arena_alloc(&d->arena, sizeof(*m));
     make_printable(text);
-    m->text = arena_printf(&d->arena, "%.2000s", text);
+    m->text = shown(&d->arena, text);
     free(text);
     m->line = line;
     if (*last)

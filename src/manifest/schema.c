@@ -39,7 +39,7 @@ const char *rewritten(struct check *c, const struct dom *n, enum dom_type type)
 {
     static const char *const yes[] = {"true", "yes", "on", "1", NULL};
     static const char *const no[] = {"false", "no", "off", "0", NULL};
-    if (type == DOM_STRING && n->type == DOM_INTEGER)
+    if (type == DOM_STRING && n->type == DOM_INTEGER && n->integer >= 0)
         return arena_printf(c->arena, "; write \"%lld\"", (long long)n->integer);
     if (type == DOM_STRING && n->type == DOM_BOOLEAN)
         return n->boolean ? "; write \"true\"" : "; write \"false\"";
@@ -101,12 +101,18 @@ static void check_uri(struct check *c, const struct rule *rule, const struct dom
         bad_value(c, n, "the path is longer than %d bytes", MF_PATH_MAX - 1);
 }
 
-static void check_path(struct check *c, const struct dom *n)
+static void check_path(struct check *c, const struct dom *n, bool inside)
 {
     if (!want(c, n, DOM_STRING, "a string"))
         return;
-    if (n->text[0] != '/')
-        bad_value(c, n, "'%s' is not an absolute path", n->text);
+    const char *path = strncmp(n->text, "file:", 5) ? NULL : n->text + 5;
+    if (path && *path)
+        bad_value(c, n, "'%s' is a URI, the value is a path %s; write \"%s%s\"", n->text,
+                  inside ? "inside" : "of the host", inside && *path != '/' ? "/" : "", path);
+    else if (inside && n->text[0] != '/')
+        bad_value(c, n, "'%s' is not an absolute path; it must begin with '/'", n->text);
+    else if (!n->text[0])
+        bad_value(c, n, "the path is empty");
     else if (n->len >= MF_PATH_MAX)
         bad_value(c, n, "the path is longer than %d bytes", MF_PATH_MAX - 1);
 }
@@ -203,7 +209,8 @@ void check_value(struct check *c, const struct rule *rule, const struct dom *n)
                       mask_digits((uint64_t)rule->max));
         break;
     case K_PATH:
-        check_path(c, n);
+    case K_HOST_PATH:
+        check_path(c, n, rule->kind == K_PATH);
         break;
     case K_CUSTOM:
         rule->check(c, n);

@@ -17,7 +17,8 @@ enum kind {
     K_HEX,      /* `max` bytes as hex digits */
     K_MASK,     /* "0x" and as many hex digits as `max` has */
     K_PATH,     /* absolute path inside the library OS */
-    K_CUSTOM,   /* `check` */
+    K_HOST_PATH,
+    K_CUSTOM, /* `check` */
 };
 
 struct check {

@@ -144,7 +144,7 @@ const struct rule manifest_rules[] = {
     CUSTOM("loader.env.*", check_env),
     FILE_URI("loader.env_src_file"),
     BOOLEAN("loader.insecure__use_host_env"),
-    STRING("loader.log_file"),
+    {.key = "loader.log_file", .kind = K_HOST_PATH},
     CUSTOM("fs.root", check_root_mount),
     CUSTOM("fs.mounts", check_mounts),
     PATH("fs.start_dir"),

@@ -96,6 +96,11 @@ TYPES = {
     'dot in name of key': ('fs.insecure__keys.a.b = "00"', 'quotation marks'),
     'array for table': ('loader.env = ["A=b"]', 'not a TOML table but an array', 'loader.env.NAME'),
     'table for array': ('sgx.allowed_files = 1', 'an array'),
+    'negative for string': ('sys.stack.size = -1', 'not an integer'),
+    'URI for path': ('fs.start_dir = "file:/tmp"', 'is a URI', 'write "/tmp"'),
+    'relative path': ('fs.start_dir = "tmp"', "'tmp' is not an absolute path", "begin with '/'"),
+    'URI for host path': ('loader.log_file = "file:log"', 'is a URI', 'write "log"'),
+    'no host path': ('loader.log_file = ""', 'empty'),
     'mask': ('sgx.seal_key.flags_mask = 0xffff', '"0x" and exactly 16 hex digits'),
     'case of value': ('loader.log_level = "Error"', 'did you mean "error"?'),
     'spelling of value': ('sgx.file_check_policy = "strikt"', 'did you mean "strict"?'),
@@ -138,6 +143,13 @@ def test_syntax_later(kind, check):
 def test_types(kind, check):
     text, *words = TYPES[kind]
     check(HEAD + text + '\n', 3 + text.count('\n'), *words, status=1)
+
+
+def test_long_value(build_dir, run_native):
+    """Cut in the middle: key and remedy are still seen."""
+    done = run_native([build_dir / 'bin' / 'gramine-manifest-check'], stdin=HEAD + f'sys.stack.size = "{"x" * 100000}"\n')
+    assert done.status == 1 and len(done.out) < 1200 and len(done.out.splitlines()) == 1, str(done)
+    assert "'sys.stack.size': 'xxx" in done.out and 'for example "256K"' in done.out, str(done)
 
 
 @pytest.mark.parametrize('text, line, word', [

@@ -5,6 +5,7 @@ of compiled manifests that is full, shared, damaged or somebody else's.
 import concurrent.futures
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -235,6 +236,37 @@ def test_hashed_file(key, kind, build_dir, run_native, tmp_path):
     done = run_native([build_dir / 'bin' / 'gramine-manifest', '-c', BASE.format('/x') + f'{key} = {value}\n'],
                       cwd=tmp_path, timeout=20)
     one_line(done, 'hashed')
+
+
+# {name: (what is changed in the manifest of echo, words of the one line)}: the cause in words, no number
+IN_WORDS = {
+    'mount': ('fs.mounts = [{ path = "/m", uri = "file:nothing" }]', "'file:nothing'", 'No such file or directory'),
+    'mount below a file': ('fs.mounts = [{ path = "/m", uri = "file:app.manifest/x" }]', 'Not a directory'),
+    'mount loop': ('fs.mounts = [{ path = "/m", uri = "file:loop" }]', 'Too many levels of symbolic links'),
+    'device': ('fs.mounts = [{ path = "/m", uri = "dev:/dev/nothing" }]', "'dev:/dev/nothing'", 'No such file'),
+    'log file': ('loader.log_file = "nothing/log"', 'loader.log_file', 'No such file or directory'),
+    'start': ('fs.start_dir = "/proc/1"', 'fs.start_dir', 'No such file or directory'),
+    'entry point': ('libos.entrypoint = "/no/program"', 'No such file or directory', 'is it mounted?'),
+    'loop': ('libos.entrypoint = "{0}/loop"', 'Too many levels of symbolic links'),
+    'text': ('libos.entrypoint = "{0}/app.manifest"', 'not executable'),
+    'folder': ('libos.entrypoint = "/usr"', 'Permission denied', 'no regular file'),
+    'interpreter': ('libos.entrypoint = "{0}/script"', "/no/interpreter", 'No such file or directory'),
+    'source': ('loader.env_src_file = "file:nothing"', 'loader.env_src_file', 'No such file or directory', 'regular file'),
+}
+
+
+@pytest.mark.parametrize('kind', IN_WORDS)
+def test_causes_in_words(kind, start, tmp_path):
+    line, *words = IN_WORDS[kind]
+    line = line.replace('{0}', str(tmp_path))
+    (tmp_path / 'loop').symlink_to('loop')
+    (tmp_path / 'script').write_text('#!/no/interpreter\n')
+    (tmp_path / 'script').chmod(0o755)
+    key = line.split(' = ')[0]
+    kept = [known for known in FREE.format('/bin/echo').splitlines() if not known.startswith(key + ' ')]
+    done = start('\n'.join([*kept, line]) + '\n', 'hi')
+    one_line(done, *words)
+    assert not re.search(r'(error|errno) -?\d', done.err), str(done)
 
 
 # --- the cache of compiled manifests -------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include "libos/fs/encrypted_names.h"
 #include "libos/fs/encrypted_share.h"
 #include "libos/fs/keys.h"
+#include "libos/lib/errors.h"
 #include "libos/log.h"
 #include "libos/process.h"
 #include "platform/platform.h"
@@ -183,7 +184,8 @@ int enc_node_reload(struct enc_node *n)
     int err = open_context(n, NULL, false, false);
     if (!err)
         return enc_map_refresh(n);
-    log_error("an encrypted file that another process has changed cannot be read: error %d", -err);
+    log_error("an encrypted file that another process has changed cannot be read: %s",
+              ERROR_TEXT(err));
     return -EIO;
 }
 
@@ -439,7 +441,8 @@ static int close_context(struct enc_node *n)
     }
     n->pfs = NULL;
     if (err)
-        log_error("closing an encrypted file failed: error %d; its last changes may be lost", -err);
+        log_error("closing an encrypted file failed: %s; its last changes may be lost",
+                  ERROR_TEXT(err));
     enc_map_drop(n);
     return err;
 }

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/encrypted.h"
 #include "libos/fs/encrypted_map.h"
+#include "libos/lib/errors.h"
 #include "libos/log.h"
 #include "libos/process.h"
 #include "platform/platform.h"
@@ -405,9 +406,9 @@ static void before_fork(struct enc_node *n)
     if (n->owned)
         err = let_go(n);
     if (err)
-        log_error("fork: writing an encrypted file failed: error %d; the child does not see its "
+        log_error("fork: writing an encrypted file failed: %s; the child does not see its "
                   "last changes",
-                  -err);
+                  ERROR_TEXT(err));
     share_offsets(n);
     __atomic_fetch_add(&n->slot->count, 1, __ATOMIC_SEQ_CST);
 }

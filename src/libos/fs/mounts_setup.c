@@ -7,6 +7,7 @@
 #include "libos/fs/resolv.h"
 #include "libos/fs/tmpfs.h"
 #include "libos/fs/vfs.h"
+#include "libos/lib/errors.h"
 #include "libos/log.h"
 #include "libos/process.h"
 #include "manifest/compiled.h"
@@ -77,9 +78,10 @@ static int add_from_manifest(const struct mf_mount *mm, const char *path)
     if (!err && mm->type != MF_MOUNT_ENCRYPTED && mm->type != MF_MOUNT_TMPFS) {
         err = ops->stat(mounts[mount_count - 1], "", true, &st);
         if (err)
-            log_error("Failed to look up mount root '%s' (uri 'file:%s'): error %d; does the host "
+            log_error("Failed to look up mount root '%s' (uri '%s%s'): %s; does the host "
                       "path exist, relative to the directory you started in?",
-                      path, uri, -err);
+                      path, mounts[mount_count - 1]->device ? "dev:" : "file:", uri,
+                      ERROR_TEXT(err));
     }
     return err;
 }

@@ -6,6 +6,7 @@
  */
 #include "libos/fs/resolv.h"
 #include "libos/fs/pseudo.h"
+#include "libos/lib/errors.h"
 #include "libos/log.h"
 #include "libos/proc/info.h"
 #include "libos/process.h"
@@ -223,9 +224,9 @@ int resolv_setup(void)
     }
     int err = text_add_host(&host, HOST_FILE);
     if (err)
-        log_error("cannot read the host's " HOST_FILE ": error %d; create it, or set "
+        log_error("cannot read the host's " HOST_FILE ": %s; create it, or set "
                   "sys.enable_extra_runtime_domain_names_conf = false",
-                  -err);
+                  ERROR_TEXT(err));
     else
         err = resolv_sanitise(host.data, host.len, &resolv_text);
     text_free(&host);

@@ -8,6 +8,7 @@
  */
 #include "libos/fs/tmpfs.h"
 #include "host/host_net.h"
+#include "libos/lib/errors.h"
 #include "libos/log.h"
 #include "libos/process.h"
 #include "platform/platform.h"
@@ -319,7 +320,7 @@ static ssize ask_home(uint32_t mount, const struct tmp_call *c, struct tmp_answe
     if (r >= 0)
         r = take_answer(c, m, r, a);
     else
-        log_error("tmpfs: the process that holds its names does not answer: error %d", (int)-r);
+        log_error("tmpfs: the process that holds its names does not answer: %s", ERROR_TEXT(r));
     if (r && a->fd >= 0) {
         host_close(a->fd);
         a->fd = -1;
@@ -360,8 +361,8 @@ int tmp_before_fork(void)
     int err = host_socketpair(AF_UNIX_K, SOCK_SEQPACKET, 0, pair);
     struct meeting *shared = err ? NULL : platform_shared_pages(PAGE_SIZE);
     if (!shared) {
-        log_warning("tmpfs: what processes create there is not seen by others: error %d",
-                    err ? -err : ENOMEM);
+        log_warning("tmpfs: what processes create there is not seen by others: %s",
+                    ERROR_TEXT(err ? err : -ENOMEM));
         return 0;
     }
     ask_fd = pair[0];

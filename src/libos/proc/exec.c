@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* execve(2): find the interpreter, clear the address space, load, build the initial stack. */
+#include "libos/lib/errors.h"
 #include "libos/mm/pages.h"
 #include "libos/proc/exec.h"
 #include "libos/proc/lifecycle.h"
@@ -255,7 +256,7 @@ __attribute__((noreturn)) static void go(struct exec_ready *x)
     set_comm(p, x->name);
     int err = load(p, x->program, x->name, &x->argv, &x->envp);
     if (err)
-        log_error("cannot load '%s': error %d", x->program->path, -err);
+        log_error("cannot load '%s': %s", x->program->path, ERROR_TEXT(err));
     member_exec(x->argv.data, x->argv.len);
     let_go(x);
     if (err)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "libos/lib/errors.h"
 #include "libos/proc/program.h"
 #include "libos/log.h"
 #include "host/host.h"
@@ -176,13 +177,14 @@ void program_explain(const struct program *g, const char *path, int err)
                   path, g->culprit);
         return;
     }
-    log_error("libos.entrypoint: cannot start '%s': %s: error %d (%s)", path, g->culprit, -err,
-              err == -ENOENT    ? "no such file inside: is it mounted?"
-              : err == -EACCES  ? "not executable, or neither trusted nor allowed"
-              : err == -EPERM   ? "not the content that was trusted: run gramine-manifest again"
-              : err == -ENOEXEC ? "not a complete x86-64 ELF program, and no #! script"
-              : err == -ELIBBAD ? "not a complete x86-64 ELF interpreter"
-                                : "see errno(3)");
+    log_error("libos.entrypoint: cannot start '%s': %s: %s%s", path, g->culprit, ERROR_TEXT(err),
+              err == -ENOENT ? " (inside: is it mounted?)"
+              : err == -EACCES
+                  ? " (no regular file, not executable, or neither trusted nor allowed)"
+              : err == -EPERM   ? " (not the content that was trusted: run gramine-manifest again)"
+              : err == -ENOEXEC ? " (not a complete x86-64 ELF program, and no #! script)"
+              : err == -ELIBBAD ? " (not a complete x86-64 ELF interpreter)"
+                                : "");
 }
 
 /* A manifest mounts the C library's directory where it likes, usually as /lib, and names it in

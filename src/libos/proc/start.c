@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* From the manifest to the first program. */
 #include "host/host_process.h"
+#include "libos/lib/errors.h"
 #include "libos/log.h"
 #include "libos/net/net.h"
 #include "libos/proc/exec.h"
@@ -63,7 +64,7 @@ static void inherit(int fd)
     if (!err)
         err = MIN(fd_replace(fd, f, false), 0);
     if (err && err != -EBADF) /* closed, or beyond the limit of descriptors */
-        log_warning("descriptor %d is not inherited: error %d", fd, -err);
+        log_warning("descriptor %d is not inherited: %s", fd, ERROR_TEXT(err));
 }
 
 static void inherit_listed(const char *list, ssize n)
@@ -106,7 +107,7 @@ static int check_start_dir(const struct process *p)
     if (!err && (st.st_mode & 0170000) != 0040000)
         err = -ENOTDIR;
     if (err)
-        log_error("fs.start_dir '%s' is not a directory inside: error %d", p->fs.cwd, -err);
+        log_error("fs.start_dir '%s' is not a directory inside: %s", p->fs.cwd, ERROR_TEXT(err));
     heap_free(path);
     return err;
 }
@@ -124,9 +125,9 @@ static int open_source_file(const char *host, const char *key, struct file **out
     kstat st;
     int err = fs_chroot.open(&m, host[0] == '/' ? host + 1 : host, O_RDONLY | O_NONBLOCK, 0, out);
     if (err) {
-        log_error("%s: cannot open 'file:%s': error %d (it must be a regular file, and trusted or "
+        log_error("%s: cannot open 'file:%s': %s (it must be a regular file, and trusted or "
                   "allowed)",
-                  key, host, -err);
+                  key, host, ERROR_TEXT(err));
         return err;
     }
     err = file_stat(*out, &st);
@@ -302,7 +303,7 @@ static void set_log(void)
         /* A FIFO that nobody reads is an error (ENXIO), not a reason to wait. */
         fd = host_open(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
         if (fd < 0) {
-            log_error("loader.log_file: cannot open '%s': error %d", file, -fd);
+            log_error("loader.log_file: cannot open '%s': %s", file, ERROR_TEXT(fd));
             fail();
         }
         host_fcntl(fd, F_SETFL, O_APPEND);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "libos/lib/errors.h"
 #include "libos/sync/own.h"
 #include "libos/log.h"
 #include "libos/proc/vfork.h"
@@ -34,7 +35,8 @@ void own_hand_over(struct file *f, struct own *o)
     if (stop)
         world_resume();
     if (err)
-        log_warning("%s: no object of the host can take its place (errno %d)", f->ops->name, -err);
+        log_warning("%s: no object of the host can take its place: %s", f->ops->name,
+                    ERROR_TEXT(err));
 }
 
 int own_hand_over_all(void)
