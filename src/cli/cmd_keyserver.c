@@ -12,6 +12,7 @@
 #include "cli/attest_commands.h"
 #include "keyserver/audit.h"
 #include "keyserver/server.h"
+#include "manifest/input.h"
 
 static void usage(FILE *to)
 {
@@ -67,7 +68,7 @@ struct audit_request {
 
 static bool read_public_key(const struct audit_request *r, uint8_t key[32])
 {
-    FILE *file = fopen(r->public_key, "re");
+    FILE *file = fopen_input(r->public_key);
     EVP_PKEY *p = file ? PEM_read_PUBKEY(file, NULL, NULL, NULL) : NULL;
     size_t len = 32;
     bool ok = p && EVP_PKEY_get_raw_public_key(p, key, &len) == 1 && len == 32;
@@ -142,7 +143,7 @@ static int audit(const char *name, int argc, char **argv)
         return 2;
     /* The head first: a server that goes on writing only makes the log longer than it. */
     bool ok = !r.head || ks_head_read(&head, r.head, &error);
-    int fd = ok ? open(r.log, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = ok ? open_input(r.log) : -1;
     if (ok && fd < 0) {
         fprintf(stderr, "error: %s: cannot read '%s': %s\n", name, r.log, strerror(errno));
         return 2;

@@ -18,6 +18,7 @@
 #include "manifest/cache.h"
 #include "manifest/compile.h"
 #include "manifest/defaults.h"
+#include "manifest/input.h"
 #include "manifest/schema.h"
 #include "manifest/toml.h"
 #include "manifest/tree.h"
@@ -114,7 +115,7 @@ static bool read_template(const struct request *r, struct buffer *out)
         return true;
     }
     bool standard = !strcmp(r->input, "-");
-    int fd = standard ? STDIN_FILENO : open(r->input, O_RDONLY | O_CLOEXEC);
+    int fd = standard ? STDIN_FILENO : open_input(r->input);
     int rc = fd < 0 ? -errno : read_all(fd, out, TEMPLATE_MAX);
     if (fd >= 0 && !standard)
         close(fd);

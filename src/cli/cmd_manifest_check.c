@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/tools.h"
+#include "manifest/input.h"
 #include "manifest/schema.h"
 #include "manifest/toml.h"
 
@@ -46,7 +47,7 @@ int cmd_manifest_check(int argc, char **argv)
     }
     const char *name = optind < argc ? argv[optind] : "-";
     bool standard = !strcmp(name, "-");
-    int fd = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+    int fd = standard ? STDIN_FILENO : open_input(name);
     struct buffer text = {0};
     int rc = fd < 0 ? -errno : read_all(fd, &text, TOML_TEXT_MAX);
     if (rc) {

@@ -9,6 +9,7 @@
 
 #include "cli/attest_commands.h"
 #include "cli/tools.h"
+#include "manifest/input.h"
 
 /* A quote begins with its version, a small number in two bytes; a certificate is PEM or DER. */
 static bool looks_like_certificate(const struct buffer *file)
@@ -20,7 +21,7 @@ static bool looks_like_certificate(const struct buffer *file)
 int quote_load(const char *path, adyton_quote **quote, struct adyton_attest_error *error)
 {
     struct buffer file = {0};
-    int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
+    int fd = strcmp(path, "-") ? open_input(path) : dup(STDIN_FILENO);
     int err = fd < 0 ? -errno : read_all(fd, &file, 1 << 20);
     if (fd >= 0)
         close(fd);

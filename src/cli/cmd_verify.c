@@ -13,6 +13,7 @@
 #include "attest/der.h"
 #include "cli/attest_commands.h"
 #include "cli/tools.h"
+#include "manifest/input.h"
 
 #define QCNL_FILE "/etc/sgx_default_qcnl.conf"
 
@@ -163,7 +164,7 @@ static int parse_options(struct request *r, int argc, char **argv)
 
 static int read_file(const char *path, struct buffer *out, struct adyton_attest_error *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(path);
     int err = fd < 0 ? -errno : read_all(fd, out, 32 << 20);
     if (fd >= 0)
         close(fd);

@@ -2,6 +2,7 @@
 /* Output files that appear complete or not at all, and key files. */
 #include "crypt_core.h"
 #include "crypto/crypto.h"
+#include "manifest/input.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -159,7 +160,7 @@ int output_end(struct output *o, bool keep)
 int crypt_read_key(struct crypt *c, const char *path)
 {
     uint8_t buf[PFS_KEY_SIZE + 1];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(path);
     if (fd < 0)
         return crypt_fail(c, CRYPT_IO, "cannot read key file '%s': %s", path, strerror(errno));
     struct stat st;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/tools.h"
+#include "manifest/input.h"
 #include "manifest/schema.h"
 #include "manifest/toml.h"
 
@@ -27,7 +28,7 @@ static bool parse(struct manifest_text *m, const char *command, const char *path
 
 bool manifest_text_read(struct manifest_text *m, const char *command, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(path);
     int err = fd < 0 ? -errno : read_all(fd, &m->text, TOML_TEXT_MAX);
     if (fd >= 0)
         close(fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* gramine-sgx-sigstruct-view [-v|-q] [--output-format text|toml|json] SIGFILE [OUTFILE] */
 #include "cli/sgx_commands.h"
+#include "manifest/input.h"
 #include "sgx/sigstruct.h"
 #include <errno.h>
 #include <getopt.h>
@@ -94,7 +95,7 @@ static void print(struct printer *p, const struct sgx_sigstruct *sig, bool verbo
 /* 0, or the exit status after one line on stderr. */
 static int read_sigstruct(const char *name, const char *path, struct sgx_sigstruct *sig)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = fopen_input(path);
     if (!file) {
         fprintf(stderr, "%s: cannot open %s: %s\n", name, path, strerror(errno));
         return 1;

@@ -8,6 +8,7 @@
 
 #include "cli/attest_commands.h"
 #include "cli/tools.h"
+#include "manifest/input.h"
 #include "manifest/toml.h"
 
 #define POLICY_MAX (1u << 20)
@@ -76,7 +77,7 @@ int policy_from_file(const char *name, const char *path, adyton_policy *policy,
     struct diag d = {.file = path};
     struct buffer text = {0};
     struct arena a = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(path);
     int err = fd < 0 ? -errno : read_all(fd, &text, POLICY_MAX);
     if (fd >= 0)
         close(fd);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "sgx/key.h"
+#include "manifest/input.h"
 #include "sgx/rsa3.h"
 #include "sgx/sigstruct.h"
 #include <errno.h>
@@ -162,7 +163,7 @@ static bool usable(EVP_PKEY *pkey, uint8_t modulus[SGX_RSA_SIZE])
 int sgx_key_read(const char *path, const char *passphrase, struct sgx_key **key, char *err,
                  size_t err_len)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = fopen_input(path);
     if (!file)
         return fail(-errno, err, err_len,
                     "cannot read the signing key %s: %s; create one with `adyton keygen --signing`",

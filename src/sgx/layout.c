@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "sgx/layout.h"
+#include "manifest/input.h"
 #include "sgx/sigstruct.h"
 #include <errno.h>
 #include <stdio.h>
@@ -130,7 +131,7 @@ static int read_content(struct reader *r, struct sgx_layout_area *area, const ch
     int n = snprintf(path, sizeof(path), "%.*s%s", dir, r->path, name);
     if (n < 0 || (size_t)n >= sizeof(path))
         return fail(r, -ENAMETOOLONG, "file name too long", name);
-    FILE *file = fopen(path, "re");
+    FILE *file = fopen_input(path);
     struct stat st;
     if (!file || fstat(fileno(file), &st) < 0 || !S_ISREG(st.st_mode)) {
         if (file)
@@ -255,9 +256,14 @@ int sgx_layout_read(const char *path, struct sgx_layout *layout, char *err, size
     size_t cap = 0;
     int e = 0;
     *layout = (struct sgx_layout){0};
-    FILE *file = fopen(path, "re");
+    FILE *file = fopen_input(path);
     if (!file)
         return fail(&r, -errno, "cannot open the layout", strerror(errno));
+    struct stat st;
+    if (fstat(fileno(file), &st) < 0 || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
+        fclose(file); /* a line of it may have no end */
+        return fail(&r, -EINVAL, "cannot open the layout", "it is a device");
+    }
     for (r.line = 1; e == 0 && getline(&line, &cap, file) >= 0; r.line++)
         e = read_line(&r, layout, line);
     if (e == 0 && ferror(file))

@@ -269,6 +269,35 @@ def test_causes_in_words(kind, start, tmp_path):
     assert not re.search(r'(error|errno) -?\d', done.err), str(done)
 
 
+READERS = [
+    'gramine-manifest {}', 'gramine-manifest-check {}', 'gramine-sgx-sigstruct-view {}', 'gramine-sgx-quote-view {}',
+    'gramine-sgx-pf-crypt encrypt -w {} -i file -o out', 'gramine-sgx-pf-crypt encrypt -w key -i {} -o out',
+    'gramine-sgx-pf-crypt decrypt -w key -i {} -o out', 'adyton inspect {}', 'adyton explain {}', 'adyton diff {} {}',
+    'adyton verify {}', 'adyton verify --policy {} file', 'adyton quote show {}', 'adyton sign-layout -k key -o out {}']
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('command', READERS)
+def test_commands_read_no_file(command, kind, build_dir, run_native, tmp_path):
+    """No command waits for a writer, or takes for its input what is none; it says so in few lines."""
+    make(kind, tmp_path / 'input')
+    (tmp_path / 'file').write_text('')
+    (tmp_path / 'key').write_bytes(bytes(range(16)))
+    name, *arguments = command.format('input', 'input').split()
+    done = run_native([build_dir / 'bin' / name, *arguments], cwd=tmp_path, timeout=30)
+    assert done.status not in ('timeout', 139, 134) and len((done.out + done.err).splitlines()) < 16, str(done)
+    folders = kind == 'folder' and '-i {}' in command
+    if kind not in ('fifo', 'device') and not folders:  # the first are empty, or do not end
+        assert done.status != 0 and 'input' in done.out + done.err, str(done)
+
+
+def test_command_reads_a_pipe(build_dir, run_native):
+    """What a shell's <(command) gives is read to its end, however late that is."""
+    script = f"{build_dir}/bin/gramine-manifest-check <(sleep 1; echo 'libos.entrypoint = \"/x\"'; sleep 1; echo 'fs.mounts = []')"
+    done = run_native(['/bin/bash', '-c', script])
+    assert (done.status, done.out, done.err) == (0, '', ''), str(done)
+
+
 # --- the cache of compiled manifests -------------------------------------------------------------
 
 LIMIT, BYTES = 256, 64 << 20  # manifest/cache.h
