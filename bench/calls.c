@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* calls getppid|kill|queue|clock|open FILE|stat FILE|rename FILE|mmap|pread FILE|pwrite FILE:
- * prints the nanoseconds of one call. The median slice counts (slices.h). */
+/* calls getppid|kill|queue|clock|eventfd|pipe|epoll|timerfd|timer|expiry|sleep|open FILE|stat FILE|
+ * rename FILE|mmap|pread FILE|pwrite FILE: prints the nanoseconds of one call. The median slice
+ * counts (slices.h). */
 #define _GNU_SOURCE
 #include "slices.h"
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 enum { SLICES = 501, BLOCK = 4096 };
@@ -167,6 +169,59 @@ static void wait_for_one(int fd, long count)
     close(e);
 }
 
+static const struct itimerspec over = {.it_value.tv_nsec = 1};
+
+static void set_and_read(int fd, long count)
+{
+    uint64_t ticks;
+    int t = timerfd_create(CLOCK_MONOTONIC, 0);
+    (void)fd;
+    while (count--)
+        if (timerfd_settime(t, TFD_TIMER_ABSTIME, &over, NULL) != 0 || read(t, &ticks, 8) != 8)
+            abort();
+    close(t);
+}
+
+/* A limit that is put off again and again, as by servers. */
+static void put_off(int fd, long count)
+{
+    timer_t t;
+    struct itimerspec later = {.it_value.tv_sec = 100};
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    (void)fd;
+    if (timer_create(CLOCK_MONOTONIC, &e, &t) != 0)
+        abort();
+    while (count--)
+        if (timer_settime(t, 0, &later, NULL) != 0)
+            abort();
+    timer_delete(t);
+}
+
+static void expire_and_wait(int fd, long count)
+{
+    timer_t t;
+    sigset_t set;
+    struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    (void)fd;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    if (timer_create(CLOCK_MONOTONIC, &e, &t) != 0)
+        abort();
+    while (count--)
+        if (timer_settime(t, TIMER_ABSTIME, &over, NULL) != 0 || sigwaitinfo(&set, NULL) != SIGUSR1)
+            abort();
+    timer_delete(t);
+}
+
+static void sleep_shortly(int fd, long count)
+{
+    struct timespec ts = {.tv_nsec = 50000};
+    (void)fd;
+    while (count--)
+        nanosleep(&ts, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -181,7 +236,9 @@ int main(int argc, char **argv)
         {"epoll", wait_for_one, 200, -1},      {"open", open_close, 100, O_RDONLY},
         {"stat", stat_file, 200, O_RDONLY},    {"rename", rename_file, 50, O_RDONLY},
         {"mmap", map_touch_unmap, 5, -1},      {"pread", pread_block, 256, O_RDONLY},
-        {"pwrite", pwrite_block, 256, O_RDWR},
+        {"pwrite", pwrite_block, 256, O_RDWR}, {"timerfd", set_and_read, 200, -1},
+        {"timer", put_off, 500, -1},           {"expiry", expire_and_wait, 100, -1},
+        {"sleep", sleep_shortly, 2, -1},
     };
     for (size_t k = 0; argc > 1 && k < sizeof kinds / sizeof *kinds; k++) {
         if (strcmp(argv[1], kinds[k].name) != 0)
@@ -202,7 +259,7 @@ int main(int argc, char **argv)
         printf("%.2f\n", median(slices, SLICES));
         return 0;
     }
-    fprintf(stderr, "usage: calls getppid|kill|queue|clock|open FILE|stat FILE|rename FILE|mmap|"
-                    "pread FILE|pwrite FILE\n");
+    fprintf(stderr, "usage: calls getppid|kill|queue|clock|eventfd|pipe|epoll|timerfd|timer|expiry|"
+                    "sleep|open FILE|stat FILE|rename FILE|mmap|pread FILE|pwrite FILE\n");
     return 2;
 }

@@ -57,7 +57,7 @@ int host_set_priority_of(int pid, const int *priority); /* sched_setparam */
 int host_get_priority_of(int pid, int *priority);
 int host_set_sched_attr(int pid, const void *attr, unsigned flags); /* as long as its `size` says */
 int host_get_sched_attr(int pid, void *attr, unsigned size, unsigned flags);
-int host_priority_limit(int policy, bool highest);
+int host_knows_policy(int policy); /* one without priorities: 0, or -EINVAL */
 int host_rr_interval(int pid, struct __kernel_timespec *ts);
 int host_getcpu(uint32_t *cpu, uint32_t *node);
 int host_get_nice(int which, int who); /* 20 - nice */

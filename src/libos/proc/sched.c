@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Scheduling: threads are the host's, with the host's ids, so that the host answers (sched(7))
- * about those of the run. */
+ * about those of the run, and what it answers is checked. */
 #include "host/host_process.h"
 #include "libos/entry/syscall.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
+#include <linux/sched.h>
 #include <linux/sched/types.h>
 #include <linux/time_types.h>
 
@@ -93,14 +94,20 @@ SYSCALL4(sched_getattr, int, pid, struct sched_attr *, uattr, uint32_t, size, ui
     return err ? err : copy_to_user(uattr, &attr, n) ? -EFAULT : 0;
 }
 
+/* Which of the policies without priorities there are differs among kernels. */
+static int priority_limit(int policy, int of_real_time)
+{
+    return policy == SCHED_FIFO || policy == SCHED_RR ? of_real_time : host_knows_policy(policy);
+}
+
 SYSCALL1(sched_get_priority_max, int, policy)
 {
-    return host_priority_limit(policy, true);
+    return priority_limit(policy, 99);
 }
 
 SYSCALL1(sched_get_priority_min, int, policy)
 {
-    return host_priority_limit(policy, false);
+    return priority_limit(policy, 1);
 }
 
 SYSCALL2(sched_rr_get_interval, int, pid, struct __kernel_timespec *, uinterval)
@@ -110,10 +117,11 @@ SYSCALL2(sched_rr_get_interval, int, pid, struct __kernel_timespec *, uinterval)
     return err ? err : put_user(uinterval, ts) ? -EFAULT : 0;
 }
 
+/* Programs take the number for an index. */
 SYSCALL2(getcpu, uint32_t *, ucpu, uint32_t *, unode)
 {
-    uint32_t cpu, node;
-    int err = host_getcpu(&cpu, &node);
+    uint32_t cpu = 0, node = 0;
+    int err = PLATFORM_HOST_TRUSTED ? host_getcpu(&cpu, &node) : 0;
     if (!err && ((ucpu && put_user(ucpu, cpu)) || (unode && put_user(unode, node))))
         err = -EFAULT;
     return err;

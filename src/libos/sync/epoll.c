@@ -235,9 +235,10 @@ static long wait_on_host(int host_fd, void *uevents, int most, int64_t ns)
     uint64_t end = ns > 0 ? vdso_clock_ns(CLOCK_MONOTONIC) + (uint64_t)ns : 0;
     for (;;) {
         long r = host_epoll_wait(host_fd, uevents, most, ns > 0 ? &ts : NULL);
-        if (r != -EINTR)
+        bool early = r == 0 && !deadline_over(end);
+        if (r != -EINTR && !early)
             return r;
-        if (interrupted()) { /* what is ready counts more than the signal */
+        if (r == -EINTR && interrupted()) { /* what is ready counts more than the signal */
             r = host_epoll_look(host_fd, uevents, most);
             return r ? r : -EINTR; /* never restarted, by no flag (signal(7)) */
         }

@@ -64,22 +64,27 @@ int take_timespec(const struct __kernel_timespec *uts, struct __kernel_timespec 
     return 0;
 }
 
+/* As poll_files(). Whether the time is over our own clock says. */
 static long ask_host(struct pollfd *fds, uint32_t n, struct __kernel_timespec *ts)
 {
-    struct __kernel_timespec now = {0};
+    struct __kernel_timespec now = {0}, left;
     if (ts && !ts->tv_sec && !ts->tv_nsec)
         return host_poll(fds, n, ts, false);
-    for (;;) {
-        /* The kernel leaves the remaining time in *ts. */
-        long r = host_poll(fds, n, ts, true);
-        if (r != -EINTR)
-            return r;
-        if (!interrupted())
-            continue;
-        /* What is ready counts more than the signal. */
+    uint64_t deadline = deadline_of(ts);
+    long r;
+    bool signal = false;
+    do {
+        left = time_until(deadline);
+        r = host_poll(fds, n, deadline ? &left : NULL, true);
+        signal = r == -EINTR && interrupted();
+    } while (!signal && (r == -EINTR || (r == 0 && !deadline_over(deadline))));
+    if (signal) { /* what is ready counts more than the signal */
         r = host_poll(fds, n, &now, false);
-        return r ? r : -ERESTARTNOHAND;
+        r = r ? r : -ERESTARTNOHAND;
     }
+    if (deadline)
+        *ts = time_until(deadline);
+    return r;
 }
 
 struct file *fd_get_pollable(int fd)

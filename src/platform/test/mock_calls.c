@@ -326,7 +326,18 @@ static long futex(const long a[6], bool blocking)
     return 0;
 }
 
-static long wait_call(long nr, const long a[6])
+/* A wait that found nothing goes on until its limit. */
+static long waited(long r, const struct timespec *limit, bool blocking)
+{
+    if (r || !blocking)
+        return r;
+    if (!limit)
+        mock_leave(MOCK_STUCK, 0);
+    time_goes_on((uint64_t)limit->tv_sec * SECOND_NS + (uint64_t)limit->tv_nsec);
+    return 0;
+}
+
+static long wait_call(long nr, const long a[6], bool blocking)
 {
     struct timespec none = {0, 0};
     if (nr == SYS_ppoll) {
@@ -336,16 +347,14 @@ static long wait_call(long nr, const long a[6])
                 holds(p.fd, nr);
         }
         long r = mock_kernel(nr, a[0], a[1], (long)&none, 0, 8, 0);
-        const struct timespec *ts = (const struct timespec *)a[2];
-        if (!r && ts)
-            time_goes_on((uint64_t)ts->tv_sec * SECOND_NS + (uint64_t)ts->tv_nsec);
-        return r;
+        return waited(r, (const struct timespec *)a[2], blocking);
     }
     if (!holds(a[0], nr))
         return -EBADF;
     if (a[2] > 0 && a[2] < 100000)
         mock_memory((void *)a[1], (size_t)a[2] * 12, nr);
-    return mock_kernel(SYS_epoll_pwait, a[0], a[1], a[2], 0, 0, 8);
+    return waited(mock_kernel(SYS_epoll_pwait, a[0], a[1], a[2], 0, 0, 8),
+                  (const struct timespec *)a[3], blocking && nr == SYS_epoll_pwait2);
 }
 
 static long close_call(const long a[6])
@@ -442,7 +451,7 @@ long mock_perform(long nr, const long a[6], bool blocking)
     case SYS_ppoll:
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
-        return wait_call(nr, a);
+        return wait_call(nr, a, blocking);
     case SYS_futex:
         return futex(a, blocking);
     case SYS_getrandom:

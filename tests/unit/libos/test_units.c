@@ -9,6 +9,7 @@
 
 #include "libos/entry/insn.h"
 #include "host/host.h"
+#include "host/host_process.h"
 #include "libos/fs/pseudo.h"
 #include "libos/fs/resolv.h"
 #include "libos/process.h"
@@ -16,6 +17,7 @@
 #include <asm/statfs.h>
 #include <linux/mman.h>
 #include <linux/resource.h>
+#include <linux/sched/types.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
 
@@ -424,6 +426,56 @@ static void test_host_writes(void **state)
     mock_spoil(NULL);
 }
 
+static long answered;
+
+static long answer(long nr, const long a[6], long r)
+{
+    if (answered >= 0 && spoiled_size)
+        spoil(nr, a, r);
+    return answered;
+}
+
+/* What it says of scheduling, programs count and divide by. */
+static void test_host_sched(void **state)
+{
+    unsigned char mask[16], none[16] = {0}, some[16] = {4};
+    struct sched_attr attr, good_attr = {.size = SCHED_ATTR_SIZE_VER0, .sched_nice = -20}, bad_attr;
+    int priority, good = 99, bad = 100;
+    struct __kernel_timespec ts, bad_ts = {.tv_nsec = -1};
+    (void)state;
+#define ANSWERS(expected, value, at, what, call) \
+    answered = value;                            \
+    WRITES(expected, at, what, call)
+    mock_spoil(answer);
+    ANSWERS(16, 16, 2, some, host_get_affinity(0, mask, sizeof(mask)));
+    ANSWERS(-EIO, 16, 2, none, host_get_affinity(0, mask, sizeof(mask)));
+    ANSWERS(-EIO, 0, 2, some, host_get_affinity(0, mask, sizeof(mask)));
+    ANSWERS(-EIO, 9, 2, some, host_get_affinity(0, mask, sizeof(mask)));
+    ANSWERS(-EIO, 17, 2, some, host_get_affinity(0, mask, sizeof(mask)));
+    ANSWERS(0, 0, 1, good, host_get_priority_of(0, &priority));
+    ANSWERS(-EIO, 0, 1, bad, host_get_priority_of(0, &priority));
+#define ATTR(expected, what) \
+    ANSWERS(expected, 0, 1, what, host_get_sched_attr(0, &attr, sizeof(attr), 0))
+    ATTR(0, good_attr);
+    bad_attr = good_attr, bad_attr.size = 47;
+    ATTR(-EIO, bad_attr);
+    bad_attr = good_attr, bad_attr.sched_nice = 20;
+    ATTR(-EIO, bad_attr);
+    bad_attr = good_attr, bad_attr.sched_policy = 8;
+    ATTR(-EIO, bad_attr);
+    ANSWERS(-EIO, 0, 1, bad_ts, host_rr_interval(0, &ts));
+    spoiled_size = 0;
+    static const int policies[][2] = {
+        {0, 0}, {6, 6}, {0x40000001, 0x40000001}, {8, -EIO}, {-1, -1}};
+    for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+        answered = policies[i][0];
+        assert_int_equal(host_get_scheduler(0), policies[i][1]);
+    }
+    for (answered = 0; answered <= 41; answered++)
+        assert_int_equal(host_get_nice(0, 0), answered >= 1 && answered <= 40 ? answered : -EIO);
+    mock_spoil(NULL);
+}
+
 /* ---- resolv.c ---- */
 
 static void sanitised(const char *host, const char *expected)
@@ -489,11 +541,11 @@ static void test_resolv(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_host_lies),   cmocka_unit_test(test_host_contents),
-        cmocka_unit_test(test_host_writes), cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_many_vmas),   cmocka_unit_test(test_vmas),
-        cmocka_unit_test(test_format),      cmocka_unit_test(test_instructions),
-        cmocka_unit_test(test_resolv),
+        cmocka_unit_test(test_host_lies),    cmocka_unit_test(test_host_contents),
+        cmocka_unit_test(test_host_writes),  cmocka_unit_test(test_host_sched),
+        cmocka_unit_test(test_tree),         cmocka_unit_test(test_many_vmas),
+        cmocka_unit_test(test_vmas),         cmocka_unit_test(test_format),
+        cmocka_unit_test(test_instructions), cmocka_unit_test(test_resolv),
     };
     world_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
