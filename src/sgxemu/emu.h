@@ -140,7 +140,8 @@ void trap_report_stats(void);
 bool trap_at_enclu(uint64_t rip);
 
 /* signal/ */
-void signal_handler(int sig, siginfo_t *info, void *uc); /* the device's only handler */
+void signal_handler(int sig, siginfo_t *info, void *uc); /* the device's only handler (entry.S) */
+void signal_arrived(int sig, siginfo_t *info, void *uc);
 long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, uint64_t size);
 /* CLONE_CLEAR_SIGHAND, in the new process before it runs: what it would handle has its default
  * again. */
@@ -148,6 +149,7 @@ void signal_clear_handlers(struct thread *t);
 long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t set, uint64_t old,
                      uint64_t size);
 long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old);
+long signal_get_pending(struct thread *t, uint64_t set, uint64_t size);
 /* rt_sigtimedwait for a set with reserved signals; false: the kernel can do it. */
 bool signal_wait(struct thread *t, const uint64_t a[6], long *result);
 /* Would the kernel's signal_pending() be true outside the device? */
@@ -175,8 +177,9 @@ long process_exec(struct thread *t, const char *path, uint64_t argv, uint64_t en
 long process_clone(struct thread *t, struct ucontext *uc, long nr, const uint64_t args[6]);
 
 /* transition/ */
-/* ENCLU at uc's RIP. Changes uc, or raises: in an enclave by an AEX, outside by a signal. */
-void transition_enclu(struct thread *t, struct ucontext *uc);
+/* ENCLU at uc's RIP, behind so many bytes of prefixes. Changes uc, or raises: in an enclave by an
+ * AEX, outside by a signal. */
+void transition_enclu(struct thread *t, struct ucontext *uc, unsigned prefixes);
 /* AEX of the running enclave thread; `uc` becomes the synthetic state. */
 void transition_aex(struct thread *t, struct ucontext *uc, const struct sgx_event *event);
 /* Reports an exception to the program: by the vDSO's fixup or by a signal. */
@@ -203,6 +206,10 @@ enum fast_outcome fast_interrupted(struct thread *t, struct ucontext *uc, int si
 uint64_t fast_original(uint64_t rip); /* what an address in a stub stands for; else `rip` */
 /* Rewriting (sites.c). */
 void sites_after_fork(void);
+/* Mapped privately, and not writable. */
+bool text_is_constant(uint64_t address);
+/* Text in [start, start + len) is about to become writable, or to move: sites in it trap again. */
+void sites_restore(uint64_t start, uint64_t len);
 void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf);
 bool fast_redirect(struct thread *t, struct sigcontext *m, bool int3);
 /* Execution has left the enclave for `target`: a stub that only another process has? */
@@ -228,6 +235,10 @@ int driver_fault(uint64_t la, uint32_t access, bool in_enclave, uint32_t *error)
 bool driver_owns(uint64_t la); /* in a device mapping of this process? */
 long driver_open(const char *path, int flags, bool *ours);
 bool driver_is_path(const char *path);
+/* Another way to write a name of the device (relative, "//", "..") becomes that which
+ * driver_is_path() knows; other paths stay as they are. */
+void driver_resolve(int directory, char path[4096]);
+bool driver_kicked(struct thread *t); /* since the last call: somebody interrupts the enclave */
 long driver_stat(const char *path, uint64_t buf, bool extended);
 long driver_memfd(const char *name, unsigned flags); /* as memfd_create, sealable */
 /* fstat and its kin; false: not a descriptor of the device. */

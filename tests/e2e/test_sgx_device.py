@@ -304,6 +304,24 @@ def test_stranger(device, example, how):
     assert r.returncode == 0 and [x for x in lines if not x.endswith(": fine")] == [] and len(lines) == 12, r.stdout + r.stderr
 
 
+@pytest.fixture(scope="module")
+def outsider(tmp_path_factory):
+    """An SGX program of others' making, with a loader of its own."""
+    where = tmp_path_factory.mktemp("outsider")
+    for name in ("faults", "host"):
+        subprocess.run(["cc", "-std=gnu17", "-O2", "-w", "-o", name, PROGRAMS / f"outsider-{name}.c", PROGRAMS / "outsider.c",
+                        PROGRAMS / "outsider.S", "-lcrypto", "-lpthread"], cwd=where, check=True)
+    return where
+
+
+@pytest.mark.parametrize("how", CONFIGURATIONS)
+@pytest.mark.parametrize("program,lines", [(("./faults", "0"), 61), (("./faults", "1"), 61), (("./host",), 30)])
+def test_outsider(device, outsider, program, lines, how):
+    r = device(*program, cwd=outsider, options=("--quiet", *CONFIGURATIONS[how]))
+    got = r.stdout.splitlines()
+    assert r.returncode == 0 and [x for x in got if not x.endswith(": fine")] == [] and len(got) == lines, r.stdout + r.stderr
+
+
 @pytest.mark.parametrize("how", CONFIGURATIONS)
 def test_filtering_program_is_the_same(device, example, how):
     want = native("./filters", cwd=example)

@@ -45,6 +45,7 @@ struct header {
         volatile uint32_t tid; /* 0: free */
         uint32_t pid;
         volatile uint32_t inside;
+        volatile uint32_t kicked;
         uint64_t tcs;
     } active[MAX_ACTIVE];
 };

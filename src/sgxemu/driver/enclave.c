@@ -310,6 +310,7 @@ bool driver_enter(struct enclave *e, struct thread *t)
         if (i == MAX_ACTIVE)
             return false;
         h->active[i].tid = t->tid;
+        h->active[i].kicked = 0;
         h->active[i].pid = (uint32_t)sys(__NR_getpid);
         t->slot = i;
         t->slot_enclave = e;
@@ -456,6 +457,7 @@ static unsigned kick(struct enclave *e)
             continue;
         siginfo_t info = {.si_signo = SIGILL, .si_code = SI_QUEUE};
         info.si_ptr = KICK_VALUE;
+        e->header->active[i].kicked = 1;
         if (sys(__NR_rt_tgsigqueueinfo, e->header->active[i].pid, tid, SIGILL, &info) == -ESRCH)
             e->header->active[i].tid = e->header->active[i].inside =
                 0; /* died inside: hardware would have seen it leave */
@@ -463,6 +465,12 @@ static unsigned kick(struct enclave *e)
             alive++;
     }
     return alive;
+}
+
+bool driver_kicked(struct thread *t)
+{
+    return t->slot_enclave && t->slot_enclave->used &&
+           __sync_lock_test_and_set(&t->slot_enclave->header->active[t->slot].kicked, 0);
 }
 
 void track(struct enclave *e)

@@ -5,6 +5,7 @@
 #include <linux/fcntl.h>
 #include <linux/memfd.h>
 #include <linux/stat.h>
+#include <linux/resource.h>
 
 #define ENCLAVE_PATH   "/dev/sgx_enclave"
 #define PROVISION_PATH "/dev/sgx_provision"
@@ -25,6 +26,63 @@ void driver_use(void)
 bool driver_is_path(const char *path)
 {
     return strcmp(path, ENCLAVE_PATH) == 0 || strcmp(path, PROVISION_PATH) == 0;
+}
+
+static bool joined(char to[4096], const char *path, size_t *n)
+{
+    const size_t length = strlen(path);
+    if (*n + length + 2 > 4096)
+        return false;
+    to[(*n)++] = '/';
+    memcpy(to + *n, path, length + 1);
+    *n += length;
+    return true;
+}
+
+/* "//", "/./" and "/../" of an absolute path, by its text. */
+static void simplify(char *path)
+{
+    char *to = path;
+    const char *from = path;
+    while (*from) {
+        size_t n = 1;
+        while (from[n] && from[n] != '/')
+            n++;
+        if (n == 3 && from[1] == '.' && from[2] == '.') {
+            while (to > path && *--to != '/')
+                ;
+        } else if (n > 2 || (n == 2 && from[1] != '.')) {
+            memmove(to, from, n);
+            to += n;
+        }
+        from += n;
+    }
+    *to = '\0';
+}
+
+void driver_resolve(int directory, char path[4096])
+{
+    char full[4096], link[40] = "/proc/self/fd/", digits[24];
+    const char *name = path;
+    size_t n = 0;
+    for (const char *p = path; *p; p++)
+        name = *p == '/' ? p + 1 : name;
+    if (strcmp(name, "sgx_enclave") != 0 && strcmp(name, "sgx_provision") != 0)
+        return;
+    if (path[0] != '/') {
+        const char *d = format_dec(digits, (uint32_t)directory);
+        memcpy(link + 14, d, strlen(d) + 1);
+        long r =
+            sys(__NR_readlink, directory == AT_FDCWD ? "/proc/self/cwd" : link, full, sizeof(full));
+        if (r <= 0 || r == sizeof(full))
+            return;
+        n = (size_t)r;
+    }
+    if (!joined(full, path, &n))
+        return;
+    simplify(full);
+    if (driver_is_path(full))
+        memcpy(path, full, strlen(full) + 1);
 }
 
 /* The answers of stat: a character device, world read-write. */
@@ -75,6 +133,26 @@ long driver_memfd(const char *name, unsigned flags)
     return fd;
 }
 
+struct file_limit {
+    uint64_t soft, hard;
+};
+
+/* RLIMIT_FSIZE is for the program's files, not for the device's; false: it cannot be raised. */
+static bool lift_file_limit(struct file_limit *was)
+{
+    const uint64_t none = UINT64_MAX;
+    const struct file_limit unlimited = {none, none};
+    if (sys(__NR_prlimit64, 0, RLIMIT_FSIZE, 0, was) || was->soft >= FILE_SIZE)
+        return true;
+    return sys(__NR_prlimit64, 0, RLIMIT_FSIZE, &unlimited, 0) == 0;
+}
+
+static void restore_file_limit(const struct file_limit *was)
+{
+    if (was->soft < FILE_SIZE)
+        sys(__NR_prlimit64, 0, RLIMIT_FSIZE, was, 0);
+}
+
 /* A file that nobody can make longer or shorter: the device's mappings of it may not end. */
 static long sealed_file(bool provision, int flags)
 {
@@ -100,9 +178,16 @@ long driver_open(const char *path, int flags, bool *ours)
         return 0;
     if (flags & O_DIRECTORY)
         return -ENOTDIR;
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
     platform();
     driver_use();
-    return sealed_file(strcmp(path, PROVISION_PATH) == 0, flags);
+    struct file_limit was = {UINT64_MAX, UINT64_MAX};
+    if (!lift_file_limit(&was))
+        return -EFBIG;
+    long fd = sealed_file(strcmp(path, PROVISION_PATH) == 0, flags);
+    restore_file_limit(&was);
+    return fd;
 }
 
 bool driver_in_range(const struct enclave *e, uint64_t offset, uint64_t length)
@@ -280,8 +365,12 @@ long driver_ioctl(struct thread *t, int fd, unsigned cmd, uint64_t arg)
         return ours ? -ENOMEM : -ENOTTY; /* not ours: the caller passes the call on */
     if (!begin(e->header))
         return -EBUSY;
+    struct file_limit was = {UINT64_MAX, UINT64_MAX};
+    const bool writes = cmd == SGX_IOC_ENCLAVE_ADD_PAGES; /* by pwrite() */
     driver_lock(e);
-    long r = run(t, e, cmd, arg);
+    long r = writes && !lift_file_limit(&was) ? -ENOMEM : run(t, e, cmd, arg);
+    if (writes)
+        restore_file_limit(&was);
     driver_unlock(e);
     e->header->ioctl = 0;
     return r;

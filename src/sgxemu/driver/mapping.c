@@ -349,8 +349,18 @@ bool driver_mapping(long nr, const uint64_t a[6], long *result)
     case __NR_mprotect:
         *result = start & 0xfff ? -EINVAL : protect(start, len, a[2]);
         return true;
-    default: /* mremap: enclave mappings neither grow nor move */
+    default: { /* mremap: enclave mappings neither grow nor move */
+        const uint64_t old = (len + 0xfff) & ~0xfffULL, new = (a[2] + 0xfff) & ~0xfffULL;
         *result = -EFAULT;
+        if (start & 0xfff || !new || a[3] & ~(uint64_t)MREMAP_MAYMOVE)
+            *result = start & 0xfff || !new ? -EINVAL : -EFAULT;
+        else if (new <= old) {
+            *result = new < old ? sys(__NR_munmap, start + new, old - new) : 0;
+            if (*result == 0 && new < old)
+                forget_range(start + new, old - new);
+            *result = *result ? *result : (long)start;
+        }
         return true;
+    }
     }
 }

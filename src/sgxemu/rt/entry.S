@@ -38,6 +38,15 @@ usercopy_fault:
     movq    %rcx, %rax
     ret
 
+/* The device's only signal handler. The kernel leaves the program's AC flag set, with which C code
+ * would fault. */
+    .globl  signal_handler
+signal_handler:
+    pushfq
+    andl    $~0x40000, (%rsp)
+    popfq
+    jmp     signal_arrived
+
     .globl  emu_restorer
 emu_restorer:
     movl    $15, %eax           /* rt_sigreturn */

@@ -37,10 +37,12 @@ long signal_set_action(struct thread *t, int sig, uint64_t act, uint64_t old, ui
 {
     struct action new, previous;
     long r = 0;
-    if (size != 8 || sig < 1 || sig > NSIG_ALL || (act && (sig == SIGKILL || sig == SIGSTOP)))
+    if (size != 8)
         return -EINVAL;
     if (act && !user_read(&new, act, sizeof(new)))
         return -EFAULT;
+    if (sig < 1 || sig > NSIG_ALL || (act && (sig == SIGKILL || sig == SIGSTOP)))
+        return -EINVAL;
     lock(&t->sighand->lock);
     struct action *slot = &t->sighand->action[sig];
     previous = *slot;
@@ -97,6 +99,16 @@ long signal_set_mask(struct thread *t, struct ucontext *uc, int how, uint64_t se
     if (old && !user_write(old, &before, 8))
         return -EFAULT;
     return 0;
+}
+
+long signal_get_pending(struct thread *t, uint64_t set, uint64_t size)
+{
+    uint64_t pending = 0;
+    if (size > 8)
+        return -EINVAL;
+    sys(__NR_rt_sigpending, &pending, 8);
+    pending = (pending | t->pending) & t->mask;
+    return user_write(set, &pending, size) ? 0 : -EFAULT;
 }
 
 long signal_set_altstack(struct thread *t, struct ucontext *uc, uint64_t stack, uint64_t old)

@@ -75,15 +75,18 @@ static bool build(struct thread *t, struct ucontext *uc, const struct action *a,
     struct rt_sigframe frame;
     uint64_t sp = m->rsp - RED_ZONE, fp = 0;
     uint32_t size = fp_size(m->fpstate);
-    if (a->flags & SA_ONSTACK && !(t->altstack.flags & SS_DISABLE) &&
-        !signal_on_altstack(t, m->rsp))
+    bool alternate = signal_on_altstack(t, m->rsp);
+    if (a->flags & SA_ONSTACK && !(t->altstack.flags & SS_DISABLE) && !signal_on_altstack(t, sp)) {
         sp = t->altstack.sp + t->altstack.size;
-    if (size) {
-        fp = sp = (sp - size) & ~63ULL;
-        if (!user_write(fp, m->fpstate, size))
-            return false;
+        alternate = true;
     }
+    if (size)
+        fp = sp = (sp - size) & ~63ULL;
     sp = ((sp - sizeof(frame)) & ~15ULL) - 8;
+    if (alternate && !signal_on_altstack(t, sp)) /* it does not fit */
+        return false;
+    if (size && !user_write(fp, m->fpstate, size))
+        return false;
     frame.restorer = a->restorer;
     frame.uc = *uc;
     frame.uc.uc_mcontext.fpstate = (void *)fp;
@@ -134,8 +137,13 @@ void signal_deliver(struct thread *t, struct ucontext *uc, siginfo_t *info)
         struct action dfl = {0};
         sys(__NR_rt_sigaction, sig, &dfl, 0, 8);
     }
-    if (!build(t, uc, &a, info))
-        die_natively(t, uc, SIGSEGV);
+    if (!build(t, uc, &a, info)) {
+        if (sig == SIGSEGV)
+            die_natively(t, uc, SIGSEGV);
+        siginfo_t no_stack = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+        signal_deliver(t, uc, &no_stack);
+        return;
+    }
     t->mask |= a.mask | (a.flags & SA_NODEFER ? 0 : SIGBIT(sig));
     set_uc_mask(uc, t->mask);
 }

@@ -130,8 +130,10 @@ void transition_arm(struct thread *t)
         struct sigevent event = {.sigev_signo = SIGILL, .sigev_notify = SIGEV_THREAD_ID};
         event.sigev_value.sival_ptr = KICK_VALUE;
         event.sigev_notify_thread_id = (int)t->tid;
-        if (sys(__NR_timer_create, 1 /* CLOCK_MONOTONIC */, &event, &t->timer))
-            die("no timer for AEX injection", NULL);
+        if (sys(__NR_timer_create, 1 /* CLOCK_MONOTONIC */, &event, &t->timer)) {
+            t->timer = -1; /* RLIMIT_SIGPENDING: no injection now */
+            return;
+        }
     }
     sys(__NR_getrandom, &random, sizeof(random), 0);
     when.nsec = 1 + (int64_t)(random % (2 * settings.inject)) * 1000;
@@ -180,11 +182,17 @@ void transition_resume(struct thread *t, struct ucontext *uc)
     }
     if (there) {
         uc->uc_mcontext.rip = rip;
-        transition_enclu(t, uc);
+        transition_enclu(t, uc, 0);
     }
 }
 
-void transition_enclu(struct thread *t, struct ucontext *uc)
+static bool is_mapped(uint64_t page)
+{
+    uint8_t resident;
+    return sys(__NR_mincore, page, 4096, &resident) == 0;
+}
+
+void transition_enclu(struct thread *t, struct ucontext *uc, unsigned prefixes)
 {
     struct sgx_regs r;
     regs_from_uc(&r, uc);
@@ -192,6 +200,7 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
     if (!t->cpu.in_enclave) /* not in the stub: a fault, and EENTER's RCX, are the program's */
         r.rip = uc->uc_mcontext.rip = fast_original(r.rip);
     const uint64_t rip = r.rip;
+    r.rip += prefixes;
     struct enclave *e = t->cpu.in_enclave ? t->enclave : driver_enclave_at(r.rbx);
     struct sgx_fault fault = {.vector = SGX_GP};
     if (e) {
@@ -199,10 +208,13 @@ void transition_enclu(struct thread *t, struct ucontext *uc)
     } else if ((leaf == SGX_EENTER || leaf == SGX_ERESUME) && !(r.rbx & 0xfff) &&
                sgx_canonical(r.rbx)) {
         fault = (struct sgx_fault){.vector = SGX_PF, .error = PF_U, .address = r.rbx};
+        if (is_mapped(r.rbx)) /* but not EPC */
+            fault.error |= PF_P | SGX_PF_SGX;
     }
     if (!fault.vector) {
         count(leaf);
-        fast_consider(t, rip, leaf);
+        if (!prefixes)
+            fast_consider(t, rip, leaf);
         if (t->cpu.in_enclave) {
             dispatch_on(t);
             if (settings.inject && (leaf == SGX_EENTER || leaf == SGX_ERESUME))

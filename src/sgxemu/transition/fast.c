@@ -93,7 +93,7 @@ GENERAL_REGS static bool fast_eenter(struct thread *t, struct fast_record *r)
 {
     struct fast_entry *f = &t->entry;
     if (t->cpu.in_enclave || f->tcs_address != r->rbx || !f->tcs_address ||
-        f->generation != *f->generation_now || r->rflags & (RFLAGS_TF | RFLAGS_DF) ||
+        f->generation != *f->generation_now || r->rflags & (RFLAGS_TF | RFLAGS_DF | RFLAGS_AC) ||
         !sgx_canonical(r->rcx))
         return false;
     struct sgx_tcs *tcs = f->tcs;
@@ -143,7 +143,7 @@ GENERAL_REGS static bool fast_eexit(struct thread *t, struct fast_record *r)
 {
     struct fast_entry *f = &t->entry;
     if (!t->cpu.in_enclave || f->tcs_address != t->cpu.tcs || !sgx_canonical(r->rbx) ||
-        t->cpu.saved_tf || r->rflags & (RFLAGS_TF | RFLAGS_DF))
+        t->cpu.saved_tf || r->rflags & (RFLAGS_TF | RFLAGS_DF | RFLAGS_AC))
         return false;
     r->how = FAST_EEXIT;
     r->rax = r->leaf;

@@ -260,6 +260,21 @@ static unsigned mov_before(uint64_t rip, uint32_t leaf)
     return 0;
 }
 
+/* Could these bytes be the end of a longer instruction, `movl $2, -72(%rsp)` say? */
+static bool is_ambiguous(uint64_t rip, unsigned mov)
+{
+    enum { BEFORE = 9 };
+    uint8_t code[BEFORE + 10 + 16] = {0};
+    bool last;
+    if (!user_read(code, rip - mov - BEFORE, BEFORE + mov))
+        return true;
+    for (unsigned back = 1; back <= BEFORE; back++) {
+        if (decode_movable(code + BEFORE - back, &last) == back + mov)
+            return true;
+    }
+    return false;
+}
+
 static bool describe_mov(struct site *s, uint64_t rip, uint32_t leaf, unsigned length)
 {
     *s = (struct site){
@@ -330,8 +345,10 @@ static const struct site *make(uint64_t rip, uint32_t leaf)
     if (site_count == MAX_SITES || is_refused(rip))
         return NULL;
     refused[refused_next++ % (sizeof(refused) / sizeof(refused[0]))] = rip; /* until it succeeds */
+    if (leaf == SGX_EENTER && !text_is_constant(rip))
+        return NULL;
     const unsigned mov = mov_before(rip, leaf);
-    if (mov && ((rip - mov) & 0xfff) <= 0x1000 - SITE_JUMP) {
+    if (mov && ((rip - mov) & 0xfff) <= 0x1000 - SITE_JUMP && !is_ambiguous(rip, mov)) {
         if (!describe_mov(&s, rip, leaf, mov))
             return NULL;
         room = leaf == SGX_EENTER ? room_in_program(s.address) : page_near(s.address);
@@ -365,6 +382,20 @@ static const struct site *site_for(uint64_t rip, uint32_t leaf)
         return same ? tail : NULL;
     }
     return mov ? NULL : make(rip, leaf);
+}
+
+void sites_restore(uint64_t start, uint64_t len)
+{
+    if (!site_count)
+        return;
+    lock(&sites_lock);
+    for (uint32_t i = 0; i < site_count; i++) {
+        const struct site *s = &sites[i];
+        if (s->address + SITE_JUMP > start && s->address < start + len &&
+            !driver_owns(s->address) && is_patched(s))
+            patch(s, NULL, false);
+    }
+    unlock(&sites_lock);
 }
 
 void fast_consider(struct thread *t, uint64_t rip, uint32_t leaf)

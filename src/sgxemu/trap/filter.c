@@ -18,13 +18,14 @@
 #define IP_HIGH      ((uint32_t)(EMU_BASE >> 32))
 
 static const uint16_t always[] = {
-    __NR_rt_sigaction, __NR_rt_sigprocmask,  __NR_rt_sigreturn, __NR_sigaltstack, __NR_open,
-    __NR_openat,       __NR_execve,          __NR_execveat,     __NR_clone,       __NR_clone3,
-    __NR_fork,         __NR_vfork,           __NR_readlink,     __NR_readlinkat,  __NR_stat,
-    __NR_lstat,        __NR_newfstatat,      __NR_statx,        __NR_access,      __NR_faccessat,
-    __NR_faccessat2,   __NR_rt_sigtimedwait,
+    __NR_rt_sigaction, __NR_rt_sigprocmask,  __NR_rt_sigreturn, __NR_sigaltstack,   __NR_open,
+    __NR_openat,       __NR_execve,          __NR_execveat,     __NR_clone,         __NR_clone3,
+    __NR_fork,         __NR_vfork,           __NR_readlink,     __NR_readlinkat,    __NR_stat,
+    __NR_lstat,        __NR_newfstatat,      __NR_statx,        __NR_access,        __NR_faccessat,
+    __NR_faccessat2,   __NR_rt_sigtimedwait, __NR_openat2,      __NR_rt_sigpending,
 };
-static const uint16_t with_mappings[] = {__NR_munmap, __NR_mprotect, __NR_mremap, __NR_mmap};
+static const uint16_t with_mappings[] = {__NR_munmap, __NR_mprotect, __NR_pkey_mprotect,
+                                         __NR_mremap, __NR_mmap};
 
 #define MAX_PROGRAM 64
 
@@ -40,7 +41,11 @@ static uint32_t program(struct sock_filter *f, const uint16_t *calls, size_t cou
         f[n++] = (struct sock_filter)JEQ(calls[i], 0, 0);
     uint32_t last = n;
     if (base) {
-        /* ioctl of the SGX class; mmap of a file */
+        /* prctl of Syscall User Dispatch; ioctl of the SGX class; mmap of a file */
+        f[n++] = (struct sock_filter)JEQ(__NR_prctl, 0, 3);
+        f[n++] = (struct sock_filter)LOAD(OFF(args[0]));
+        f[n++] = (struct sock_filter)JEQ(PR_SET_SYSCALL_USER_DISPATCH, 10, 0);
+        f[n++] = (struct sock_filter)RET(SECCOMP_RET_ALLOW);
         f[n++] = (struct sock_filter)JEQ(__NR_ioctl, 0, 4);
         f[n++] = (struct sock_filter)LOAD(OFF(args[1]));
         f[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xff00);

@@ -10,6 +10,7 @@
 #define SYSCALL_LEN       2
 #define TRAP_PF           14
 #define TRAP_GP           13
+#define ENCLU_PREFIXES    12 /* of an instruction of at most 15 bytes */
 
 extern char usercopy_begin[], usercopy_end[], usercopy_fault[], emu_pass[], emu_pass_end[];
 struct statistics stats;
@@ -57,10 +58,27 @@ static bool bytes_at(uint64_t rip, uint8_t *code, size_t n)
     return user_read(code, rip, n);
 }
 
+static unsigned byte_at(uint64_t rip)
+{
+    uint8_t code = 0;
+    return bytes_at(rip, &code, 1) ? code : 0;
+}
+
 bool trap_at_enclu(uint64_t rip)
 {
     uint8_t code[3];
     return bytes_at(rip, code, 3) && code[0] == 0x0f && code[1] == 0x01 && code[2] == 0xd7;
+}
+
+/* Prefixes of an ENCLU that the instruction ignores: address size, segments, REX. 66H, F2H, F3H and
+ * LOCK are not among them: with these it is #UD. */
+static unsigned enclu_prefixes(uint64_t rip)
+{
+    unsigned n = 0, byte = byte_at(rip);
+    while (n < ENCLU_PREFIXES && (byte == 0x67 || (byte & 0xe7) == 0x26 || (byte & 0xfe) == 0x64 ||
+                                  (byte & 0xf0) == 0x40))
+        byte = byte_at(rip + ++n);
+    return n;
 }
 
 /* ENCLU was executed. Without SGX that is #UD; a processor that has SGX but shows none to this
@@ -75,7 +93,7 @@ static bool is_enclu(int sig, const siginfo_t *info, const struct sigcontext *m)
     } else if (sig != SIGILL) {
         return false;
     }
-    return trap_at_enclu(m->rip);
+    return trap_at_enclu(m->rip + enclu_prefixes(m->rip));
 }
 
 /* Skips legacy and REX prefixes; returns the opcode's index or 15. */
@@ -93,6 +111,14 @@ static bool at_cpuid(uint64_t rip)
 {
     uint8_t code[2];
     return bytes_at(rip, code, 2) && code[0] == 0x0f && code[1] == 0xa2;
+}
+
+/* Of the group 0F 01: SGDT, SIDT, SMSW and VMX's; LGDT, LIDT, LMSW, INVLPG, SWAPGS, XSETBV stay
+ * #GP. */
+static bool group_01_illegal(uint8_t modrm)
+{
+    const unsigned mod = modrm >> 6, reg = modrm >> 3 & 7;
+    return reg == 4 || modrm == 0xd4 || reg == 0 || (reg == 1 && mod != 3);
 }
 
 /* Instructions that raise #UD inside an enclave but, natively, #GP at ring 3. */
@@ -117,9 +143,11 @@ static bool illegal_in_enclave(uint64_t rip)
         return (next >> 3 & 7) == 3 || (next >> 3 & 7) == 5;
     case 0x0f:
         if (next == 0x01)
-            return code[i + 2] != 0xd1; /* XSETBV stays #GP */
-        return next == 0xa2 || next == 0x33 || next == 0x00 || next == 0x34 || next == 0xa1 ||
-               next == 0xa9 || next == 0xb2 || next == 0xb4 || next == 0xb5;
+            return group_01_illegal(code[i + 2]);
+        if (next == 0x00) /* SLDT, STR */
+            return (code[i + 2] >> 3 & 7) < 2;
+        return next == 0xa2 || next == 0x33 || next == 0x34 || next == 0xa1 || next == 0xa9 ||
+               next == 0xb2 || next == 0xb4 || next == 0xb5;
     default:
         return false;
     }
@@ -173,12 +201,15 @@ static bool classify(struct thread *t, struct ucontext *uc, int sig, const sigin
         event->vector = (int)m->trapno;
         return true;
     case SIGTRAP:
-        if (m->trapno == 3) { /* the saved RIP of the fault-class event is the INT3 itself */
-            m->rip -= 1;
-            event->vector = SGX_UD;
-        } else {
-            event->vector = 1;
+        /* An entry without debug opt-in: #DB is not delivered, TF stays 0. Some hypervisors report
+         * INT1 as a fault. */
+        if (m->trapno != 3) {
+            m->eflags &= ~RFLAGS_TF;
+            m->rip += byte_at(m->rip) == 0xf1;
+            return false;
         }
+        m->rip -= byte_at(m->rip - 1) == 0xcc ? 1 : 2; /* fault-class: the INT3, or INT 3, itself */
+        event->vector = SGX_UD;
         return true;
     case SIGBUS:
         event->vector = m->trapno == 17 ? 17 : SGX_PF;
@@ -197,10 +228,13 @@ static bool classify(struct thread *t, struct ucontext *uc, int sig, const sigin
 
 /* The driver's inter-processor interrupt: an AEX and nothing more (kick() in
  * driver/enclave.c). */
-static bool is_kick(int sig, const siginfo_t *info)
+static bool is_kick(struct thread *t, int sig, const siginfo_t *info)
 {
-    return sig == SIGILL && (info->si_code == SI_QUEUE || info->si_code == SI_TIMER) &&
-           info->si_ptr == KICK_VALUE;
+    if (sig != SIGILL)
+        return false;
+    if (info->si_code == SI_USER && !info->si_pid) /* RLIMIT_SIGPENDING: all else is lost */
+        return driver_kicked(t);
+    return (info->si_code == SI_QUEUE || info->si_code == SI_TIMER) && info->si_ptr == KICK_VALUE;
 }
 
 static void in_enclave(struct thread *t, struct ucontext *uc, int sig, siginfo_t *info)
@@ -208,21 +242,23 @@ static void in_enclave(struct thread *t, struct ucontext *uc, int sig, siginfo_t
     struct sgx_event event;
     int outcome;
     if (is_enclu(sig, info, &uc->uc_mcontext)) {
-        transition_enclu(t, uc);
+        transition_enclu(t, uc, enclu_prefixes(uc->uc_mcontext.rip));
         return;
     }
     if (!classify(t, uc, sig, info, &event, &outcome))
         return;
     transition_aex(t, uc, &event);
     if (event.vector >= 0) {
+        /* Of memory that is not the device's, the kernel knows what is wrong with it. */
+        const bool kernels = event.vector == SGX_PF && !driver_owns(event.address);
         if (outcome == FAULT_BUS) {
             info->si_signo = SIGBUS;
             info->si_code = BUS_ADRERR;
-            info->si_addr = (void *)event.address;
         }
+        info->si_addr = (void *)event.address;
         transition_raise(t, uc, event.vector, event.error, event.address,
-                         outcome == FAULT_BUS ? info : NULL);
-    } else if (!is_kick(sig, info)) {
+                         kernels || outcome == FAULT_BUS ? info : NULL);
+    } else if (!is_kick(t, sig, info)) {
         signal_deliver(t, uc, info);
     } else {
         transition_resume(t, uc);
@@ -234,7 +270,7 @@ static void in_host(struct thread *t, struct ucontext *uc, int sig, siginfo_t *i
     struct sigcontext *m = &uc->uc_mcontext;
     uint32_t error = (uint32_t)m->err;
     if (is_enclu(sig, info, m)) {
-        transition_enclu(t, uc);
+        transition_enclu(t, uc, enclu_prefixes(m->rip));
         return;
     }
     if (sig == SIGSYS && info->si_code == SYS_SECCOMP_CODE) {
@@ -258,7 +294,7 @@ static void in_host(struct thread *t, struct ucontext *uc, int sig, siginfo_t *i
             }
         }
     }
-    if (!is_kick(sig, info))
+    if (!is_kick(t, sig, info))
         signal_deliver(t, uc, info);
     else
         t->entry.tcs_address = 0; /* the next entry is a slow one, which arms the timer again */
@@ -324,7 +360,7 @@ static void handle(struct thread *t, struct ucontext *uc, int sig, siginfo_t *in
     dispatch_kept(t, uc);
 }
 
-void signal_handler(int sig, siginfo_t *info, void *context)
+void signal_arrived(int sig, siginfo_t *info, void *context)
 {
     __sync_fetch_and_add(&handlers_running, 1);
     handle(thread_self(), context, sig, info);

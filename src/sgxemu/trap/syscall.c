@@ -2,6 +2,7 @@
 /* System calls that the filter traps: done for the program, or passed on untouched. */
 #include "sgxemu/emu.h"
 #include <linux/fcntl.h>
+#include <linux/mman.h>
 #include <linux/un.h>
 
 extern char emu_pass[];
@@ -21,10 +22,30 @@ void trap_pass(struct thread *t, struct ucontext *uc)
     m->rip = (uint64_t)emu_pass;
 }
 
-/* A path argument, when it is one that the device answers; else false and the call is passed on. */
-static bool path_of(uint64_t from, char path[4096])
+/* The directory that the call's path is relative to. */
+static int directory_of(const struct call *c)
 {
-    return user_string(path, from, 4096) > 0;
+    switch (c->nr) {
+    case __NR_openat:
+    case __NR_openat2:
+    case __NR_newfstatat:
+    case __NR_statx:
+    case __NR_faccessat:
+    case __NR_faccessat2:
+        return (int)c->a[0];
+    default:
+        return AT_FDCWD;
+    }
+}
+
+/* A path argument; the names of the device's files as driver_is_path() knows them. False: no path,
+ * the call is passed on. */
+static bool path_of(const struct call *c, uint64_t from, char path[4096])
+{
+    if (user_string(path, from, 4096) <= 0)
+        return false;
+    driver_resolve(directory_of(c), path);
+    return true;
 }
 
 static bool is_own_exe(const char *path)
@@ -41,7 +62,7 @@ static bool do_open(struct call *c, uint64_t path_arg, uint64_t flags, long *res
 {
     char path[4096];
     bool ours = false;
-    if (!path_of(path_arg, path))
+    if (!path_of(c, path_arg, path))
         return false;
     if (is_own_exe(path)) {
         *result = sys(__NR_openat, AT_FDCWD, settings.exe, flags, 0);
@@ -55,7 +76,7 @@ static bool do_readlink(struct call *c, uint64_t path_arg, uint64_t buf, uint64_
                         long *result)
 {
     char path[4096];
-    if (!path_of(path_arg, path) || !is_own_exe(path) || (int64_t)size <= 0)
+    if (!path_of(c, path_arg, path) || !is_own_exe(path) || (int64_t)size <= 0)
         return false;
     uint64_t n = strlen(settings.exe);
     if (n > size)
@@ -67,7 +88,7 @@ static bool do_readlink(struct call *c, uint64_t path_arg, uint64_t buf, uint64_
 static bool do_stat(struct call *c, uint64_t path_arg, uint64_t buf, bool extended, long *result)
 {
     char path[4096];
-    if (!path_of(path_arg, path)) {
+    if (!path_of(c, path_arg, path)) {
         const bool by_fd = c->nr == __NR_statx        ? c->a[2] & AT_EMPTY_PATH
                            : c->nr == __NR_newfstatat ? c->a[3] & AT_EMPTY_PATH
                                                       : 0;
@@ -86,7 +107,7 @@ static bool do_stat(struct call *c, uint64_t path_arg, uint64_t buf, bool extend
 static bool do_access(struct call *c, uint64_t path_arg, uint64_t mode, long *result)
 {
     char path[4096];
-    if (!path_of(path_arg, path) || !driver_is_path(path))
+    if (!path_of(c, path_arg, path) || !driver_is_path(path))
         return false;
     *result = mode & 1 ? -EACCES : 0;
     return true;
@@ -184,6 +205,11 @@ static bool answer(struct call *c, long *result)
         return do_open(c, a[0], a[1], result);
     case __NR_openat:
         return do_open(c, a[1], a[2], result);
+    case __NR_openat2: { /* the kernel finds what is wrong with a struct open_how */
+        uint64_t how[3];
+        return a[3] == sizeof(how) && user_read(how, a[2], sizeof(how)) && !how[2] &&
+               do_open(c, a[1], how[0], result);
+    }
     case __NR_readlink:
         return do_readlink(c, a[0], a[1], a[2], result);
     case __NR_readlinkat:
@@ -197,6 +223,9 @@ static bool answer(struct call *c, long *result)
         return do_stat(c, a[1], a[4], true, result);
     case __NR_fstat:
         return driver_fstat((int)a[0], a[1], false, result);
+    case __NR_rt_sigpending:
+        *result = signal_get_pending(c->t, a[0], a[1]);
+        return true;
     case __NR_rt_sigtimedwait:
         return signal_wait(c->t, a, result);
     case __NR_access:
@@ -219,13 +248,23 @@ static bool answer(struct call *c, long *result)
         return false;
     case __NR_connect:
         return do_connect(c, a[1], a[2], result);
+    case __NR_prctl: /* Syscall User Dispatch is the device's own */
+        *result = -EINVAL;
+        return true;
     case __NR_ioctl:
         *result = driver_ioctl(c->t, (int)a[0], (unsigned)a[1], a[2]);
         return *result != -ENOTTY;
     case __NR_mmap:
     case __NR_munmap:
+        return driver_mapping(c->nr, a, result);
     case __NR_mprotect:
+    case __NR_pkey_mprotect: /* a key but -1 is the kernel's business */
+        if (a[2] & PROT_WRITE)
+            sites_restore(a[0], a[1]);
+        return (c->nr == __NR_mprotect || (int)a[3] == -1) &&
+               driver_mapping(__NR_mprotect, a, result);
     case __NR_mremap:
+        sites_restore(a[0], a[1]);
         return driver_mapping(c->nr, a, result);
     default:
         return false;

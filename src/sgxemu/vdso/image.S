@@ -97,14 +97,19 @@ adyton_vdso_fault:
     movq    %rdx, RUN_ADDRESS(%rbx)
     jmp     .Lout
 
-/* handler(rdi, rsi, rdx, rsp, r8, r9, run) on an aligned stack; > 0 enters again. */
+/* handler(rdi, rsi, rdx, rsp, r8, r9, run) on an aligned stack; > 0 enters again, with the stack
+ * pointer that the enclave left. */
 .Lhandler:
     movq    %rsp, %rcx
+    movq    %rbx, %rax
+    movq    %rsp, %rbx
+    andl    $15, %ebx
     andq    $-16, %rsp
     pushq   %rax
-    pushq   %rbx
-    call    *RUN_HANDLER(%rbx)
-    leaq    -8(%rbp), %rsp
+    pushq   %rax
+    cld
+    call    *RUN_HANDLER(%rax)
+    leaq    16(%rsp, %rbx), %rsp
     testl   %eax, %eax
     jg      .Lenter
     jmp     .Lreturn

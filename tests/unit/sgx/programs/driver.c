@@ -301,7 +301,7 @@ static void entering(struct loaded *e)
     enter_raw("EENTER: TCS not canonical", SGX_EENTER, 1ULL << 60, aep, SIGSEGV, SI_KERNEL);
     enter_raw("EENTER: AEP not canonical", SGX_EENTER, tcs, 1ULL << 60, SIGSEGV, SI_KERNEL);
     enter_raw("EENTER: a REG page", SGX_EENTER, e->base + 0x10000, aep, SIGSEGV, SEGV_ACCERR);
-    enter_raw("EENTER: nothing there", SGX_EENTER, e->base + HOLE, aep, SIGSEGV, SEGV_MAPERR);
+    enter_raw("EENTER: nothing there", SGX_EENTER, e->base + HOLE, aep, SIGSEGV, SEGV_ACCERR);
     enter_raw("ERESUME: no frame", SGX_ERESUME, tcs, aep, SIGSEGV, SI_KERNEL);
     check("the enclave still works", (long)enter(tcs, CMD_NOTHING, NULL), 0);
 }
@@ -352,7 +352,7 @@ static void probe_inside(struct loaded *e, const char *what, uint64_t address, i
 
 static void faults_inside(struct loaded *e)
 {
-    probe_inside(e, "inside: hole in the enclave", e->base + HOLE + 5, SIGSEGV, SEGV_MAPERR);
+    probe_inside(e, "inside: hole in the enclave", e->base + HOLE + 5, SIGSEGV, SEGV_ACCERR);
     probe_inside(e, "inside: outside memory not mapped", 0x1234, SIGSEGV, SEGV_MAPERR);
     probe_inside(e, "inside: a TCS page", e->base + THREAD1_TCS, SIGSEGV, SEGV_ACCERR);
     probe_inside(e, "inside: a page not accepted", e->base + HEAP + 0x20000, SIGSEGV, SEGV_ACCERR);

@@ -287,6 +287,103 @@ static void threads(void)
     printf("threads done\n");
 }
 
+static void no_room_handler(int sig, siginfo_t *info, void *context)
+{
+    char text[40];
+    int n = snprintf(text, sizeof(text), "no room: signal %d code %d\n", sig, info->si_code);
+    _exit(write(1, text, (size_t)n) != n);
+}
+
+static void print_end(const char *what, pid_t pid)
+{
+    int status;
+    waitpid(pid, &status, 0);
+    printf("%s: ended with %x\n", what, status & 0xff7f);
+}
+
+/* A frame that does not fit on the alternate stack, or for which there is no stack at all. */
+static void no_room(void)
+{
+    stack_t small = {.ss_sp = stack + 8192, .ss_size = 2048},
+            large = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    const struct {
+        const char *name;
+        stack_t *alternate;
+        int flags;
+        int has_stack;
+    } cases[] = {{"small alternate stack", &small, SA_ONSTACK, 1},
+                 {"no stack, fault handler on another", &large, 0, 0},
+                 {"no stack, fault handler has none", &small, 0, 0}};
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            sigaltstack(cases[i].alternate, NULL);
+            set(SIGSEGV, no_room_handler, SA_ONSTACK);
+            set(SIGUSR2, handler, cases[i].flags);
+            if (cases[i].has_stack)
+                raise(SIGUSR2);
+            else
+                __asm__ volatile("movl $64, %%esp\nmovl $200, %%eax\nsyscall"
+                                 :
+                                 : "D"(getpid()), "S"(SIGUSR2)
+                                 : "rcx", "r11", "memory");
+            _exit(9);
+        }
+        print_end(cases[i].name, pid);
+    }
+}
+
+static void pending_ones(void)
+{
+    sigset_t all, pending;
+    sigfillset(&all);
+    pid_t pid = fork();
+    if (pid == 0) {
+        sigprocmask(SIG_SETMASK, &all, NULL);
+        raise(SIGILL);
+        raise(SIGTRAP);
+        raise(SIGUSR2);
+        sigpending(&pending);
+        for (int i = 1; i < 65; i++) {
+            if (sigismember(&pending, i))
+                printf("pending %d\n", i);
+        }
+        fflush(stdout);
+        _exit(0);
+    }
+    print_end("pending", pid);
+}
+
+/* System calls and faults with alignment checks on. */
+static void alignment(void)
+{
+    long r[3];
+    set(SIGSEGV, skip, 0);
+    __asm__ volatile("pushfq\n"
+                     "orl $0x40000, (%%rsp)\n"
+                     "popfq\n"
+                     "movl $21, %%eax\n"
+                     "syscall\n"
+                     "movq %%rax, %0\n"
+                     "movl $13, %%eax\n"
+                     "movl $70, %%edi\n"
+                     "movl $8, %%r10d\n"
+                     "syscall\n"
+                     "movq %%rax, %1\n"
+                     "xorl %%eax, %%eax\n"
+                     "movl (%%rax), %%eax\n"
+                     "pushfq\n"
+                     "popq %2\n"
+                     "andq $0x40000, %2\n"
+                     "pushfq\n"
+                     "andl $~0x40000, (%%rsp)\n"
+                     "popfq"
+                     : "=&r"(r[0]), "=&r"(r[1]), "=&r"(r[2])
+                     : "D"("/dev/null"), "S"(4)
+                     : "rax", "rcx", "r10", "r11", "memory", "cc");
+    printf("alignment %ld %ld %lx\n", r[0], r[1], r[2]);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -298,6 +395,9 @@ int main(void)
     vectors_survive();
     children();
     cleared_children();
+    no_room();
+    pending_ones();
+    alignment();
     set(SIGUSR2, handler, 0);
     threads();
     raise(SIGKILL);
