@@ -147,18 +147,20 @@ static double build(uint64_t measured, uint64_t plain)
             exit(1);
         for (uint64_t i = 0; i < measured / 8; i++)
             ((uint64_t *)data)[i] = i * 0x9e3779b97f4a7c15ULL;
-        layout.areas[layout.count++] =
-            (struct sgx_layout_area){.offset = offset,
-                                     .pages = measured / 4096,
-                                     .flags = SGX_SECINFO_PT(SGX_PT_REG) | 7,
-                                     .measured = true,
-                                     .data = data,
-                                     .data_len = measured};
+        const struct sgx_layout_area area = {.offset = offset,
+                                             .pages = measured / 4096,
+                                             .flags = SGX_SECINFO_PT(SGX_PT_REG) | 7,
+                                             .measured = true,
+                                             .data = data,
+                                             .data_len = measured};
+        if (sgx_layout_add(&layout, &area))
+            exit(1);
         offset += measured;
     }
-    if (plain)
-        layout.areas[layout.count++] = (struct sgx_layout_area){
-            .offset = offset, .pages = plain / 4096, .flags = SGX_SECINFO_PT(SGX_PT_REG) | 7};
+    const struct sgx_layout_area rest = {
+        .offset = offset, .pages = plain / 4096, .flags = SGX_SECINFO_PT(SGX_PT_REG) | 7};
+    if (plain && sgx_layout_add(&layout, &rest))
+        exit(1);
     sign();
     double best = 1e18;
     for (int i = 0; i < 3; i++) {

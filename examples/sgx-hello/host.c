@@ -105,7 +105,9 @@ void build_enclave(struct loaded *e, const struct sgx_layout *l, const struct sg
     e->size = l->size;
     if (!e->base)
         e->base = reserve(l->size);
-    uint8_t *pages[SGX_LAYOUT_MAX_AREAS];
+    uint8_t **pages = calloc(l->count, sizeof(*pages));
+    if (!pages)
+        fail("memory");
     for (size_t i = 0; i < l->count; i++)
         pages[i] = content(&l->areas[i]);
     const double start = milliseconds();
@@ -116,6 +118,7 @@ void build_enclave(struct loaded *e, const struct sgx_layout *l, const struct sg
     e->build_ms = milliseconds() - start;
     for (size_t i = 0; i < l->count; i++)
         munmap(pages[i], l->areas[i].pages * 4096);
+    free(pages);
     for (size_t i = 0; i < l->count; i++)
         map(e, l->areas[i].offset, l->areas[i].pages * 4096, to_prot(l->areas[i].flags));
 }

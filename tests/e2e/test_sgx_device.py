@@ -16,7 +16,7 @@ import sgx_measure  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 ADYTON = BUILD / "bin/adyton"
 PROGRAMS = ROOT / "tests/unit/sgx/programs"
-LIBS = [BUILD / "src/sgx/libsgx_host.a", BUILD / "src/sgx/libsgx_arch.a",
+LIBS = [BUILD / "src/sgx/libsgx_host.a", BUILD / "src/sgx/libsgx_layout.a", BUILD / "src/sgx/libsgx_arch.a",
         BUILD / "src/crypto/libadyton_crypto.a", "-lcrypto", "-lpthread"]
 
 pytestmark = pytest.mark.skipif(not (BUILD / "lib/adyton/adyton-sgxemu").exists(),

@@ -24,7 +24,7 @@ import sgx_measure  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get('BUILD', ROOT / 'build')).resolve()
 ADYTON = BUILD / 'bin/adyton'
-LIBS = [BUILD / 'src/sgx/libsgx_host.a', BUILD / 'src/sgx/libsgx_arch.a',
+LIBS = [BUILD / 'src/sgx/libsgx_host.a', BUILD / 'src/sgx/libsgx_layout.a', BUILD / 'src/sgx/libsgx_arch.a',
         BUILD / 'src/crypto/libadyton_crypto.a', '-lcrypto', '-lpthread']
 REPORT_DATA = bytes(200 - i for i in range(64))
 

@@ -14,7 +14,7 @@ cd "$work"
 make -s BUILD="$build" ROOT="$root"
 for name in storm fuzz; do
     cc -std=gnu17 -O2 -w -I"$root/src" -I. -o $name "$root/tests/unit/sgx/programs/$name.c" host.c enter.S \
-        "$build/src/sgx/libsgx_host.a" "$build/src/sgx/libsgx_arch.a" "$build/src/crypto/libadyton_crypto.a" -lcrypto -lpthread
+        "$build/src/sgx/libsgx_host.a" "$build/src/sgx/libsgx_layout.a" "$build/src/sgx/libsgx_arch.a" "$build/src/crypto/libadyton_crypto.a" -lcrypto -lpthread
 done
 device() { timeout -k 5 3000 "$build/bin/adyton" sgxemu --quiet --fuses fuses "$@"; }
 
