@@ -27,6 +27,7 @@
 struct mode {
     bool sgx;     /* in an enclave: NAME.manifest.sgx and NAME.sig */
     bool emulate; /* on the software device */
+    bool quotes;  /* the manifest has the enclave ask for quotes */
 };
 
 static int usage(const char *name, int status)
@@ -279,6 +280,8 @@ static int front_of(char **argv, const struct mode *mode)
         return -1;
     argv[n++] = tools;
     argv[n++] = "sgxemu";
+    if (mode->quotes)
+        argv[n++] = "--quoting";
     return n;
 }
 
@@ -377,6 +380,7 @@ int launch(int argc, char **argv, bool sgx)
     int count = accepted_arguments(&image, path, argc - 2);
     if (count < 0)
         return 1;
+    mode.quotes = image.sgx_attestation == MF_ATTEST_DCAP;
     strcat(path, ".trees");
     return execute(manifest, open_trees(path), app, argv + 2, count, &mode);
 }

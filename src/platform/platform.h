@@ -81,6 +81,24 @@ long platform_leave_blocking(long nr, const long a[6]);
 /* May the host change the mapping of these addresses? */
 bool platform_owns(uintptr_t addr, size_t len);
 
+/*
+ * Who the enclave is, for fs/attestation.c. Sizes in bytes; the structures are the processor's
+ * (Intel SDM vol. 3D). On platforms that are no enclave platform_attests() is false and the others
+ * -ENOSYS.
+ */
+#define PLATFORM_TARGET      512 /* TARGETINFO */
+#define PLATFORM_REPORT_DATA 64
+#define PLATFORM_REPORT      432
+bool platform_attests(void);
+int platform_my_target(uint8_t target[PLATFORM_TARGET]);
+int platform_report(const uint8_t target[PLATFORM_TARGET], const uint8_t data[PLATFORM_REPORT_DATA],
+                    uint8_t report[PLATFORM_REPORT]);
+/* A quote over `data` by the machine's quoting service, cut to its length; an errno after a line in
+ * the log. */
+ssize platform_quote(const uint8_t data[PLATFORM_REPORT_DATA], void *quote, size_t size);
+/* The sealing key by MRSIGNER, or by MRENCLAVE, with the manifest's masks. The caller wipes it. */
+int platform_seal_key(bool by_signer, uint8_t key[16]);
+
 /* Address range that holds the library OS's code. */
 extern const char libos_text_start[], libos_text_end[];
 /* The whole image, data included. */

@@ -33,9 +33,17 @@ enum sgx_exit {
 
 /* What `nr` may be beside the system calls of src/host/filter.c. */
 enum sgx_special {
-    SGX_CALL_THREAD = 100000, /* arg[0] = index of a thread block: a host thread that enters there
-                               * with SGX_ENTER_THREAD; its id, or an errno */
+    /* arg[0] = index of a thread block: a host thread that enters there with SGX_ENTER_THREAD; its
+     * id, or an errno. */
+    SGX_CALL_THREAD = 100000,
+    /* The quoting service (AESM): TARGETINFO of its enclave to arg[0]; a quote of the report at
+     * arg[0] to the 8192 bytes at arg[1]. 0, an errno, or the service's error, after a line on
+     * stderr. */
+    SGX_CALL_QE_TARGET = 100001,
+    SGX_CALL_QUOTE = 100002,
 };
+
+#define SGX_AESM_NO_KEY 42 /* an error of the service: ask for its target anew */
 
 /* A host call, in the arena. */
 struct sgx_call {

@@ -291,3 +291,41 @@ def same(tmp_path, run_native, run_inside):
         assert inside_tree == native_tree
         return native
     return run_both
+
+
+# ---- enclaves, on the software device ----
+
+DEVICE_LINE = 'adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for development and tests only\n'
+
+
+@pytest.fixture(scope='session')
+def signing_key(build_dir, tmp_path_factory):
+    path = tmp_path_factory.mktemp('key') / 'key.pem'
+    done = run([build_dir / 'bin' / 'gramine-sgx-gen-private-key', '-q', path])
+    assert done.status == 0, str(done)
+    return path
+
+
+@pytest.fixture
+def signed(prepare_inside, build_dir, signing_key):
+    """signed(program, extras) -> the prefix of a signed manifest"""
+    def sign(program, extras=None, **how):
+        prefix = prepare_inside(program, {'sgx.enclave_size': '1G', 'sgx.max_threads': 8, **(extras or {})},
+                                **how).command[1]
+        done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{prefix}.manifest', '-o',
+                    f'{prefix}.manifest.sgx', '-k', signing_key])
+        assert done.status == 0, str(done)
+        return pathlib.Path(prefix)
+    return sign
+
+
+@pytest.fixture
+def enclave(build_dir):
+    """enclave(prefix, args) -> Result of a run on the device, whose own line is taken off stderr"""
+    def start(prefix, args=(), **how):
+        done = run([build_dir / 'bin' / 'gramine-sgx', prefix, *args],
+                   env={'ADYTON_SGX': 'emulate', **how.pop('env', {})}, timeout=how.pop('timeout', 120), **how)
+        assert done.err.startswith(DEVICE_LINE), str(done)
+        done.err = done.err[len(DEVICE_LINE):]
+        return done
+    return start

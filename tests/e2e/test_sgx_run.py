@@ -9,41 +9,6 @@ import pytest
 from conftest import command, run
 
 PYTHON = '/usr/bin/python3'
-DEVICE = 'adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for development and tests only\n'
-
-
-@pytest.fixture(scope='module')
-def key(build_dir, tmp_path_factory):
-    path = tmp_path_factory.mktemp('key') / 'key.pem'
-    done = run([build_dir / 'bin' / 'gramine-sgx-gen-private-key', '-q', path])
-    assert done.status == 0, str(done)
-    return path
-
-
-@pytest.fixture
-def signed(prepare_inside, build_dir, key):
-    """signed(program, extras) -> the prefix of a signed manifest"""
-    def sign(program, extras=None, **how):
-        prefix = prepare_inside(program, {'sgx.enclave_size': '1G', 'sgx.max_threads': 8, **(extras or {})},
-                                **how).command[1]
-        done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{prefix}.manifest', '-o',
-                    f'{prefix}.manifest.sgx', '-k', key])
-        assert done.status == 0, str(done)
-        return pathlib.Path(prefix)
-    return sign
-
-
-@pytest.fixture
-def enclave(build_dir):
-    """enclave(prefix, args) -> Result of a run on the device, whose own line is taken off stderr"""
-    def start(prefix, args=(), **how):
-        done = run([build_dir / 'bin' / 'gramine-sgx', prefix, *args],
-                   env={'ADYTON_SGX': 'emulate', **how.pop('env', {})}, timeout=how.pop('timeout', 120), **how)
-        assert done.err.startswith(DEVICE), str(done)
-        done.err = done.err[len(DEVICE):]
-        return done
-    return start
-
 
 def compiled(tmp_path, *options):
     program = tmp_path / 'hello'
@@ -160,9 +125,9 @@ SIZES = {
 
 
 @pytest.mark.parametrize('name', SIZES)
-def test_sizes_that_cannot_be(name, prepare_inside, build_dir, key):
+def test_sizes_that_cannot_be(name, prepare_inside, build_dir, signing_key):
     extras, word = SIZES[name]
     prefix = prepare_inside('/bin/true', extras).command[1]
     done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{prefix}.manifest', '-o', f'{prefix}.manifest.sgx',
-                '-k', key])
+                '-k', signing_key])
     assert done.status == 1 and word in done.err and done.err.count('\n') == 1, str(done)

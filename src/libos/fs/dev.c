@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
  * /dev. The devices are the host's own, which is trusted here and has Linux's semantics; the list
- * of names is closed. /dev/shm is a mount (fs/mounts_setup.c). /dev/attestation/keys holds the keys
- * of encrypted mounts.
+ * of names is closed. /dev/shm is a mount (fs/mounts_setup.c). /dev/attestation is in
+ * fs/attestation.c.
  */
 #include "host/host.h"
-#include "libos/fs/keys.h"
+#include "libos/fs/attestation.h"
 #include "libos/fs/pseudo.h"
 #include "libos/fs/terminals.h"
 #include "libos/process.h"
@@ -86,33 +86,6 @@ static ssize stream_link(const struct pseudo_ref *r, char *buf, size_t size)
                                                             : "/proc/self/fd/2");
 }
 
-/* ---- keys ---- */
-
-static const char *name_of_key(long index)
-{
-    struct fs_key *k = key_at((size_t)index);
-    return k ? key_name(k) : NULL;
-}
-
-static int key_fill(const struct pseudo_ref *r, struct text *t)
-{
-    uint8_t value[FS_KEY_SIZE];
-    if (key_get(key_at((size_t)r->num[0]), value) == 0) {
-        text_add_bytes(t, value, sizeof(value));
-        memset(value, 0, sizeof(value));
-        __asm__ volatile("" ::"r"(value) : "memory");
-    }
-    return 0;
-}
-
-static ssize key_write(const struct pseudo_ref *r, const char *buf, size_t n)
-{
-    if (n != FS_KEY_SIZE)
-        return -EACCES;
-    key_set(key_at((size_t)r->num[0]), (const uint8_t *)buf);
-    return (ssize)n;
-}
-
 /* ---- the tree ---- */
 
 #define DEVICE(n)                                                             \
@@ -133,10 +106,6 @@ static const struct pseudo_node pts_dir[] = {{.name = "#",
                                               .open = terminal_open,
                                               .stat = terminal_stat},
                                              {.name = NULL}};
-static const struct pseudo_node keys_dir[] = {
-    {.name = "*", .mode = 0100666, .name_at = name_of_key, .fill = key_fill, .write = key_write},
-    {.name = NULL}};
-static const struct pseudo_node attestation_dir[] = {P_DIR("keys", 0555, keys_dir), {.name = NULL}};
 static const struct pseudo_node dev_children[] = {DEVICE("null"),
                                                   DEVICE("zero"),
                                                   DEVICE("full"),
@@ -145,7 +114,7 @@ static const struct pseudo_node dev_children[] = {DEVICE("null"),
                                                   DEVICE("tty"),
                                                   DEVICE("ptmx"),
                                                   P_DIR("pts", 0755, pts_dir),
-                                                  P_DIR("attestation", 0555, attestation_dir),
+                                                  P_DIR("attestation", 0555, attestation_nodes),
                                                   P_LINK("fd", fd_link),
                                                   P_LINK("stdin", stream_link),
                                                   P_LINK("stdout", stream_link),

@@ -3,6 +3,7 @@
 #include "libos/lib/lock.h"
 #include "libos/process.h"
 #include "manifest/compiled.h"
+#include "platform/platform.h"
 
 struct fs_key {
     struct fs_key *next;
@@ -35,6 +36,22 @@ static struct fs_key *add(const char *name)
     return k;
 }
 
+static int add_sealing_keys(void)
+{
+    static const char *const names[] = {"_sgx_mrenclave", "_sgx_mrsigner"};
+    uint8_t value[FS_KEY_SIZE];
+    int err = 0;
+    for (int i = 0; !err && i < 2; i++) {
+        struct fs_key *k = add(names[i]);
+        err = k ? platform_seal_key(i == 1, value) : -ENOMEM;
+        if (!err)
+            key_set(k, value);
+    }
+    memset(value, 0, sizeof(value));
+    __asm__ volatile("" ::"r"(value) : "memory");
+    return err;
+}
+
 int keys_setup(void)
 {
     const struct mf *m = &run.manifest;
@@ -46,14 +63,15 @@ int keys_setup(void)
         if (!add(mf_string(m, mm->key_name)))
             return -ENOMEM;
     }
-    for (uint32_t i = 0; i < m->image->keys.count; i++) {
+    int err = platform_attests() ? add_sealing_keys() : 0;
+    for (uint32_t i = 0; !err && i < m->image->keys.count; i++) {
         const struct mf_key *mk = &mf_keys(m)[i];
         struct fs_key *k = add(mf_string(m, mk->name));
         if (!k)
             return -ENOMEM;
         key_set(k, mk->key);
     }
-    return 0;
+    return err;
 }
 
 struct fs_key *key_find(const char *name)

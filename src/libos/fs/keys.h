@@ -15,7 +15,8 @@ struct fs_key;
 /* Makes the objects from the manifest; once, by mounts_setup(). 0 or -ENOMEM. */
 int keys_setup(void);
 
-/* Is it the name of a sealing key? These come from the CPU: there are none outside an enclave. */
+/* Is it the name of a sealing key? These come from the processor, and cannot be set: there are none
+ * outside an enclave. */
 bool key_is_sealing(const char *name);
 
 /* NULL: no mount and no entry of the manifest mentions the name. */

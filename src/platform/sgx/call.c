@@ -58,7 +58,7 @@ long platform_leave_blocking(long nr, const long a[6])
     return leave(nr, a, true);
 }
 
-long sgx_special(int64_t nr, int64_t argument)
+long sgx_special(int64_t nr, int64_t a, int64_t b)
 {
-    return leave(nr, (const long[6]){argument}, false);
+    return leave(nr, (const long[6]){a, b}, false);
 }

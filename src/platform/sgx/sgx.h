@@ -65,6 +65,10 @@ __attribute__((noreturn)) void sgx_end(uint64_t value);
 __attribute__((noreturn)) void sgx_go(void);
 extern uint64_t sgx_xfrm; /* set at start, before the first exit */
 
+/* identity.c: once, before anything else; the report that it made for nobody. */
+void sgx_identity_setup(void);
+const struct sgx_report *sgx_self(void);
+
 /* start.c, from enter.S. */
 void sgx_start(uint64_t start);
 void sgx_thread_born(uint64_t tid);
@@ -80,7 +84,7 @@ void sgx_cpuid(uint32_t leaf, uint32_t subleaf, struct sgx_cpuid *out);
 /* call.c: where the calling thread's host calls go, `slot` bytes for each block from `arena` on. */
 bool sgx_calls_setup(uint64_t arena, uint64_t slot);
 void sgx_call_place(struct sgx_box *box, uint64_t index);
-long sgx_special(int64_t nr, int64_t argument);
+long sgx_special(int64_t nr, int64_t a, int64_t b); /* enum sgx_special */
 
 /* memory.c: mmap, munmap, mprotect, madvise of the range that the enclave has. */
 long sgx_memory(long nr, const long a[6]);

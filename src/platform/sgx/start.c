@@ -15,24 +15,10 @@
 #define MOST_TEXTS (64UL << 10)  /* arguments, or variables */
 #define MOST_TEXT  (128UL << 10) /* bytes of one */
 
-static struct sgx_report self_report;
-
 __attribute__((noreturn)) static void fail(const char *what)
 {
     log_line(LOG_ERROR, NULL, 0, NULL, "%s", what);
     host_exit_group(1);
-}
-
-static void report_self(void)
-{
-    static struct sgx_targetinfo target;
-    static uint8_t data[64] __attribute__((aligned(128)));
-    static struct sgx_report report __attribute__((aligned(512)));
-    __asm__ volatile("enclu"
-                     :
-                     : "a"(SGX_EREPORT), "b"(&target), "c"(data), "d"(&report)
-                     : "memory", "cc");
-    self_report = report;
 }
 
 /* Bytes of an XSAVE area in the standard format; where components lie is the same on every
@@ -150,8 +136,8 @@ __attribute__((used, noreturn)) void sgx_start(uint64_t start)
     static struct sgx_start s;
     struct sgx_box *box;
     __asm__ volatile("rdgsbase %0" : "=r"(box));
-    report_self();
-    sgx_xfrm = self_report.attributes.xfrm;
+    sgx_identity_setup();
+    sgx_xfrm = sgx_self()->attributes.xfrm;
     xstate_setup(sgx_xfrm, xsave_size(sgx_xfrm));
     if (!take_in(&s, start, sizeof(s)) || !sgx_calls_setup(s.arena, s.arena_slot))
         sgx_end(0); /* there is no way to say it */

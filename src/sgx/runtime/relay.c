@@ -24,6 +24,10 @@ void runtime_relay(struct sgx_call *call)
     struct outside *o = self_outside;
     if (call->nr == SGX_CALL_THREAD)
         call->result = runtime_thread_start((uint64_t)call->arg[0]);
+    else if (call->nr == SGX_CALL_QE_TARGET)
+        call->result = aesm_target((void *)call->arg[0]);
+    else if (call->nr == SGX_CALL_QUOTE)
+        call->result = aesm_quote((const void *)call->arg[0], (void *)call->arg[1]);
     else if (call->blocking)
         call->result = runtime_call_blocking(call->arg, call->nr, &o->signalled);
     else

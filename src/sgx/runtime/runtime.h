@@ -46,5 +46,10 @@ void runtime_threads_setup(const struct sgx_layout *layout);
 /* Handlers for exceptions and signals. */
 void runtime_signals_setup(void);
 
+/* aesm.c: 0, a negative errno, or an error of the service; each after a line on standard error, but
+ * SGX_AESM_NO_KEY. */
+long aesm_target(struct sgx_targetinfo *target);
+long aesm_quote(const struct sgx_report *report, uint8_t quote[8192]);
+
 /* Makes the call and stores its result. */
 void runtime_relay(struct sgx_call *call);
