@@ -50,6 +50,7 @@ file system ENOTTY
 clone EOPNOTSUPP EOPNOTSUPP
 flags ok EACCES
 interface 0 EPERM
+raw EPERM EPERM EPERM EPERM EAFNOSUPPORT
 namespace ENOTTY ENOTTY ENOTTY
 netlink EPERM
 inherited typed EPERM stolen EPERM hung up EPERM EPERM console EPERM locked EPERM discipline EPERM bad EFAULT

@@ -67,6 +67,8 @@ say('flags', 'ok' if ioctl(reader, 0x80086601) in (0, 'ENOTTY') else 'bad', ioct
 with socket.socket() as s, socket.socket(socket.AF_UNIX) as u, socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as n:
     up = b'lo'.ljust(16, b'\0') + struct.pack('H', 1) + bytes(22)
     say('interface', ioctl(s.fileno(), 0x8913, up), ioctl(s.fileno(), 0x8914, up))
+    say('raw', *(attempt(socket.socket, socket.AF_INET, socket.SOCK_RAW, protocol) for protocol in (1, 6, 17, 255)),
+        attempt(socket.socket, socket.AF_PACKET, socket.SOCK_RAW))
     say('namespace', ioctl(s.fileno(), 0x894c), ioctl(u.fileno(), 0x894c), ioctl(u.fileno(), 0x89e0))
     n.send(struct.pack('IHHII', 32, 16, 5, 1, 0) + struct.pack('BBHiII', 0, 0, 0, 1, 1, 1))
     say('netlink', errno.errorcode.get(-struct.unpack('i', n.recv(1000)[16:20])[0]))

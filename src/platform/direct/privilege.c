@@ -2,7 +2,8 @@
 /*
  * What root may do to the machine as a whole (network, devices, mounts, clocks, the kernel) is no
  * business of a run: as a container, it keeps what has to do with files, processes and sockets of
- * its own. The capabilities that programs see are the library OS's (proc/caps.h).
+ * its own. Raw sockets would show it what others receive. The capabilities that programs see are
+ * the library OS's (proc/caps.h).
  */
 #include "host/host.h"
 #include "platform/direct/direct.h"
@@ -13,10 +14,9 @@
 
 static const uint64_t kept = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) |
                              BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_KILL) | BIT(CAP_SETGID) |
-                             BIT(CAP_SETUID) | BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_NET_RAW) |
-                             BIT(CAP_IPC_LOCK) | BIT(CAP_SYS_PTRACE) | BIT(CAP_SYS_NICE) |
-                             BIT(CAP_SYS_RESOURCE) | BIT(CAP_LEASE) | BIT(CAP_SETFCAP) |
-                             BIT(CAP_WAKE_ALARM);
+                             BIT(CAP_SETUID) | BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_IPC_LOCK) |
+                             BIT(CAP_SYS_PTRACE) | BIT(CAP_SYS_NICE) | BIT(CAP_SYS_RESOURCE) |
+                             BIT(CAP_LEASE) | BIT(CAP_SETFCAP) | BIT(CAP_WAKE_ALARM);
 
 int direct_give_up_privileges(void)
 {
