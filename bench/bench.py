@@ -399,6 +399,7 @@ ROWS = {
     'pipe': ('ping-pong by pipe, two processes', 'us', 'ratio', 1.15, task_row('pipe')),
     'eventfd-threads': ('ping-pong by eventfd, two threads', 'us', 'ratio', 1.0, task_row('eventfds')),
     'pipe-threads': ('ping-pong by pipe, two threads', 'us', 'ratio', 1.0, task_row('threadpipe')),
+    'socketpair-threads': ('ping-pong by socketpair, two threads', 'us', 'ratio', 0.5, task_row('threadsockets')),
     'futex': ('ping-pong by futex, two threads', 'us', 'ratio', 1.15, task_row('futex')),
     'thread': ('thread: create, join', 'us', 'ratio', 1.5, task_row('thread')),
     'fork': ('fork, exit, wait', 'us', 'ratio', 2, task_row('fork')),

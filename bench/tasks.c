@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* tasks pipe|threadpipe|eventfds|futex|thread|fork|spawn|forkexec: prints the nanoseconds of one
- * round.
+/* tasks pipe|threadpipe|threadsockets|eventfds|futex|thread|fork|spawn|forkexec: prints the
+ * nanoseconds of one round.
  *
  *   pipe      two processes pass a byte to and fro
- *   threadpipe, eventfds  the same for two threads, by pipes and by event counters
+ *   threadpipe, threadsockets, eventfds  the same for two threads, by pipes, by a pair of sockets
+ *             and by event counters
  *   futex     two threads wake each other
  *   thread    create and join
  *   fork      fork, _exit, wait
@@ -19,6 +20,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,6 +75,27 @@ static void *counter_partner(void *arg)
     while (read(there[0], &v, 8) == 8 && write(back[0], &v, 8) == 8)
         ;
     return arg;
+}
+
+static void *socket_partner(void *arg)
+{
+    char c;
+    while (recv(there[1], &c, 1, 0) == 1 && send(there[1], &c, 1, 0) == 1)
+        ;
+    return arg;
+}
+
+static void sockets_setup(void)
+{
+    pthread_t partner;
+    expect(socketpair(AF_UNIX, SOCK_STREAM, 0, there) == 0, "socketpair");
+    expect(pthread_create(&partner, NULL, socket_partner, NULL) == 0, "pthread_create");
+}
+
+static void sockets_round(void)
+{
+    char c = 'x';
+    expect(send(there[0], &c, 1, 0) == 1 && recv(there[0], &c, 1, 0) == 1, "socketpair");
 }
 
 static void eventfds_setup(void)
@@ -183,6 +206,7 @@ int main(int argc, char **argv)
         {"pipe", pipe_setup, pipe_round, 20, 1000},
         {"futex", futex_setup, futex_round, 20, 1000},
         {"threadpipe", thread_pipe_setup, pipe_round, 20, 1000},
+        {"threadsockets", sockets_setup, sockets_round, 20, 1000},
         {"eventfds", eventfds_setup, eventfds_round, 20, 1000},
         {"thread", NULL, thread_round, 1, 2000},
         {"fork", NULL, fork_round, 1, 400},
@@ -206,6 +230,8 @@ int main(int argc, char **argv)
         printf("%.0f\n", median(slices, (size_t)kinds[k].slices));
         return 0;
     }
-    fprintf(stderr, "usage: tasks pipe|threadpipe|eventfds|futex|thread|fork|spawn|forkexec\n");
+    fprintf(
+        stderr,
+        "usage: tasks pipe|threadpipe|threadsockets|eventfds|futex|thread|fork|spawn|forkexec\n");
     return 2;
 }

@@ -8,12 +8,20 @@
 #include "host/host_net.h"
 #include <asm/socket.h>
 
-#define SOL_SOCKET_ 1
-#define SOCK_STREAM 1
-#define MSG_TRUNC   0x20
-#define MSG_WAITALL 0x100
-#define MSG_PEEK    0x2
-#define LONGEST_MSG INT32_MAX
+#define SOL_SOCKET_  1
+#define SOCK_STREAM  1
+#define MSG_TRUNC    0x20
+#define MSG_WAITALL  0x100
+#define MSG_PEEK     0x2
+#define LONGEST_MSG  INT32_MAX
+#define MSG_DONTWAIT 0x40
+
+/* What does not wait is not interrupted. */
+static long leave(long nr, int fd, const void *m, int flags)
+{
+    return flags & MSG_DONTWAIT ? host_syscall(nr, fd, (long)m, flags, 0, 0, 0)
+                                : host_syscall_blocking(nr, fd, (long)m, flags, 0, 0, 0);
+}
 
 static size_t total(const struct msg *m)
 {
@@ -83,14 +91,13 @@ ssize host_recvfrom(int fd, void *ubuf, size_t n, int flags, struct address *fro
 
 ssize host_sendmsg(int fd, const struct msg *m, int flags)
 {
-    return host_length(host_syscall_blocking(__NR_sendmsg, fd, (long)m, flags, 0, 0, 0), total(m));
+    return host_length(leave(__NR_sendmsg, fd, m, flags), total(m));
 }
 
 ssize host_recvmsg(int fd, struct msg *m, int flags)
 {
     const struct msg given = *m;
-    ssize r =
-        received(host_syscall_blocking(__NR_recvmsg, fd, (long)m, flags, 0, 0, 0), total(m), flags);
+    ssize r = received(leave(__NR_recvmsg, fd, m, flags), total(m), flags);
     if (r < 0)
         return r;
     struct msg got = *m;
@@ -136,8 +143,7 @@ static ssize send_piece(int fd, const struct msg *m, struct cursor *c, size_t n,
                       .iov_len = 1,
                       .control = give(m->control, m->control_len),
                       .control_len = m->control_len};
-    long at = (long)give(&out, sizeof(out));
-    return host_length(host_syscall_blocking(__NR_sendmsg, fd, at, flags, 0, 0, 0), n);
+    return host_length(leave(__NR_sendmsg, fd, give(&out, sizeof(out)), flags), n);
 }
 
 static bool is_stream(int fd)
@@ -174,7 +180,7 @@ static ssize receive_piece(int fd, struct msg *m, struct cursor *c, size_t n, in
                            .control = room(m->control, m->control_len),
                            .control_len = m->control_len};
     struct msg *at = give(&out, sizeof(out));
-    ssize r = received(host_syscall_blocking(__NR_recvmsg, fd, (long)at, flags, 0, 0, 0), n, flags);
+    ssize r = received(leave(__NR_recvmsg, fd, at, flags), n, flags);
     if (r < 0)
         return r;
     take(&got, at, sizeof(got));

@@ -70,14 +70,25 @@ long ioctl_host(struct file *f, bool closed, unsigned cmd, unsigned long arg)
     return r;
 }
 
+/* Of an own object, without the host. */
+static bool answers_itself(const struct file *f, unsigned cmd)
+{
+    return f->ops->poll && (cmd == FIOCLEX || cmd == FIONCLEX || cmd == FIONBIO ||
+                            (cmd == FIONREAD && f->ops->ioctl));
+}
+
 SYSCALL3(ioctl, int, fd, unsigned, cmd, unsigned long, arg)
 {
-    struct file *f = fd_get_io(fd);
+    struct file *f = fd_get_transfer(fd);
     long r;
     if (!f)
         return -EBADF;
+    if (f->kind == FILE_UNSEEN && !answers_itself(f, cmd))
+        file_look(f, NULL);
     if (cmd == FIOCLEX || cmd == FIONCLEX)
         r = set_cloexec(fd, cmd == FIOCLEX);
+    else if (cmd == FIONBIO && f->ops->poll)
+        r = user_range_ok((void *)arg, sizeof(int)) ? 0 : -EFAULT;
     else if (f->ops->ioctl)
         r = f->ops->ioctl(f, cmd, arg);
     else if (f->host_fd < 0)
@@ -86,7 +97,9 @@ SYSCALL3(ioctl, int, fd, unsigned, cmd, unsigned long, arg)
         r = ioctl_host(f, false, cmd, arg);
     if (!r && cmd == FIONBIO) {
         int on = 0;
-        if (!get_user(on, (int *)arg))
+        if (get_user(on, (int *)arg))
+            r = -EFAULT;
+        else
             f->flags = on ? f->flags | O_NONBLOCK : f->flags & ~(uint32_t)O_NONBLOCK;
     }
     file_put(f);

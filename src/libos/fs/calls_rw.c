@@ -153,11 +153,21 @@ static long vector(int fd, const struct iovec *uiov, unsigned long count, int64_
                    bool write)
 {
     struct iovec *iov;
-    struct file *f = fd_get_io(fd);
+    struct file *f = fd_get_transfer(fd);
     if (!f)
         return -EBADF;
+    bool whole = f->kind == FILE_UNSEEN && f->ops->vector && pos < 0 && !flags;
+    if (f->kind == FILE_UNSEEN && !whole)
+        file_look(f, NULL);
     long r = take_iov(uiov, count, &iov);
-    if (!r) {
+    if (!r && whole) {
+        r = f->ops->vector(f, iov, count, write);
+        if (r == -ENOTOWN && f->kind == FILE_UNSEEN)
+            file_look(f, NULL);
+        if (r == -ENOTOWN)
+            r = vector_on_host(f, iov, count, pos, flags, write);
+        heap_free(iov);
+    } else if (!r) {
         bool own = write ? f->ops->write != NULL : f->ops->read != NULL;
         if (own && pos >= 0 && !f->seekable)
             r = -ESPIPE;

@@ -19,6 +19,7 @@ struct file;
 struct mount;
 struct process;
 struct waiter;
+struct iovec;
 
 /* A sink for directory entries. `emit` copies one entry out; false: no room, stop before it. */
 struct dir_sink {
@@ -40,6 +41,9 @@ struct file_ops {
      * offset or, with `append`, at its end, which moves the offset, under pos_lock. */
     ssize (*append)(struct file *f, const void *ubuf, size_t n);
     ssize (*write_here)(struct file *f, const void *ubuf, size_t n, bool append);
+    /* Of an own object (sync/own.h): a message is read or written as a whole. -ENOTOWN: the object
+     * has become the host's. */
+    ssize (*vector)(struct file *f, const struct iovec *iov, size_t count, bool write);
     /* Length of the file for SEEK_END and O_APPEND; NULL: not seekable unless host-backed. */
     int64_t (*size)(struct file *f);
     int (*stat)(struct file *f, kstat *st);
@@ -174,6 +178,9 @@ int file_stat(struct file *f, kstat *st);
 extern uint32_t files_to_flush;
 
 /* ---- descriptors ---- */
+
+/* What calls of an own object answer when it is the host's by now, and the host is to be asked. */
+#define ENOTOWN 530
 
 struct fd_entry {
     struct file *file;

@@ -13,6 +13,7 @@
 #include "libos/net/net.h"
 #include "libos/process.h"
 #include "platform/platform.h"
+#include <asm/socket.h>
 
 #define NAME_AT  offsetof(struct sockaddr_un, sun_path)
 #define S_TYPE   0170000
@@ -275,8 +276,14 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
     return err;
 }
 
-int address_take(struct file *f, const void *uaddr, int len, bool creating, struct address *out,
-                 int *dir_fd)
+static bool is_for_datagrams(const struct file *f)
+{
+    int type = 0, len = sizeof(type);
+    return host_option_get(f->host_fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM;
+}
+
+int address_take(struct file *f, const void *uaddr, int len, enum address_use use,
+                 struct address *out, int *dir_fd)
 {
     *dir_fd = -1;
     memset(out, 0, sizeof(*out));
@@ -293,7 +300,9 @@ int address_take(struct file *f, const void *uaddr, int len, bool creating, stru
         tag_abstract(out);
         return 0;
     }
-    return name_to_host(out, creating, dir_fd);
+    if (use == TO_SEND && !is_for_datagrams(f))
+        return 0;
+    return name_to_host(out, use == TO_BIND, dir_fd);
 }
 
 struct mount *host_to_inside(const char *host, char inside[PATH_LIMIT])

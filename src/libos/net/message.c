@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Sending and receiving. The data goes between the application and the host directly. */
+/* Sending and receiving, by the host or between the ends of an own pair (pair.h). */
 #include "host/host.h"
 #include "libos/entry/syscall.h"
-#include "libos/net/net.h"
+#include "libos/net/pair.h"
 #include "libos/proc/vdso.h"
 #include "libos/thread.h"
 #include <asm/socket.h>
@@ -10,7 +10,6 @@
 
 #define MOST_IOV      1024
 #define FEW_IOV       8
-#define MOST_CONTROL  (128 * 1024UL)
 #define MOST_TRANSFER 0x7ffff000UL
 #define MOST_MESSAGES 1024u
 
@@ -32,26 +31,24 @@ static bool again(struct file *f, int timeout_option, long *r)
 
 static long receive_from(struct file *f, void *ubuf, size_t n, int flags, struct address *from)
 {
-    long r;
+    long r = socket_to_host(f);
+    if (r)
+        return r;
     do
         r = host_recvfrom(f->host_fd, ubuf, n, flags, from);
     while (again(f, SO_RCVTIMEO_OLD, &r));
     return r;
 }
 
-SYSCALL6(sendto, int, fd, const void *, ubuf, size_t, n, int, flags, const void *, uaddr, int, len)
+/* uaddr NULL: to nobody named. */
+static long send_to(struct file *f, const void *ubuf, size_t n, int flags, const void *uaddr,
+                    int len)
 {
-    struct file *f;
     struct address a = {.len = 0};
     int dir_fd = -1;
-    n = MIN(n, MOST_TRANSFER);
-    if (!user_range_ok(ubuf, n))
-        return -EFAULT;
-    long r = socket_get(fd, &f);
-    if (r)
-        return r;
-    if (uaddr)
-        r = address_take(f, uaddr, len, false, &a, &dir_fd);
+    long r = socket_to_host(f);
+    if (!r && uaddr)
+        r = address_take(f, uaddr, len, TO_SEND, &a, &dir_fd);
     if (!r) {
         do
             r = host_sendto(f->host_fd, ubuf, n, flags, uaddr ? &a : NULL);
@@ -59,6 +56,21 @@ SYSCALL6(sendto, int, fd, const void *, ubuf, size_t, n, int, flags, const void 
     }
     if (dir_fd >= 0)
         host_close(dir_fd);
+    return r;
+}
+
+SYSCALL6(sendto, int, fd, const void *, ubuf, size_t, n, int, flags, const void *, uaddr, int, len)
+{
+    struct file *f;
+    n = MIN(n, MOST_TRANSFER);
+    if (!user_range_ok(ubuf, n))
+        return -EFAULT;
+    long r = socket_get_any(fd, &f);
+    if (r)
+        return r;
+    r = is_own_pair(f) ? pair_sendto(f, ubuf, n, flags, uaddr, len) : -ENOTOWN;
+    if (r == -ENOTOWN)
+        r = send_to(f, ubuf, n, flags, uaddr, len);
     file_put(f);
     return r;
 }
@@ -66,14 +78,16 @@ SYSCALL6(sendto, int, fd, const void *, ubuf, size_t, n, int, flags, const void 
 SYSCALL6(recvfrom, int, fd, void *, ubuf, size_t, n, int, flags, void *, uaddr, int *, ulen)
 {
     struct file *f;
-    struct address a;
+    struct address a = {.len = 0};
     n = MIN(n, MOST_TRANSFER);
     if (!user_range_ok(ubuf, n))
         return -EFAULT;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
-    r = receive_from(f, ubuf, n, flags, uaddr ? &a : NULL);
+    r = is_own_pair(f) ? pair_recvfrom(f, ubuf, n, flags) : -ENOTOWN;
+    if (r == -ENOTOWN)
+        r = receive_from(f, ubuf, n, flags, uaddr ? &a : NULL);
     if (r >= 0 && uaddr) {
         address_to_inside(&a);
         int err = address_give(&a, uaddr, ulen);
@@ -104,43 +118,48 @@ static int take_iov(const struct msg *m, struct iovec few[FEW_IOV], struct iovec
     return err;
 }
 
-static long send_message(struct file *f, const struct msg *umsg, int flags)
+static long send_by_host(struct file *f, const struct msg *m, struct iovec *iov, int flags)
 {
-    struct msg m, h;
-    struct iovec few[FEW_IOV], *iov;
     struct address a;
     struct passed control = {0};
+    struct msg h = {.iov = iov, .iov_len = m->iov_len};
     int dir_fd = -1;
-    if (get_user(m, umsg))
-        return -EFAULT;
-    h = (struct msg){.iov_len = m.iov_len};
-    long r = 0;
-    if (m.name && m.name_len) {
-        if (m.name_len > 0) /* longer names are cut (copy_msghdr_from_user) */
-            m.name_len = MIN(m.name_len, (int)sizeof(a.at));
-        r = address_take(f, m.name, m.name_len, false, &a, &dir_fd);
+    long r = socket_to_host(f);
+    if (!r && m->name && m->name_len) { /* longer names are cut (copy_msghdr_from_user) */
+        int len = MIN(m->name_len, (int)sizeof(a.at));
+        r = address_take(f, m->name, len, TO_SEND, &a, &dir_fd);
         h.name = &a.at;
         h.name_len = (int)a.len;
     }
-    if (r)
-        return r;
-    r = take_iov(&m, few, &iov);
+    if (!r)
+        r = control_take(m->control, m->control ? m->control_len : 0, &control);
+    h.control = control.data;
+    h.control_len = control.len;
     if (!r) {
-        h.iov = iov;
-        r = control_take(m.control, m.control ? m.control_len : 0, &control);
-        h.control = control.data;
-        h.control_len = control.len;
-        if (!r) {
-            do
-                r = host_sendmsg(f->host_fd, &h, flags);
-            while (again(f, SO_SNDTIMEO_OLD, &r));
-        }
-        control_free(&control);
-        if (iov != few)
-            heap_free(iov);
+        do
+            r = host_sendmsg(f->host_fd, &h, flags);
+        while (again(f, SO_SNDTIMEO_OLD, &r));
     }
+    control_free(&control);
     if (dir_fd >= 0)
         host_close(dir_fd);
+    return r;
+}
+
+static long send_message(struct file *f, const struct msg *umsg, int flags)
+{
+    struct msg m;
+    struct iovec few[FEW_IOV], *iov;
+    if (get_user(m, umsg))
+        return -EFAULT;
+    long r = take_iov(&m, few, &iov);
+    if (r)
+        return r;
+    r = is_own_pair(f) ? pair_sendmsg(f, &m, iov, flags) : -ENOTOWN;
+    if (r == -ENOTOWN)
+        r = send_by_host(f, &m, iov, flags);
+    if (iov != few)
+        heap_free(iov);
     return r;
 }
 
@@ -149,7 +168,6 @@ static int give_message(struct msg *umsg, const struct msg *m, struct msg *h, st
                         int flags)
 {
     int err = 0;
-    control_receive(h->control, h->control_len, flags & MSG_CMSG_CLOEXEC, &h->flags);
     if (h->control_len)
         err = copy_to_user(m->control, h->control, h->control_len);
     if (m->name) {
@@ -164,6 +182,21 @@ static int give_message(struct msg *umsg, const struct msg *m, struct msg *h, st
     if (put_user(&umsg->flags, h->flags) || put_user(&umsg->control_len, h->control_len))
         err = -EFAULT;
     return err;
+}
+
+static long receive_by_host(struct file *f, struct msg *h, int flags)
+{
+    const struct msg given = *h;
+    long r = socket_to_host(f);
+    if (r)
+        return r;
+    do {
+        *h = given;
+        r = host_recvmsg(f->host_fd, h, flags | MSG_CMSG_CLOEXEC);
+    } while (again(f, SO_RCVTIMEO_OLD, &r));
+    if (r >= 0)
+        control_receive(h->control, h->control_len, flags & MSG_CMSG_CLOEXEC, &h->flags);
+    return r;
 }
 
 static long receive_message(struct file *f, struct msg *umsg, int flags)
@@ -186,18 +219,16 @@ static long receive_message(struct file *f, struct msg *umsg, int flags)
     h.control_len = m.control ? MIN(m.control_len, MOST_CONTROL) : 0;
     if (h.control_len && !(h.control = heap_zalloc(h.control_len)))
         r = -ENOMEM;
-    const struct msg given = h;
-    if (!r) {
-        do {
-            h = given;
-            r = host_recvmsg(f->host_fd, &h, flags | MSG_CMSG_CLOEXEC);
-        } while (again(f, SO_RCVTIMEO_OLD, &r));
-    }
+    void *control = h.control;
+    if (!r)
+        r = is_own_pair(f) ? pair_recvmsg(f, &m, iov, flags, &h) : -ENOTOWN;
+    if (r == -ENOTOWN)
+        r = receive_by_host(f, &h, flags);
     if (r >= 0) {
         int err = give_message(umsg, &m, &h, &a, flags);
         r = err ? err : r;
     }
-    heap_free(given.control);
+    heap_free(control);
     if (iov != few)
         heap_free(iov);
     return r;
@@ -206,7 +237,7 @@ static long receive_message(struct file *f, struct msg *umsg, int flags)
 SYSCALL3(sendmsg, int, fd, const struct msg *, umsg, int, flags)
 {
     struct file *f;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
     r = send_message(f, umsg, flags);
@@ -217,7 +248,7 @@ SYSCALL3(sendmsg, int, fd, const struct msg *, umsg, int, flags)
 SYSCALL3(recvmsg, int, fd, struct msg *, umsg, int, flags)
 {
     struct file *f;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
     r = receive_message(f, umsg, flags);
@@ -228,7 +259,7 @@ SYSCALL3(recvmsg, int, fd, struct msg *, umsg, int, flags)
 SYSCALL4(sendmmsg, int, fd, struct mmsg *, uvec, uint32_t, n, int, flags)
 {
     struct file *f;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
     uint32_t done = 0;
@@ -247,21 +278,24 @@ SYSCALL4(sendmmsg, int, fd, struct mmsg *, uvec, uint32_t, n, int, flags)
 /* The time limit counts after each message only (recvmmsg(2), BUGS). */
 static long receive_many(struct file *f, struct mmsg *uvec, uint32_t n, int flags, uint64_t end)
 {
-    long r = 0;
+    long r = is_own_pair(f) ? pair_take_error(f) : 0;
     uint32_t done = 0;
-    while (done < n) {
+    while (!r && done < n) {
         r = receive_message(f, &uvec[done].msg, flags & ~MSG_WAITFORONE);
         uint32_t len = (uint32_t)r;
         if (r >= 0 && put_user(&uvec[done].len, len))
             r = -EFAULT;
         if (r < 0)
             break;
+        r = 0;
         done++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
         if (end && vdso_clock_ns(CLOCK_MONOTONIC) >= end)
             break;
     }
+    if (done && r && r != -EAGAIN && is_own_pair(f))
+        pair_put_error(f, r); /* for the next call */
     return done ? done : r;
 }
 
@@ -280,7 +314,7 @@ SYSCALL5(recvmmsg, int, fd, struct mmsg *, uvec, uint32_t, n, int, flags,
               (uint64_t)MIN(ts.tv_sec, (__kernel_time64_t)1000000000) * 1000000000 +
               (uint64_t)ts.tv_nsec;
     }
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
     r = receive_many(f, uvec, MIN(n, MOST_MESSAGES), flags, end);

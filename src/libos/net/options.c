@@ -2,7 +2,7 @@
 /* setsockopt(2), getsockopt(2): the options of the closed list (host/host_options.c). */
 #include "libos/entry/syscall.h"
 #include "libos/log.h"
-#include "libos/net/net.h"
+#include "libos/net/pair.h"
 #include <asm/socket.h>
 #include <linux/filter.h>
 
@@ -10,7 +10,7 @@
 static long unknown(struct file *f, int level, int option, int way)
 {
     static bool told; /* atomic */
-    int family = socket_family(f->host_fd);
+    int family = is_own_pair(f) ? AF_UNIX : socket_family(f->host_fd);
     if (family < 0)
         return family;
     if (family == AF_UNIX ? level != SOL_SOCKET : way == OPTION_GET && !host_option_level(level))
@@ -59,11 +59,23 @@ static long set_option(struct file *f, int level, int option, const void *uvalue
 SYSCALL5(setsockopt, int, fd, int, level, int, option, const void *, uvalue, int, len)
 {
     struct file *f;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
-    r = set_option(f, level, option, uvalue, len);
+    r = is_own_pair(f) ? pair_set_option(f, level, option, uvalue, len) : -ENOTOWN;
+    if (r == -ENOTOWN && !(r = socket_to_host(f)))
+        r = set_option(f, level, option, uvalue, len);
     file_put(f);
+    return r;
+}
+
+static long ask_host(struct file *f, int level, int option, void *value, int *len)
+{
+    long r = socket_to_host(f);
+    if (!r)
+        r = host_option_get(f->host_fd, level, option, value, len);
+    if (!r && level == SOL_SOCKET && option == SO_PEERCRED)
+        credentials_to_inside(value);
     return r;
 }
 
@@ -77,11 +89,9 @@ static long get_option(struct file *f, int level, int option, void *uvalue, int 
     if (get_user(len, ulen))
         return -EFAULT;
     room = len = MIN(len, (int)known->size);
-    long r = host_option_get(f->host_fd, level, option, value, &len);
-    if (!r && level == SOL_SOCKET && option == SO_PEERCRED) {
-        struct ucred_k *cred = (struct ucred_k *)value;
-        credentials_to_inside(cred);
-    }
+    long r = is_own_pair(f) ? pair_get_option(f, level, option, value, &len) : -ENOTOWN;
+    if (r == -ENOTOWN)
+        r = ask_host(f, level, option, value, &len);
     if (!r && copy_to_user(uvalue, value, (size_t)MIN(len, room)))
         return -EFAULT;
     if ((!r || r == -ERANGE) && put_user(ulen, len)) /* -ERANGE: how much there is */
@@ -92,7 +102,7 @@ static long get_option(struct file *f, int level, int option, void *uvalue, int 
 SYSCALL5(getsockopt, int, fd, int, level, int, option, void *, uvalue, int *, ulen)
 {
     struct file *f;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
     r = get_option(f, level, option, uvalue, ulen);

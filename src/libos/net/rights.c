@@ -8,10 +8,7 @@
 #include "libos/sync/epoll.h"
 #include "libos/sync/wait.h"
 
-#define MOST_CONTROL (128 * 1024)
-#define MOST_RIGHTS  253 /* SCM_MAX_FD */
-
-/* Calls `each` on every well-formed header; stops at an error. */
+/* Calls `each` on every well-formed header; stops when that is not 0, which it returns. */
 static int walk(char *data, size_t len, int (*each)(struct cmsg *c, void *ctx), void *ctx)
 {
     size_t at = 0;
@@ -41,6 +38,20 @@ static int hold(struct passed *p, struct file *f)
     return 0;
 }
 
+int file_passed_fd(struct file *f, int *fd)
+{
+    if (f->kind == FILE_UNSEEN)
+        file_look(f, NULL);
+    bool plain_dir = f->ops == &host_dir_ops && f->mount && f->mount->ops == &fs_chroot;
+    if (f->host_fd < 0 || f->ops->read || (f->ops->readdir && !plain_dir)) {
+        log_warning("a descriptor of '%s' cannot be passed over a socket",
+                    f->path ? f->path : f->ops->name);
+        return -EOPNOTSUPP;
+    }
+    *fd = f->kind == FILE_EPOLL ? file_poll_fd(f) : f->host_fd;
+    return 0;
+}
+
 static int send_rights(struct cmsg *c, struct passed *p)
 {
     int *fds = (int *)(c + 1);
@@ -52,14 +63,9 @@ static int send_rights(struct cmsg *c, struct passed *p)
         int err = f ? hold(p, f) : -EBADF;
         if (err)
             return err;
-        /* The receiver gets the bare host object: enough only where the file is no more than it. */
-        bool plain_dir = f->ops == &host_dir_ops && f->mount && f->mount->ops == &fs_chroot;
-        if (f->host_fd < 0 || f->ops->read || (f->ops->readdir && !plain_dir)) {
-            log_warning("a descriptor of '%s' cannot be passed over a socket",
-                        f->path ? f->path : f->ops->name);
-            return -EOPNOTSUPP;
-        }
-        fds[i] = f->kind == FILE_EPOLL ? file_poll_fd(f) : f->host_fd;
+        err = file_passed_fd(f, &fds[i]);
+        if (err)
+            return err;
     }
     return 0;
 }
@@ -70,16 +76,21 @@ static bool one_of(uint32_t id, uint32_t a, uint32_t b, uint32_t c)
 }
 
 /* Ids are emulated: the host knows only who runs us. */
-static int send_credentials(struct cmsg *c)
+void credentials_to_host(struct ucred_k *cred)
 {
-    struct ucred_k *cred = (struct ucred_k *)(c + 1);
     const struct credentials *me = &current_process()->cred;
-    if (cred->pid != current_process()->pid)
-        return -EPERM;
     if (one_of(cred->uid, me->uid, me->euid, me->suid))
         cred->uid = host_getuid();
     if (one_of(cred->gid, me->gid, me->egid, me->sgid))
         cred->gid = host_getgid();
+}
+
+static int send_credentials(struct cmsg *c)
+{
+    struct ucred_k *cred = (struct ucred_k *)(c + 1);
+    if (cred->pid != current_process()->pid)
+        return -EPERM;
+    credentials_to_host(cred);
     return 0;
 }
 
@@ -89,9 +100,9 @@ static int send_one(struct cmsg *c, void *ctx)
         return 0;
     if (c->type == SCM_RIGHTS)
         return send_rights(c, ctx);
-    if (c->type == SCM_CREDENTIALS && c->len >= sizeof(*c) + sizeof(struct ucred_k))
+    if (c->type == SCM_CREDENTIALS && c->len == sizeof(*c) + sizeof(struct ucred_k))
         return send_credentials(c);
-    return 0;
+    return 1; /* the host refuses it, or takes no notice of what follows */
 }
 
 int control_take(const void *ucontrol, size_t len, struct passed *out)
@@ -107,7 +118,7 @@ int control_take(const void *ucontrol, size_t len, struct passed *out)
     out->len = len;
     int err = copy_from_user(out->data, ucontrol, len) ? -EFAULT : 0;
     if (!err)
-        err = walk(out->data, len, send_one, out);
+        err = MIN(walk(out->data, len, send_one, out), 0);
     if (err)
         control_free(out);
     return err;

@@ -4,7 +4,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/net/host_object.h"
 #include "libos/fs/links.h"
-#include "libos/net/net.h"
+#include "libos/net/pair.h"
 #include "libos/process.h"
 #include "libos/thread.h"
 #include <asm/socket.h>
@@ -30,6 +30,36 @@ int socket_get(int fd, struct file **out)
     }
     *out = f;
     return 0;
+}
+
+int socket_get_any(int fd, struct file **out)
+{
+    struct file *f = fd_get_transfer(fd);
+    if (!f)
+        return -EBADF;
+    if (f->kind == FILE_UNSEEN && !is_own_pair(f))
+        file_look(f, NULL);
+    if (f->host_fd < 0 && !is_own_pair(f)) {
+        file_put(f);
+        return -ENOTSOCK;
+    }
+    *out = f;
+    return 0;
+}
+
+int socket_to_host(struct file *f)
+{
+    if (likely(!is_own_pair(f)))
+        return 0;
+    file_look(f, NULL);
+    return is_own_pair(f) ? -ENOBUFS : 0;
+}
+
+struct address **socket_bound(struct file *f)
+{
+    if (f->ops == &socket_ops)
+        return (struct address **)&f->priv;
+    return f->ops == &host_pair_ops ? &end_of(f)->bound : NULL;
 }
 
 int socket_file(long host_fd, uint32_t flags, struct file **out)
@@ -67,21 +97,43 @@ SYSCALL3(socket, int, domain, int, type, int, protocol)
     return install(host_socket(domain, type, protocol), type);
 }
 
+static int host_pair(int domain, int type, int protocol, struct file *files[2])
+{
+    int fd[2];
+    int err = host_socketpair(domain, type, protocol, fd);
+    if (err)
+        return err;
+    err = socket_file(fd[0], (uint32_t)type, &files[0]);
+    if (err) {
+        host_close(fd[1]);
+        return err;
+    }
+    err = socket_file(fd[1], (uint32_t)type, &files[1]);
+    if (err)
+        file_put(files[0]);
+    return err;
+}
+
 SYSCALL4(socketpair, int, domain, int, type, int, protocol, int *, ufds)
 {
-    int host[2], fds[2];
+    int fds[2];
+    struct file *files[2];
     int err = check_kind(domain, type, protocol);
     if (err)
         return err;
-    long r = host_socketpair(domain, type, protocol, host);
-    if (r)
-        return r;
-    fds[0] = install(host[0], type);
+    int kind = type & SOCK_TYPE_MASK;
+    bool own = domain == AF_UNIX && !protocol &&
+               (kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET);
+    err = own ? pair_make(kind, (uint32_t)type & O_NONBLOCK, files)
+              : host_pair(domain, type, protocol, files);
+    if (err)
+        return err;
+    fds[0] = fd_install(files[0], 0, type & SOCK_CLOEXEC);
     if (fds[0] < 0) {
-        host_close(host[1]);
+        file_put(files[1]);
         return fds[0];
     }
-    fds[1] = install(host[1], type);
+    fds[1] = fd_install(files[1], 0, type & SOCK_CLOEXEC);
     if (fds[1] >= 0 && !copy_to_user(ufds, fds, sizeof(fds)))
         return 0;
     fd_close(fds[0]);
@@ -120,7 +172,7 @@ static void remember_name(struct file *f, const void *uaddr, int len)
     if ((size_t)len > at && un->sun_path[0]) /* the kernel counts one NUL */
         a->len = (uint32_t)(at + strnlen(un->sun_path, (size_t)len - at) + 1);
     struct address *none = NULL;
-    if (!__atomic_compare_exchange_n((struct address **)&f->priv, &none, a, false, __ATOMIC_SEQ_CST,
+    if (!__atomic_compare_exchange_n(socket_bound(f), &none, a, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST))
         heap_free(a);
 }
@@ -186,7 +238,7 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
         r = links_keep();
     kept = !unwalked && !r;
     if (!r)
-        r = address_take(f, uaddr, len, true, &a, &dir_fd);
+        r = address_take(f, uaddr, len, TO_BIND, &a, &dir_fd);
     unwalked = unwalked && !r;
     if (unwalked && !links_hold())
         r = -ERESTARTNOINTR;
@@ -196,7 +248,7 @@ SYSCALL3(bind, int, fd, const void *, uaddr, int, len)
         r = bind_path(f->host_fd, &a, dir_fd);
     else if (!r)
         r = bind_unnamed(f, &a);
-    if (!r && f->ops == &socket_ops && (size_t)len > family_only && a.at.ss_family == AF_UNIX)
+    if (!r && socket_bound(f) && (size_t)len > family_only && a.at.ss_family == AF_UNIX)
         remember_name(f, uaddr, len);
     if (unwalked)
         links_release();
@@ -216,7 +268,7 @@ SYSCALL3(connect, int, fd, const void *, uaddr, int, len)
     long r = socket_get(fd, &f);
     if (r)
         return r;
-    r = address_take(f, uaddr, len, false, &a, &dir_fd);
+    r = address_take(f, uaddr, len, TO_CONNECT, &a, &dir_fd);
     if (!r) {
         do
             r = host_connect(f->host_fd, &a);
@@ -284,11 +336,12 @@ static long tell_name(int fd, bool peer, void *uaddr, int *ulen)
 {
     struct file *f;
     struct address a;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
-    r = host_socket_name(f->host_fd, peer, &a);
-    const struct address *bound = f->ops == &socket_ops ? f->priv : NULL;
+    r = is_own_pair(f) ? pair_name(f, peer, &a) : host_socket_name(f->host_fd, peer, &a);
+    struct address **place = socket_bound(f);
+    const struct address *bound = place ? *place : NULL;
     if (!r && !peer && bound)
         a = *bound;
     else if (!r)
@@ -312,10 +365,10 @@ SYSCALL3(getpeername, int, fd, void *, uaddr, int *, ulen)
 SYSCALL2(shutdown, int, fd, int, how)
 {
     struct file *f;
-    long r = socket_get(fd, &f);
+    long r = socket_get_any(fd, &f);
     if (r)
         return r;
-    r = host_shutdown(f->host_fd, how);
+    r = is_own_pair(f) ? pair_shutdown(f, how) : host_shutdown(f->host_fd, how);
     file_put(f);
     return r;
 }

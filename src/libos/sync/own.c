@@ -9,6 +9,7 @@
 static struct lock own_lock;
 static struct list own_objects = {&own_objects, &own_objects};
 static uint32_t generation; /* changed while the world is stopped */
+static bool handing;        /* objects become the host's just now; as above */
 
 void own_add(struct own *o)
 {
@@ -28,10 +29,13 @@ void own_hand_over(struct file *f, struct own *o)
 {
     struct process *p = current_process();
     /* In a virtual vfork child the world stands still already. */
-    bool stop = !current()->vfork && __atomic_load_n(&p->nthreads, __ATOMIC_ACQUIRE) > 1;
+    bool nested = handing;
+    bool stop = !nested && !current()->vfork && __atomic_load_n(&p->nthreads, __ATOMIC_ACQUIRE) > 1;
     if (stop)
         world_stop();
+    handing = true;
     int err = f->ops->to_host ? o->to_host(o) : 0;
+    handing = nested;
     if (stop)
         world_resume();
     if (err)
@@ -42,10 +46,12 @@ void own_hand_over(struct file *f, struct own *o)
 int own_hand_over_all(void)
 {
     int err = 0;
+    handing = true;
     while (!err && !list_empty(&own_objects)) {
         struct own *o = list_entry(own_objects.next, struct own, link);
         err = o->to_host(o);
     }
+    handing = false;
     generation++;
     return err;
 }
@@ -70,4 +76,13 @@ int own_wait(struct file *f, struct waiter *w, uint64_t until)
     int r = park(current(), w->seen, until);
     queue_leave(w);
     return r == -EINTR && interrupted() ? -ERESTARTSYS : 0;
+}
+
+void own_sigpipe(void)
+{
+    const struct process *p = current_process();
+    siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
+    info.si_pid = p->pid;
+    info.si_uid = p->cred.uid;
+    signal_send_thread(current(), &info);
 }

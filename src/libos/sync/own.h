@@ -24,7 +24,8 @@ void own_add(struct own *o);
 /* Not in the list any more: it ended, or is the host's. */
 void own_remove(struct own *o);
 
-/* For file_ops.to_host: stops the other threads, calls o->to_host if nobody has meanwhile. */
+/* For file_ops.to_host: stops the other threads, calls o->to_host if nobody has meanwhile.
+ * Also for an object that another one takes along, from its to_host. */
 void own_hand_over(struct file *f, struct own *o);
 
 /* Before a fork, the world stopped: nothing is own afterwards. 0, or the errno with which the fork
@@ -47,3 +48,5 @@ static inline void own_wait_begin(struct wait_queue *q, struct lock *lock, struc
  * call holds.
  */
 int own_wait(struct file *f, struct waiter *w, uint64_t until);
+/* SIGPIPE for the calling thread, which has written to what nobody reads. */
+void own_sigpipe(void);

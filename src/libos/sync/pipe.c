@@ -146,11 +146,7 @@ static int put(struct pipe *p, const char *ubuf, size_t n, size_t *done, bool ma
 
 static ssize broken(size_t done)
 {
-    const struct process *p = current_process();
-    siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
-    info.si_pid = p->pid;
-    info.si_uid = p->cred.uid;
-    signal_send_thread(current(), &info);
+    own_sigpipe();
     return done ? (ssize)done : -EPIPE;
 }
 

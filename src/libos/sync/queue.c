@@ -11,8 +11,8 @@ void queue_forget_all(void)
 
 static void wake_thread(struct waiter *w, uint32_t events)
 {
-    (void)events;
-    unpark_later(w->thread);
+    if (!w->wants || !events || events & w->wants)
+        unpark_later(w->thread);
 }
 
 void waiter_thread(struct waiter *w)

@@ -22,7 +22,8 @@ struct waiter {
     /* Called under that lock, with the poll events that have come up (0: anything). */
     void (*wake)(struct waiter *w, uint32_t events);
     struct thread *thread; /* of a waiter that is a thread, */
-    uint32_t seen;         /* and its park_word before it looked */
+    uint32_t seen;         /* its park_word before it looked, */
+    uint32_t wants;        /* and the poll events that it waits for; 0: any */
 };
 
 /* Changes when all waiters there are have ceased to be: queues from before are empty. */

@@ -227,7 +227,6 @@ static long loop_back(long nr, const long a[6], long r)
 /* Gathered and scattered whole, whatever the pieces. */
 static void test_transfers(void **state)
 {
-    enum { MSG_WAITALL = 0x100 };
     static unsigned char out[WIRE], in[WIRE];
     struct iovec iov[4] = {{out, 1}, {NULL, 0}, {out + 1, 300000}, {out + 300001, WIRE - 300001}};
     struct msg m = {.iov = iov, .iov_len = 4};
