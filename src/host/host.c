@@ -108,6 +108,16 @@ ssize host_readlink(const char *path, char *buf, size_t size)
     return n;
 }
 
+ssize host_readlink_fd(int fd, char *buf, size_t size)
+{
+    ARENA;
+    char *out = room(buf, size);
+    ssize n = host_length(CALL4(__NR_readlinkat, fd, give_text(""), out, size), size);
+    if (n > 0)
+        take(buf, out, (size_t)n);
+    return n;
+}
+
 int host_unlink(const char *path, bool dir)
 {
     ARENA;

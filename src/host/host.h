@@ -139,6 +139,8 @@ static inline int host_stat(const char *path, bool follow, struct stat *st)
 }
 int host_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx);
 ssize host_readlink(const char *path, char *buf, size_t size);
+/* Of a link that was opened itself, with O_PATH | O_NOFOLLOW. */
+ssize host_readlink_fd(int fd, char *buf, size_t size);
 int host_unlink(const char *path, bool dir);
 int host_mkdir(const char *path, uint32_t mode);
 int host_mknod(const char *path, uint32_t mode, uint64_t dev);

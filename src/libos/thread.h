@@ -47,6 +47,13 @@ enum seen_place {
     SEEN_OTHER, /* neither it nor anything in it is in sgx.allowed_files */
     SEEN_PLAIN, /* it is, and no part of its path was a link */
 };
+/* How the call at hand looks at paths of the host: fs/links.h. */
+enum walks {
+    WALK_NOT,
+    WALK_ONE, /* it met a link, the second time that one is looked for */
+    WALK_ALL,
+};
+
 /* A folder of sgx.allowed_files in which the thread looks again and again. */
 struct seen_root {
     uint32_t len;   /* of path; 0: none */
@@ -108,6 +115,8 @@ struct thread {
     bool restore_blocked;
     bool names_file; /* looks for the path of an open file: proc_fd.c */
     struct seen_dirs seen;
+    enum walks walks;
+    bool met_link;           /* the call is to start again with the next of `walks` */
     struct sigqueue pending; /* under process.sig_lock */
     struct sigaltstack_state altstack;
     struct host_signal_box box;

@@ -5,9 +5,11 @@ tests/stress/paths.c makes random sequences of calls on paths, links and names i
 secrets beside it on the host, and checks what it sees; what happened to the files is checked here.
 With ADYTON_FULL set the runs are longer.
 """
+import ctypes
 import os
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -343,6 +345,35 @@ def test_a_folder_replaced_outside(secrets, build_dir, prepare_inside):
         new.rename(free)
         said = running.communicate(timeout=60)[0].splitlines()
     assert [line.rsplit(': ', 1)[1] for line in said] == ['ok'] * 42 + ['ENOENT'], said
+
+
+@pytest.mark.parametrize('made', [False, True], ids=['unmade', 'made'])
+def test_exchanges_by_another(made, secrets, build_dir, prepare_inside):
+    """Somebody outside exchanges a folder and a link that leads out: no open comes to the secret, nor does a
+    look once the run has made a link itself (before, see "A second run" in docs/compatibility.md)."""
+    program = build_dir / 'tests' / 'stress' / 'steps'
+    free = secrets.mount / 'free'
+    (free / 'd').mkdir()
+    (free / 'd' / 'SECRET').write_text('ours')
+    (free / 'l').symlink_to('../../SECRETS')
+    start = prepare_inside(program, secrets.manifest('strict', program))
+    uses = ['read d/SECRET', 'create d/NEW', 'truncate d/SECRET'] + ['stat d/SECRET', 'statx d/SECRET'] * made
+    lines = ['symlink target own'] * made + uses * (10000 if FULL else 1500)
+    ended, exchange = threading.Event(), ctypes.CDLL(None).renameat2
+    paths = [os.fsencode(free / name) for name in 'ld']
+
+    def storm():
+        while not ended.is_set():
+            assert exchange(-100, paths[0], -100, paths[1], 2) == 0  # AT_FDCWD, RENAME_EXCHANGE
+
+    other = threading.Thread(target=storm)
+    other.start()
+    said = start(words(lines, '/in/free')).out.splitlines()
+    ended.set()
+    other.join()
+    assert len(said) == len(lines) and [line for line in said if is_out(line)] == []
+    assert any(line.startswith('read') and line.endswith(': ok') for line in said)
+    assert secrets.seen() == secrets.before
 
 
 CARRIED = ['rename closed free/c', 'rename fixed free/f', 'rename mixed free/m', 'exchange closed free/d',

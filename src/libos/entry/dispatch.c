@@ -89,6 +89,22 @@ static NOINLINE long traced(unsigned long nr, struct regs *r)
     return ret;
 }
 
+/* A call that met a link on the host is made again at once, and looks for links then. */
+static NOINLINE long start_again(unsigned long nr, struct regs *r, long ret)
+{
+    struct thread *t = current();
+    while (ret == -ERESTARTNOINTR && t->met_link && t->walks < WALK_ALL) {
+        t->met_link = false;
+        t->walks++;
+        ret = log_level_now >= LOG_TRACE ? traced(nr, r) : call(nr, r);
+    }
+    t->met_link = false;
+    t->walks = WALK_NOT;
+    if (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK)
+        work_set(t, WORK_SIGNAL);
+    return ret;
+}
+
 void syscall_dispatch(struct regs *r);
 void syscall_dispatch(struct regs *r)
 {
@@ -97,9 +113,9 @@ void syscall_dispatch(struct regs *r)
     if (unlikely(current()->vfork != NULL))
         vfork_before_call(nr);
     long ret = unlikely(log_level_now >= LOG_TRACE) ? traced(nr, r) : call(nr, r);
-    r->rax = (uint64_t)ret;
     if (unlikely(ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK))
-        work_set(current(), WORK_SIGNAL);
+        ret = start_again(nr, r, ret);
+    r->rax = (uint64_t)ret;
 }
 
 void syscall_trap_dispatch(struct regs *r);

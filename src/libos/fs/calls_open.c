@@ -42,7 +42,7 @@ static ALWAYS_INLINE long open_at(int dirfd, const char *upath, uint32_t flags, 
     if (err)
         return err;
     bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-    err = path_resolve(dirfd, upath, follow, &p);
+    err = path_resolve_look(dirfd, upath, follow, &p);
     if (!err)
         err = vfs_open_unseen(&p, flags & ~(uint32_t)O_CLOEXEC, mode, &f);
     return err ? err : fd_install(f, 0, flags & O_CLOEXEC);

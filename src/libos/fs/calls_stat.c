@@ -37,7 +37,7 @@ static ALWAYS_INLINE int stat_at(int dirfd, const char *upath, int flags, kstat 
     if (names_fd(upath, flags))
         return stat_fd(dirfd, st);
     bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    int err = path_resolve(dirfd, upath, follow, &p);
+    int err = path_resolve_look(dirfd, upath, follow, &p);
     return err ? err : vfs_stat(&p, follow, st);
 }
 
@@ -122,7 +122,7 @@ SYSCALL5(statx, int, dirfd, const char *, upath, int, flags, unsigned, mask, str
     struct path p;
     if (!names_fd(upath, flags)) {
         bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-        err = path_resolve(dirfd, upath, follow, &p);
+        err = path_resolve_look(dirfd, upath, follow, &p);
         if (!err)
             err = vfs_stat(&p, follow, &st);
         if (!err && p.mount->ops == &fs_chroot && !statx_host(&p, flags, mask, &x))
@@ -169,7 +169,7 @@ static long access_at(int dirfd, const char *upath, int mode, int flags)
         return err ? err : access_by_mode(&st, mode);
     }
     bool follow = !(flags & AT_SYMLINK_NOFOLLOW);
-    int err = path_resolve(dirfd, upath, follow, &p);
+    int err = path_resolve_look(dirfd, upath, follow, &p);
     if (err)
         return err;
     if (p.mount->ops->access && !p.must_be_dir) {
@@ -210,7 +210,7 @@ static long readlink_at(int dirfd, const char *upath, char *ubuf, int size)
     char target[PATH_LIMIT];
     if (size <= 0)
         return -EINVAL;
-    int err = path_resolve(dirfd, upath, false, &p);
+    int err = path_resolve_look(dirfd, upath, false, &p);
     if (err == -ENOENT && dirfd != AT_FDCWD && names_fd(upath, AT_EMPTY_PATH))
         err = path_of_fd(dirfd, &p); /* a link opened with O_PATH | O_NOFOLLOW */
     if (err)

@@ -17,21 +17,28 @@
 #define S_LINK 0120000
 #define S_REG  0100000
 
+/* Does open(2) with these flags follow a link that is the last name? */
+static bool follows(uint32_t flags)
+{
+    return !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+}
+
 /* Opening a FIFO waits and can be interrupted; opening anything else is done in any case. */
 static ALWAYS_INLINE int open_waiting(const struct use *u, uint32_t flags, uint32_t mode)
 {
     struct stat st;
+    bool linkless = u->guarded || u->root >= 0; /* the last name of a walked path is to be none */
     for (;;) {
-        int fd = u->guarded ? host_open_linkless(u->root, u->name, flags, mode, true)
-                            : host_open_blocking(u->host, flags, mode);
+        int fd = linkless ? host_open_linkless(u->root, u->name, flags, mode, true)
+                          : host_open_blocking(u->host, flags, mode);
         if (fd != -EINTR)
             return fd;
         if (!interrupted())
             continue;
         if (host_stat(u->host, true, &st) == 0 && (st.st_mode & S_TYPE) == S_FIFO)
             return -ERESTARTSYS;
-        return u->guarded ? host_open_linkless(u->root, u->name, flags, mode, false)
-                          : host_open(u->host, flags, mode);
+        return linkless ? host_open_linkless(u->root, u->name, flags, mode, false)
+                        : host_open(u->host, flags, mode);
     }
 }
 
@@ -95,13 +102,20 @@ static int open_by_class(const struct mount *m, const char *rel, struct use *u, 
     const struct mf_trusted *entry;
     bool may_meet = !u->walked && *rel && !m->source;
     size_t len = may_meet && !m->device ? strlen(u->path) : 0;
-    bool root = len && seen_root(u, len);
+    bool root = len && !u->linkless && seen_root(u, len);
     enum file_class class = root || m->device ? CLASS_ALLOWED : policy_classify(u->path, &entry);
-    int err;
+    int err = 0;
+    if (u->linkless &&
+        class != CLASS_ALLOWED) { /* links there are the author's, most of the time */
+        err = use_walk(u, rel, follows(flags) ? USE_PLACE : USE_NAME);
+        may_meet = false;
+    }
+    if (err)
+        return err;
     switch (class) {
     case CLASS_ALLOWED:
         u->guarded = may_meet && !m->device;
-        if (u->guarded && !root)
+        if (u->guarded && !root && !u->linkless)
             seen_no_root(u, len);
         break;
     case CLASS_TRUSTED:
@@ -124,11 +138,12 @@ static int open_by_class(const struct mount *m, const char *rel, struct use *u, 
 static int chroot_open(struct mount *m, const char *rel, uint32_t flags, uint32_t mode,
                        struct file **out)
 {
-    bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
     struct use u;
     for (;;) {
-        int err =
-            use_begin_open(&u, m, rel, follow ? USE_PLACE : USE_NAME, flags & (O_CREAT | O_TRUNC));
+        int err = use_tries_linkless(m, rel)
+                      ? use_begin_linkless(&u, m, rel)
+                      : use_begin_open(&u, m, rel, follows(flags) ? USE_PLACE : USE_NAME,
+                                       flags & (O_CREAT | O_TRUNC));
         if (!err)
             err = open_by_class(m, rel, &u, flags, mode, out);
         use_end(&u);
@@ -139,14 +154,41 @@ static int chroot_open(struct mount *m, const char *rel, uint32_t flags, uint32_
     }
 }
 
+/* What `u` names, walked. */
+static int stat_walked(const struct use *u, bool follow, kstat *st)
+{
+    return u->whole && u->fd >= 0 ? host_fstat(u->fd, st)
+                                  : host_stat_at(u->root, u->name, follow, st);
+}
+
+static NOINLINE int stat_linkless(struct mount *m, const char *rel, bool follow, kstat *st)
+{
+    struct use u;
+    int err = use_begin_linkless(&u, m, rel);
+    if (!err)
+        err = u.fd = host_open_plain(HOST_AT_FDCWD, u.path, O_PATH | O_NOFOLLOW);
+    if (err >= 0)
+        err = host_fstat(u.fd, st);
+    if (err == -ELOOP || (!err && follow && (st->st_mode & S_TYPE) == S_LINK)) {
+        err = use_walk(&u, rel, follow ? USE_OBJECT : USE_NAME);
+        if (!err)
+            err = stat_walked(&u, follow, st);
+    }
+    use_end(&u);
+    return err;
+}
+
 static int chroot_stat(struct mount *m, const char *rel, bool follow, kstat *st)
 {
     struct use u;
     int err;
+    if (use_tries_linkless(m, rel))
+        return stat_linkless(m, rel, follow, st);
     do {
         err = use_begin_look(&u, m, rel, follow ? USE_OBJECT : USE_NAME);
         if (!err)
-            err = host_stat_at(u.root, u.name, follow && !u.guarded, st);
+            err = unlikely(u.walked) ? stat_walked(&u, follow, st)
+                                     : host_stat_at(u.root, u.name, follow && !u.guarded, st);
         if (!err && u.guarded && follow && (st->st_mode & S_TYPE) == S_LINK)
             err = use_met_link(&u);
         use_end(&u);

@@ -31,12 +31,12 @@ int enc_host_path(const struct mount *m, const char *rel, char host[PATH_LIMIT])
     /* The files are bound to their paths as written: a link on them is none that the run made. */
     size_t end;
     char target[PATH_LIMIT];
-    int made = links_made() ? links_find(m, rel, false, &end, target) : 0;
+    int made = links_walked() ? links_find(m, rel, false, &end, target) : 0;
     if (made)
         return made < 0 ? made : -ELOOP;
     int err = mount_host_path(m, rel, host);
     struct use u;
-    if (!err && !links_made() && use_is_guarded(m, rel, host)) {
+    if (!err && !links_walked() && use_is_guarded(m, rel, host)) {
         err = use_begin(&u, m, rel, USE_NAME, false);
         use_end(&u);
     }

@@ -316,17 +316,32 @@ static int walk(struct walk *w, const char *path, size_t before, bool follow)
     return err;
 }
 
-/* Nothing on the way is a link? Then most of the time no walk is needed. */
-static bool is_plain(const char *path, bool follow)
+/*
+ * What most paths are needs no walk. 0: nothing on the way is a link. 1: nothing but the last name,
+ * whose text is w->link, and which is the run's. -ELOOP: to be walked.
+ */
+static int find_last(struct walk *w, const char *path, size_t before, bool follow)
 {
     struct stat st;
     int fd = host_open_plain(HOST_AT_FDCWD, path, O_PATH | O_NOFOLLOW);
-    bool plain = fd == -ENOENT || fd >= 0;
-    if (fd >= 0 && follow)
-        plain = !host_fstat(fd, &st) && (st.st_mode & S_TYPE) != S_LINK;
-    if (fd >= 0)
-        host_close(fd);
-    return plain;
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : -ELOOP;
+    int found = follow && host_fstat(fd, &st) ? -ELOOP : 0;
+    if (!found && follow && (st.st_mode & S_TYPE) == S_LINK) {
+        ssize n = host_readlink_fd(fd, w->link, PATH_LIMIT - 1);
+        w->at = strlen(path);
+        w->link[MAX(n, 0L)] = 0;
+        found = n > 0 && w->at > before && (is_ours(&st) || is_its_place(path, w->at)) ? 1 : -ELOOP;
+    }
+    host_close(fd);
+    return found;
+}
+
+/* 1: the first link of the run on the way along `path` is w->link, up to w->at of it. */
+static int find(struct walk *w, const char *path, size_t before, bool follow)
+{
+    int found = find_last(w, path, before, follow);
+    return found == -ELOOP ? walk(w, path, before, follow) : found;
 }
 
 int links_find(const struct mount *m, const char *rel, bool follow, size_t *end,
@@ -337,7 +352,7 @@ int links_find(const struct mount *m, const char *rel, bool follow, size_t *end,
     int err = w ? mount_host_path(m, rel, path) : -ENOMEM;
     int found = 0;
     size_t before = err ? 0 : strlen(path) - strlen(rel);
-    if (!err && !is_plain(path, follow) && walk(w, path, before, follow) == 1) {
+    if (!err && find(w, path, before, follow) == 1) {
         found = w->at > before ? 1 : -EACCES;
         *end = w->at - before;
         memcpy(target, w->link, strlen(w->link) + 1);
@@ -349,7 +364,7 @@ int links_find(const struct mount *m, const char *rel, bool follow, size_t *end,
 bool links_redirect(const char *uri)
 {
     struct walk *w = heap_alloc(sizeof(*w));
-    bool redirected = !w || (!is_plain(uri, true) && walk(w, uri, 0, true) == 1);
+    bool redirected = !w || find(w, uri, 0, true) == 1;
     heap_free(w);
     return redirected;
 }
@@ -379,6 +394,10 @@ static int anchor(struct use *u, char *done, enum use_kind kind)
         : dir              ? "."
                            : name);
     u->host = u->name = u->below;
+    if (!u->whole) {
+        u->root = u->fd;
+        u->name = strrchr(u->below, '/') + 1;
+    }
     return 0;
 }
 
@@ -413,7 +432,7 @@ static int begin_walked(struct use *u, size_t before, enum use_kind kind)
             err = anchor(u, w->done, kind);
     }
     heap_free(w);
-    return err == 1 ? -ELOOP : err; /* exchanged since path_resolve() */
+    return err == 1 ? use_met_link(u) : err;
 }
 
 static void uncount(struct use *u)
@@ -437,8 +456,10 @@ void links_release(void)
 int use_met_link(struct use *u)
 {
     uncount(u);
-    links_note();
     u->walked = true; /* not again: what was resolved is to be so anew */
+    if (current()->walks == WALK_ALL)
+        return -ELOOP; /* exchanged since it was resolved */
+    current()->met_link = true;
     return -ERESTARTNOINTR;
 }
 
@@ -456,15 +477,41 @@ static int begin_guarded(struct use *u, enum use_kind kind)
     return err == -ELOOP ? use_met_link(u) : err;
 }
 
+/* Sets everything but `walked`. */
+static int begin(struct use *u, const struct mount *m, const char *rel)
+{
+    u->fd = -1;
+    u->counted = u->whole = u->guarded = u->linkless = false;
+    u->host = u->name = u->path;
+    u->root = HOST_AT_FDCWD;
+    return mount_host_path(m, rel, u->path);
+}
+
+int use_walk(struct use *u, const char *rel, enum use_kind kind)
+{
+    if (u->fd >= 0)
+        host_close(u->fd);
+    u->fd = -1;
+    u->whole = u->guarded = u->linkless = false;
+    u->walked = true;
+    if (current()->walks == WALK_NOT && mf_allowed(&run.manifest, u->path, strlen(u->path)))
+        return use_met_link(u); /* most likely the run's: what it is is found out then */
+    return begin_walked(u, strlen(u->path) - strlen(rel), kind);
+}
+
+int use_begin_linkless(struct use *u, const struct mount *m, const char *rel)
+{
+    int err = begin(u, m, rel);
+    u->walked = false;
+    u->linkless = true;
+    return err;
+}
+
 int use_begin_open(struct use *u, const struct mount *m, const char *rel, enum use_kind kind,
                    bool changes)
 {
-    u->fd = -1;
-    u->counted = u->whole = u->guarded = false;
-    u->host = u->name = u->path;
-    u->root = HOST_AT_FDCWD;
-    int err = mount_host_path(m, rel, u->path);
-    u->walked = links_made();
+    int err = begin(u, m, rel);
+    u->walked = links_made() || current()->walks == WALK_ALL;
     if (changes && !err && !u->walked) {
         u->counted = true;
         u->walked = !links_hold();

@@ -10,20 +10,26 @@
  * is decided which is which: by the policy of where the link stands, and by the time of the last
  * change of its inode, which creating, moving and linking set and which no call can set back.
  *
- * As long as no process of the run has made, moved or met such a link, or moved a directory with
- * links in it, the host resolves paths alone. In allowed places (`guarded`) it is told to meet no
- * link: opening costs nothing more for that, calls on an object go through its descriptor, and
- * those on a name rely on what the thread has seen of its directory within the last millisecond (so
- * another run that exchanges just then has that long). The first such link makes the call start
- * again (-ERESTARTNOINTR), and from then on every path is walked here first, and the host is given
- * one on which it meets no link at all: the last name below a directory that was opened so. Whoever
- * exchanges a part of the path meanwhile makes the call fail.
+ * As long as no process of the run has made or moved such a link, or moved a directory with links
+ * in it, the host resolves paths alone. In allowed places (`guarded`) it is told to meet no link:
+ * opening costs nothing more for that, calls on an object go through its descriptor, and those on a
+ * name rely on what the thread has seen of its directory within the last millisecond (so another
+ * run that exchanges just then has that long). A link there makes the call start again at once
+ * (-ERESTARTNOINTR, thread.walks): at first open, stat and their like follow one link and try as
+ * before; the next time, as other calls the first time, the path is walked here, and the host is
+ * given one on which it meets no link at all: the last name below a directory that was opened so.
+ * Whoever exchanges a part of the path meanwhile makes the call fail.
+ *
+ * Once the run has made a link (links_made()) every call does so everywhere, but open and stat in
+ * allowed places, which the host is told in one step to do without a link (`linkless`): they start
+ * again if it meets one, and have no millisecond.
  */
 #pragma once
 #include "libos/fs/vfs.h"
+#include "libos/thread.h"
 
 struct links_shared { /* of all processes of the run */
-    uint32_t made;    /* has the run made, moved or met one? Never goes back to 0; atomic */
+    uint32_t made;    /* has the run made or moved one? Never goes back to 0; atomic */
     uint32_t doubt; /* times of change are not to be relied upon: every link is the run's; atomic */
     uint32_t changing; /* calls that change something by a path which the host resolves; atomic */
     uint32_t keeper;   /* host's number of the thread that keeps links as they are, or 0; atomic */
@@ -38,6 +44,11 @@ int links_setup(void);
 static inline bool links_made(void)
 {
     return __atomic_load_n(&links_shared->made, __ATOMIC_SEQ_CST);
+}
+/* Are paths walked in this call? */
+static inline bool links_walked(void)
+{
+    return links_made() || current()->walks;
 }
 
 /*
@@ -87,6 +98,7 @@ struct use {
     bool counted;
     bool walked;           /* what `host` names is to be no link */
     bool guarded;          /* on the way to it the host is to meet no link */
+    bool linkless;         /* by use_begin_linkless() */
     bool whole;            /* `host` is the descriptor itself, not a name below it */
     char path[PATH_LIMIT]; /* the host path as written: what the policy knows */
     char below[NAME_LIMIT + 40];
@@ -107,8 +119,33 @@ int use_begin_open(struct use *u, const struct mount *m, const char *rel, enum u
                    bool changes);
 /* May the program, or an earlier run, have made links on the way to the host path of `rel`? */
 bool use_is_guarded(const struct mount *m, const char *rel, const char *host);
-/* A link stands where the host was to meet none: -ERESTARTNOINTR. */
+/* A link stands where the host was to meet none: -ERESTARTNOINTR, or -ELOOP when the call was
+ * walked. */
 int use_met_link(struct use *u);
+/*
+ * Instead of walking, for calls that are told in one step that there is a link on the way: does it
+ * concern this path? Then use_begin_linkless(), and use_walk() after -ELOOP, which walks, and says
+ * -ERESTARTNOINTR if the link is the run's.
+ */
+static inline bool use_tries_linkless(const struct mount *m, const char *rel)
+{
+    return unlikely(links_made()) && current()->walks != WALK_ALL && *rel && !m->device &&
+           !m->source;
+}
+int use_begin_linkless(struct use *u, const struct mount *m, const char *rel);
+int use_walk(struct use *u, const char *rel, enum use_kind kind);
+/*
+ * For calls that the library OS makes on its own behalf: does it start again? `before`: what
+ * `walks` was, which it is again when it does not.
+ */
+static inline bool use_restarts(long err, enum walks before)
+{
+    struct thread *t = current();
+    bool again = err == -ERESTARTNOINTR && t->met_link && t->walks < WALK_ALL;
+    t->walks = again ? t->walks + 1 : before;
+    t->met_link = again ? false : t->met_link;
+    return again;
+}
 void use_end(struct use *u);
 
 /* Around a change by a path that was made ready before: false if links were made since. */
@@ -120,13 +157,13 @@ static inline void use_none(struct use *u)
 {
     u->root = -1;
     u->fd = -1;
-    u->counted = u->guarded = false;
+    u->counted = u->guarded = u->linkless = false;
 }
 
 /* After use_end(): did the host follow links that the run made meanwhile? */
 static inline bool use_again(const struct use *u)
 {
-    return unlikely(links_made()) && !u->walked && !u->counted;
+    return unlikely(links_made()) && !u->walked && !u->counted && !u->linkless;
 }
 
 /* Flags of open(2) for u->host. */

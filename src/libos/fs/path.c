@@ -183,15 +183,26 @@ static int substitute_walked(struct path *p, size_t link_end, const char *target
 
 static bool follows_here(const struct mount *m)
 {
-    return m->ops->own_links ? m->ops->readlink != NULL : unlikely(links_made()) && on_host(m);
+    return m->ops->own_links ? m->ops->readlink != NULL : unlikely(links_walked()) && on_host(m);
 }
 
-static int follow_here(struct path *p, bool follow_last)
+/* How many links of chroot mounts are followed before the call itself is left to meet one. */
+static int links_ahead(bool lazy)
+{
+    struct thread *t = current();
+    if (!lazy && t->walks == WALK_ONE)
+        t->walks = WALK_ALL; /* it would not meet the next one */
+    return !lazy || t->walks == WALK_ALL ? INT32_MAX : t->walks == WALK_ONE;
+}
+
+static int follow_here(struct path *p, bool follow_last, bool lazy)
 {
     char *target = heap_alloc(PATH_LIMIT);
-    int err = target ? 0 : -ENOMEM;
+    int err = target ? 0 : -ENOMEM, ahead = links_ahead(lazy);
     while (!err && follows_here(p->mount)) {
         size_t end;
+        if (p->mount->ops == &fs_chroot && !ahead--)
+            break;
         int found = 0;
         if (!p->mount->ops->own_links)
             found = links_find(p->mount, p->rel, follow_last, &end, target);
@@ -214,7 +225,7 @@ static int follow_here(struct path *p, bool follow_last)
 static int follow_own_links(struct path *p, bool follow_last)
 {
     find_mount(p);
-    return follows_here(p->mount) ? follow_here(p, follow_last) : 0;
+    return follows_here(p->mount) ? follow_here(p, follow_last, false) : 0;
 }
 
 int path_real(char abs[PATH_LIMIT])
@@ -472,6 +483,17 @@ int path_resolve(int dirfd, const char *upath, bool follow, struct path *out)
 {
     int err = resolve_user(dirfd, upath, out);
     return err ? err : follow_own_links(out, follow || out->must_be_dir);
+}
+
+int path_resolve_look(int dirfd, const char *upath, bool follow, struct path *out)
+{
+    int err = resolve_user(dirfd, upath, out);
+    if (err)
+        return err;
+    find_mount(out);
+    bool here =
+        out->mount->ops == &fs_chroot ? unlikely(current()->walks) : follows_here(out->mount);
+    return here ? follow_here(out, follow || out->must_be_dir, true) : 0;
 }
 
 int path_resolve_name(int dirfd, const char *upath, struct path *out)

@@ -57,15 +57,15 @@ void policy_log_unknown(const char *host)
                 host);
 }
 
-/* Linux looks for the folder first, and programs tell the one error from the other. Once the run
- * has made links the folder was opened before (links.h). */
+/* Linux looks for the folder first, and programs tell the one error from the other. A path that was
+ * walked had it opened before (links.h). */
 int policy_refuse(const char *host)
 {
     char dir[PATH_LIMIT];
     struct stat st;
     const char *slash = strrchr(host, '/');
     fmt(dir, sizeof(dir), "%.*s", slash > host ? (int)(slash - host) : 1, slash ? host : ".");
-    int err = links_made() ? 0 : host_stat(dir, true, &st);
+    int err = links_walked() ? 0 : host_stat(dir, true, &st);
     if (err == -ENOENT || err == -ENOTDIR)
         return err;
     policy_log_denied(host);

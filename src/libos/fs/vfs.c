@@ -3,6 +3,7 @@
 #include "libos/fs/vfs.h"
 #include "host/host.h"
 #include "libos/fs/dir.h"
+#include "libos/fs/links.h"
 #include "libos/process.h"
 
 #define S_TYPE 0170000
@@ -116,12 +117,13 @@ int vfs_open_kernel(const char *kpath, uint32_t flags, struct file **out)
     struct path *p = heap_alloc(sizeof(*p));
     if (!p)
         return -ENOMEM;
+    enum walks before = current()->walks;
     int err;
-    do { /* again: links.h */
+    do {
         err = path_resolve_kernel(AT_FDCWD, kpath, true, p);
         if (!err)
             err = vfs_open(p, flags, 0, out);
-    } while (err == -ERESTARTNOINTR);
+    } while (use_restarts(err, before));
     heap_free(p);
     return err;
 }

@@ -292,6 +292,8 @@ struct path {
  * (AT_EMPTY_PATH, handled by the caller).
  */
 int path_resolve(int dirfd, const char *upath, bool follow, struct path *out);
+/* The same for calls that start again when they meet a link of the run: it may be left in place. */
+int path_resolve_look(int dirfd, const char *upath, bool follow, struct path *out);
 /* The same for a path in library-OS memory. */
 int path_resolve_kernel(int dirfd, const char *kpath, bool follow, struct path *out);
 /* A name to be made, removed or replaced: a link there is not followed, with a slash behind it

@@ -256,10 +256,10 @@ static int name_to_host(struct address *a, bool creating, int *dir_fd)
             err = -EADDRINUSE;
         if (!err && (creating || there) && !p->mount->device)
             err = policy_check_change(host, true, creating ? "create" : "connect to");
-        bool guarded = !err && !links_made() && use_is_guarded(p->mount, p->rel, host);
+        bool guarded = !err && !links_walked() && use_is_guarded(p->mount, p->rel, host);
         if (guarded && creating)
             err = meets_no_link(p);
-        bool walk = links_made() || (guarded && !creating);
+        bool walk = links_walked() || (guarded && !creating);
         if (!err && walk)
             err = set_walked_name(a, p, creating, dir_fd);
         if (!err && walk && creating && is_parent(*dir_fd, host)) {

@@ -263,6 +263,7 @@ __attribute__((noreturn)) static void go(struct exec_ready *x)
         process_exit(err == -ENOMEM || err == -ENOEXEC ? SIGKILL : SIGSEGV);
     platform_set_fs(0);
     platform_vector_reset();
+    t->walks = WALK_NOT;
     platform_resume(thread_regs(t));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "libos/lib/errors.h"
 #include "libos/proc/program.h"
+#include "libos/fs/links.h"
 #include "libos/log.h"
 #include "host/host.h"
 
@@ -42,10 +43,11 @@ static int open_executable(const char *path, struct file **out)
     struct path *p = heap_alloc(sizeof(*p));
     if (!p)
         return -ENOMEM;
+    enum walks before = current()->walks;
     int err;
-    do /* again: fs/links.h */
+    do
         err = open_regular(path, p, out);
-    while (err == -ERESTARTNOINTR);
+    while (use_restarts(err, before));
     heap_free(p);
     if (!err && is_noexec(*out)) {
         file_put(*out);

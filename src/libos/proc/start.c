@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* From the manifest to the first program. */
 #include "host/host_process.h"
+#include "libos/fs/links.h"
 #include "libos/lib/errors.h"
 #include "libos/log.h"
 #include "libos/net/net.h"
@@ -98,12 +99,13 @@ static int check_start_dir(const struct process *p)
 {
     kstat st;
     struct path *path = heap_alloc(sizeof(*path));
+    enum walks before = current()->walks;
     int err;
-    do { /* again: fs/links.h */
+    do {
         err = path ? path_resolve_kernel(AT_FDCWD, p->fs.cwd, true, path) : -ENOMEM;
         if (!err)
             err = vfs_stat(path, true, &st);
-    } while (err == -ERESTARTNOINTR);
+    } while (use_restarts(err, before));
     if (!err && (st.st_mode & 0170000) != 0040000)
         err = -ENOTDIR;
     if (err)

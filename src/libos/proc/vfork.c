@@ -116,6 +116,7 @@ __attribute__((noreturn)) static void parent_goes_on(struct vfork_saved *s, long
     *thread_regs(t) = regs;
     world_resume();
     signal_set_blocked(t, blocked);
+    t->walks = WALK_NOT;
     platform_resume(thread_regs(t));
 }
 
