@@ -51,9 +51,9 @@ void ks_loop_return(struct ks_conn *c)
     bool first = !loop->returned;
     c->returned = loop->returned;
     loop->returned = c;
-    pthread_mutex_unlock(&loop->lock);
     if (first)
         wake(loop);
+    pthread_mutex_unlock(&loop->lock);
 }
 
 static void drop(struct ks_conn *c)
@@ -283,7 +283,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void loop_free(struct ks_loop *loop)
+void ks_loop_free(struct ks_loop *loop)
 {
     if (loop->epoll >= 0)
         close(loop->epoll);
@@ -309,7 +309,7 @@ struct ks_loop *ks_loop_start(struct ks_server *server)
         !epoll_ctl(loop->epoll, EPOLL_CTL_ADD, server->listener, &listen) &&
         !pthread_create(&loop->thread, NULL, run, loop))
         return loop;
-    loop_free(loop);
+    ks_loop_free(loop);
     return NULL;
 }
 
@@ -322,5 +322,4 @@ void ks_loop_stop(struct ks_loop *loop, int64_t seconds)
 void ks_loop_join(struct ks_loop *loop)
 {
     pthread_join(loop->thread, NULL);
-    loop_free(loop);
 }

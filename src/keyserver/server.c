@@ -193,10 +193,15 @@ static int open_audit(const char *name, struct ks_server *s)
 static int open_socket(const char *name, const char *key, const char *address, int *fd,
                        unsigned *port)
 {
+    char what[80], four[32];
     *fd = service_listen_tcp(address, port);
+    /* "All addresses" of a machine without IPv6. */
+    if ((*fd == -EAFNOSUPPORT || *fd == -EADDRNOTAVAIL) && !strncmp(address, "[::]:", 5)) {
+        snprintf(four, sizeof(four), "0.0.0.0:%s", address + 5);
+        *fd = service_listen_tcp(four, port);
+    }
     if (*fd >= 0)
         return 0;
-    char what[80];
     snprintf(what, sizeof(what), "[server] %s: cannot listen on", key);
     return failed(name, what, address,
                   *fd == -EINVAL ? "it must be an address and a port, like 127.0.0.1:4433 or "
@@ -248,6 +253,8 @@ static void stop(struct ks_server *s)
     if (s->audit)
         ks_audit_add_now(s->audit, record("stop", s->config));
     ks_audit_close(s->audit);
+    for (unsigned i = 0; i < s->loop_count; i++)
+        ks_loop_free(s->loops[i]);
 }
 
 static int serve(const char *name, struct ks_server *s, const sigset_t *signals)

@@ -67,6 +67,8 @@ struct ks_loop *ks_loop_start(struct ks_server *server);
 void ks_loop_stop(struct ks_loop *loop, int64_t seconds);
 /* Waits for its end. */
 void ks_loop_join(struct ks_loop *loop);
+/* After what hands connections back to it (pools, audit log) has ended, too. */
+void ks_loop_free(struct ks_loop *loop);
 
 /* ---- server.c ---- */
 /* Serves until SIGTERM or SIGINT; the exit status. `name` begins lines about what keeps it from
