@@ -42,7 +42,7 @@ def write_pem(folder, cert, key):
 
 
 def builder(name, key):
-    now = datetime.datetime.utcnow()
+    now = datetime.datetime.now(datetime.timezone.utc)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     return x509.CertificateBuilder().subject_name(subject).issuer_name(subject).serial_number(1).public_key(
         key.public_key()).not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(9))
