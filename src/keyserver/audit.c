@@ -193,6 +193,9 @@ static bool resume(struct ks_audit *a, const char *path, struct ks_audit_error *
     bool have_head = !access(a->head_path, F_OK);
     uint8_t public[32];
     size_t len = sizeof(public);
+    if (!have_head && !lseek(a->fd, 0, SEEK_END)) /* a new one */
+        return true;
+    lseek(a->fd, 0, SEEK_SET);
     if (have_head && !ks_head_read(&head, a->head_path, error))
         return false;
     if (!ks_audit_check(a->fd, have_head ? &head : NULL, &a->chain, NULL, NULL, &why))

@@ -14,6 +14,7 @@
 #include "attest/json.h"
 #include "cli/tools.h"
 #include "keyserver/audit_sign.h"
+#include "manifest/input.h"
 
 #define TAIL_SIZE (sizeof(",\"hash\":\"\"}") - 1 + 64)
 
@@ -192,7 +193,7 @@ bool ks_head_parse(struct ks_head *head, const char *text, size_t size,
 bool ks_head_read(struct ks_head *head, const char *path, struct ks_audit_error *error)
 {
     struct buffer text = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(path);
     int err = fd < 0 ? -errno : read_all(fd, &text, 65536);
     if (fd >= 0)
         close(fd);
@@ -246,7 +247,7 @@ bool ks_audit_check(int fd, const struct ks_head *head, struct ks_chain *chain, 
     struct ks_audit_error why = {0};
     if (!ks_chain_follow(chain, fd, head || visit ? remember : NULL, &c, &why))
         return broken(error, "broken at record %" PRIu64 ": %.400s", chain->count + 1, why.text);
-    if (!chain->count && (head || chain->tail_bytes))
+    if (!chain->count)
         return broken(error, "broken at record 1: the log is empty");
     if (head && !ks_head_fits(head, chain, c.hash, &why))
         return broken(error, "broken at record %" PRIu64 ": %.400s",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/tools.h"
+#include "manifest/input.h"
 #include "manifest/toml.h"
 #include "manifest/value.h"
 
@@ -289,14 +290,16 @@ static void check_readable(const char *path, unsigned line, const char *what, bo
         return;
     if (access(path, R_OK) || stat(path, &st))
         diag_error(d, line, "%s '%s' cannot be read: %s", what, path, strerror(errno));
-    else if (secret && S_ISREG(st.st_mode) && st.st_mode & 07)
+    else if (!S_ISREG(st.st_mode) && (secret || !S_ISDIR(st.st_mode)))
+        diag_error(d, line, "%s '%s' is no regular file", what, path);
+    else if (secret && st.st_mode & 07)
         diag_warning(d, line, "%s '%s' can be read by everybody: chmod 600 it", what, path);
 }
 
 struct ks_policy *ks_policy_load(const char *path, struct diag *d)
 {
     struct buffer text = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(path);
     int err = fd < 0 ? -errno : read_all(fd, &text, TEXT_LIMIT);
     struct ks_policy *p = NULL;
     if (fd >= 0)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "keyserver/log.h"
+#include "manifest/input.h"
 
 #define TALLY_MAX 1000
 
@@ -111,7 +112,7 @@ bool ks_report_read(struct ks_report *report, struct ks_report_log *log)
         /* The log is shown all the same. */
         log->signed_head = (struct ks_head){0};
     }
-    int fd = open(log->path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(log->path);
     if (fd < 0) {
         snprintf(log->broken.text, sizeof(log->broken.text), "it cannot be read: %s",
                  strerror(errno));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/tools.h"
+#include "manifest/input.h"
 
 #define PLATFORMS 256 /* kinds of platform whose collateral is kept */
 #define RETRY     5   /* seconds after a failure, during which nobody asks again */
@@ -80,7 +81,7 @@ static int fail(struct adyton_attest_error *e, int code, const char *what, const
 
 static int read_file(const char *path, struct buffer *out, struct adyton_attest_error *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_input(path);
     int err = fd < 0 ? -errno : read_all(fd, out, 32 << 20);
     if (fd >= 0)
         close(fd);

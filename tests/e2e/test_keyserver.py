@@ -537,6 +537,20 @@ def test_slips_of_the_server(device, keys, tmp_path, server, message):
     assert done.returncode in (1, 2) and any(message in line for line in said), done
 
 
+def test_fifos_and_devices(device, keys, tmp_path):
+    """Where files belong: an error, not a wait."""
+    os.mkfifo(tmp_path / 'fifo')
+    s = KeyServer(tmp_path / 's', secret('a', f'file:{keys}/key'), device, wait=False)
+    for path in (tmp_path / 'fifo', '/dev/null', tmp_path):
+        assert adyton('keyserver', 'check', path).returncode == 2
+        assert adyton('keyserver', 'audit', 'verify', path, '--head', path).returncode in (1, 2)
+        assert adyton('keyserver', 'report', path, '--output', tmp_path / 'x').returncode in (1, 2)
+    text = s.policy.read_text()
+    for old in (s.cert, device.root, device.collateral, keys / 'key'):
+        s.policy.write_text(text.replace(f'{old}"', f'{tmp_path}/fifo"'))
+        assert adyton('keyserver', 'check', s.policy).returncode == 2, old
+
+
 def test_usage():
     assert adyton('keyserver', '--help').stdout.startswith('Usage: adyton keyserver')
     for args in ([], ['--policy'], ['--policy', 'x', 'y'], ['check'], ['audit'], ['audit', 'verify'], ['nonsense']):

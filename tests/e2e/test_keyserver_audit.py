@@ -133,6 +133,9 @@ def test_heads(written, tmp_path):
     for text in ('', '[]', '{' * 100000, '\0'):
         other.write_text(text)
         assert verify(written / 'audit.log', other)[0] == 1
+    other.write_text('')
+    status, said = verify(other)  # nothing is not a log
+    assert status == 1 and 'broken at record 1: the log is empty' in said
     done = adyton('keyserver', 'audit', 'verify', tmp_path / 'nowhere')
     assert done.returncode == 2 and 'cannot read' in done.stderr
 
