@@ -29,6 +29,10 @@
     {                                         \
         .key = k, .kind = K_HEX, .max = bytes \
     }
+#define HOST_PATH(k)                    \
+    {                                   \
+        .key = (k), .kind = K_HOST_PATH \
+    }
 #define PATH(k)                  \
     {                            \
         .key = k, .kind = K_PATH \
@@ -144,7 +148,7 @@ const struct rule manifest_rules[] = {
     CUSTOM("loader.env.*", check_env),
     FILE_URI("loader.env_src_file"),
     BOOLEAN("loader.insecure__use_host_env"),
-    {.key = "loader.log_file", .kind = K_HOST_PATH},
+    HOST_PATH("loader.log_file"),
     CUSTOM("fs.root", check_root_mount),
     CUSTOM("fs.mounts", check_mounts),
     PATH("fs.start_dir"),
