@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -72,11 +73,25 @@ static bool connected(int fd, const struct addrinfo *a, int64_t timeout_ms)
     return n == 1 && !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) && !error;
 }
 
-int server_connect(const struct server_name *server, int64_t timeout_ms)
+/* A name without a resolver's help: "localhost" is this machine (RFC 6761), also where no /etc/hosts
+ * says so, as in an enclave. */
+static struct addrinfo *find(const struct server_name *server)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    if (!getaddrinfo(server->host, server->port, &hints, &found))
+        return found;
+    hints.ai_flags = AI_NUMERICHOST;
+    if (!strcasecmp(server->host, "localhost") &&
+        !getaddrinfo("127.0.0.1", server->port, &hints, &found))
+        return found;
+    return NULL;
+}
+
+int server_connect(const struct server_name *server, int64_t timeout_ms)
+{
+    struct addrinfo *found = find(server);
     int fd = -1, one = 1;
-    if (getaddrinfo(server->host, server->port, &hints, &found))
+    if (!found)
         return SECRET_PROVISION_ERR_UNKNOWN_HOST;
     for (struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
         fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);

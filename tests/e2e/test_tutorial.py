@@ -4,6 +4,7 @@
 The manifest template is put together from the tutorial's own lines, read at run time and not
 changed; its "..." are filled with what the text around them names. Then its commands are run.
 """
+import os
 import pathlib
 import re
 import shutil
@@ -171,3 +172,89 @@ def test_confidential_manifest_renders(text, folder, build_dir, shell):
     assert manifest['loader']['env']['SECRET_PROVISION_SET_KEY'] == 'default'
     assert any(entry['uri'] == 'file:ssl/ca.crt' and re.fullmatch('[0-9a-f]{64}', entry['sha256'])
                for entry in manifest['sgx']['trusted_files'])
+
+
+def commands_between(text, start, end, pattern):
+    return re.findall(pattern, text.split(start)[-1].split(end)[0], re.M)
+
+
+@pytest.fixture
+def device(shell, tmp_path):
+    """device(line, folder): a line typed where the software device stands for SGX"""
+    home = tmp_path / 'home'
+    home.mkdir()
+
+    def run(line, folder):
+        return shell(f'export HOME={home} ADYTON_SGX=emulate XDG_STATE_HOME= XDG_CONFIG_HOME= XDG_CACHE_HOME=; {line}',
+                     folder)
+    run.platform = home / '.local' / 'state' / 'adyton' / 'test-platform'
+    return run
+
+
+def test_enclave(text, folder, build_dir, shell, device):
+    """"Executing PyTorch with Gramine in SGX Enclave", as written."""
+    need(build_dir, 'gramine-sgx-sign', 'gramine-sgx')
+    (folder / 'pytorch.manifest.template').write_text(template(text, confidential=False))
+    commands = commands_between(text, 'Executing PyTorch with Gramine in SGX Enclave\n', CONFIDENTIAL,
+                                r'^(gramine-sgx-gen-private-key|make SGX=1|rm -f result\.txt|gramine-sgx .*\.py)\b.*$')
+    assert commands == ['gramine-sgx-gen-private-key', 'make SGX=1', 'rm -f result.txt',
+                        'gramine-sgx ./pytorch pytorchexample.py']
+    shell(f'{PYTHON} pytorchexample.py', folder)
+    native = (folder / 'result.txt').read_bytes()
+    for command in commands:
+        done = device(command, folder)
+    assert 'NO confidentiality' in done.err
+    assert (folder / 'result.txt').read_bytes() == native
+
+
+@pytest.fixture
+def example(tmp_path, shell):
+    """What `make app dcap` leaves of the secret provisioning example."""
+    target = tmp_path / 'gramine' / 'CI-Examples' / 'ra-tls-secret-prov'
+    shutil.copytree(ROOT / 'examples' / 'ra-tls-secret-prov', target,
+                    ignore=shutil.ignore_patterns('server_dcap', 'client', '*.manifest', '*.crt', '*.key'))
+    shell('make app dcap', target)
+    return target
+
+
+# The server listens on the port that its source names, so in a network of its own.
+SERVE_AND_RUN = '''set -e
+ip link set lo up
+cd secret_prov_pf
+RA_TLS_ALLOW_OUTDATED_TCB_INSECURE=1 ./server_dcap ../files/wrap_key >../server.log 2>&1 &
+cd ..
+for i in $(seq 300); do grep -q Starting server.log && break; sleep 0.1; done
+gramine-sgx ./pytorch pytorchexample.py
+killall server_dcap
+'''
+
+
+def test_confidential(text, folder, build_dir, shell, device, example):
+    """"End-To-End Confidential PyTorch Workflow": inputs encrypted at home, a key server at home, the key by
+    RA-TLS to the enclave, a result that only the owner can read."""
+    need(build_dir, 'gramine-sgx', 'gramine-sgx-pf-crypt')
+    if os.getuid() or not (shutil.which('ip') and shutil.which('killall')):
+        pytest.skip('needs root for a network namespace, ip and killall')
+    shell(f'{PYTHON} pytorchexample.py', folder)
+    native = (folder / 'result.txt').read_bytes()
+    shutil.copytree(example.parents[1], folder / 'gramine')
+    for command in commands_between(text, 'Preparing Input Files\n', 'Preparing Secret Provisioning',
+                                    r'^(?:mkdir|dd|mv|gramine-sgx-pf-crypt) .*$'):
+        shell(command, folder)
+    prepare = commands_between(text, 'Preparing Secret Provisioning\n', 'Preparing Manifest File',
+                               r'^(?:mkdir|cp|cd|\./server_dcap) .*$')
+    assert prepare[-1] == './server_dcap ../files/wrap_key &'
+    for command in prepare[:-2]:
+        shell(command, folder)
+    (folder / 'pytorch.manifest.template').write_text(template(text, confidential=True))
+    device('gramine-sgx-gen-private-key', folder)
+    for command in commands_between(text, 'Building and Executing End-To-End PyTorch Example\n', 'Decrypting Output File',
+                                    r'^(make clean|make SGX=1|rm -f result\.txt)$'):
+        device(command, folder)
+    device('adyton sgxemu setup', folder)
+    (folder / 'serve-and-run.sh').write_text(SERVE_AND_RUN)
+    device(f'RA_TLS_TRUST_ROOT={device.platform}/root.pem RA_TLS_COLLATERAL={device.platform}/collateral '
+           'unshare --net --pid --fork --mount-proc sh serve-and-run.sh', folder)
+    assert (folder / 'result.txt').read_bytes() != native
+    shell('gramine-sgx-pf-crypt decrypt -w files/wrap_key -i result.txt -o plaintext/result.txt', folder)
+    assert (folder / 'plaintext' / 'result.txt').read_bytes() == native
