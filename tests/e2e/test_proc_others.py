@@ -42,7 +42,7 @@ def both(run_native, run_inside, tmp_path):
         argv = ['/bin/bash', '-c', script, 'family', *args]
         scratch = tmp_path / 'scratch'
         env = {'SCRATCH': str(scratch)}
-        return run_native(argv, timeout=30, env=env), run_inside(argv, timeout=30, env=env, allowed=[scratch])
+        return run_native(argv, timeout=90, env=env), run_inside(argv, timeout=90, env=env, allowed=[scratch])
     return run
 
 
@@ -87,7 +87,8 @@ LOOKS = {
     'exe': 'for p in $a $b $c $d; do readlink /proc/$p/exe; done',
     'cwd': 'for p in $a $b $c $d; do readlink /proc/$p/cwd /proc/$p/root; done | sort -u',
     'environ': 'tr "\\0" "\\n" </proc/$a/environ | grep -E "^(HOME|TZ)=" | sort',
-    'fields': 'ps -o user=,tty=,sid=,nlwp=,nice= -p $a,$b,$c,$d,$$ | sed "s/$(ps -o sid= -p $$ | tr -d " ")/SID/"',
+    # the session's number may have more digits inside than natively
+    'fields': 'ps -o user=,tty=,sid=,nlwp=,nice= -p $a,$b,$c,$d,$$ | sed "s/ *$(ps -o sid= -p $$ | tr -d " ") / SID /"',
     'vanished': 'p=$a; kill -KILL $p; wait $p; ls -d /proc/$p; ps -p $p -o pid=; echo $?',
     'listing': '/usr/bin/python3 -c "import os; l = [int(n) for n in os.listdir(\'/proc\') if n.isdigit()]; '
                'print(l == sorted(l), os.getpid() in l, os.getppid() in l)"',
