@@ -6,7 +6,7 @@ set -eu
 
 # Debian 12 and 13 are tested. Other releases are tried: what they do not offer is named and left out.
 common='meson ninja-build gcc g++ make git libc6-dev linux-libc-dev pkg-config
-clang libcmocka-dev libssl-dev libcurl4-openssl-dev libjansson-dev libcbor-dev libmbedtls-dev libtomlplusplus-dev libprotobuf-c-dev protobuf-c-compiler libp11-kit-dev softhsm2 valgrind
+clang libcmocka-dev libssl-dev libcurl4-openssl-dev libjansson-dev libcbor-dev libmbedtls-dev libtomlplusplus-dev libprotobuf-c-dev protobuf-c-compiler libp11-kit-dev softhsm2 valgrind gdb
 python3 python3-venv python3-pytest python3-jinja2 python3-cryptography python3-cryptography-vectors
 python3-numpy python3-pil python3-torch python3-torchvision
 openssl strace musl-tools golang-go busybox-static sqlite3 file perl curl ca-certificates

@@ -140,6 +140,16 @@ def command(name):
     return path
 
 
+def own_mounts():
+    """What runs a command as root of a mount name space of its own; the test is skipped where none can be made.
+    Without a user name space if possible: in a chroot there is none."""
+    for how in ([], ['--map-root-user']):
+        argv = ['/usr/bin/unshare', '--mount', *how]
+        if run([*argv, 'mount', '-t', 'tmpfs', 'none', '/mnt']).status == 0:
+            return argv
+    return pytest.skip('no mount name space may be made here')
+
+
 NOTES = []
 
 
