@@ -185,7 +185,7 @@ static void above_root(void)
     NEED(stat("/", &root) == 0);
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
         const char *path = paths[i];
-        printf("%s\n", path);
+        say(path, "is");
         TRY("lstat", lstat(path, &st));
         CHECK("it is the root", st.st_ino == root.st_ino && S_ISDIR(st.st_mode));
         TRY("stat", stat(path, &st));

@@ -32,8 +32,58 @@ static int check_slash(const struct path *p)
     return err;
 }
 
-/* -EXDEV, or why the folder of `to` cannot be looked into: Linux finds that first. */
-static int across_mounts(const struct path *to)
+/* The last component as written: -EINVAL if it is ".", -ENOTEMPTY if it is "..", or another error.
+ */
+static int last_dots(const char *upath)
+{
+    char in[PATH_LIMIT];
+    ssize n = strncpy_from_user(in, upath, sizeof(in));
+    if (n < 0)
+        return (int)n;
+    while (n > 1 && in[n - 1] == '/')
+        in[--n] = 0;
+    const char *last = strrchr(in, '/');
+    last = last ? last + 1 : in;
+    return strcmp(last, ".") == 0 ? -EINVAL : strcmp(last, "..") == 0 ? -ENOTEMPTY : 0;
+}
+
+/* What has the name, without following a link, whatever stands behind it. */
+static int stat_name(struct path *p, kstat *st)
+{
+    bool slash = p->must_be_dir;
+    p->must_be_dir = false;
+    int err = vfs_stat(p, false, st);
+    p->must_be_dir = slash;
+    return err;
+}
+
+/*
+ * Of a path that ended in "." or "..": the errors of walking it, which come first, or `dots`. 0 if
+ * it did not.
+ */
+static int check_dots(const struct path *p, int dots, int is)
+{
+    int err = dots == -EINVAL || dots == -ENOTEMPTY ? check_slash(p) : dots;
+    return err ? err : dots ? is : 0;
+}
+
+/* May the name be made? Behind one that is no directory's there is no slash, unless it exists. */
+static int check_new(const char *upath, struct path *p, bool dir)
+{
+    kstat st;
+    int err = check_dots(p, last_dots(upath), -EEXIST);
+    if (err)
+        return err;
+    if (!*p->rel || mounts_imply(p->abs))
+        return -EEXIST;
+    if (dir || !p->must_be_dir)
+        return 0;
+    err = stat_name(p, &st);
+    return err ? err : -EEXIST;
+}
+
+/* `otherwise`, or why the folder of the name cannot be looked into: Linux finds that first. */
+static int folder_or(const struct path *to, int otherwise)
 {
     kstat st;
     struct path *p = heap_alloc(2 * sizeof(*p));
@@ -47,17 +97,17 @@ static int across_mounts(const struct path *to)
     if (!err)
         err = vfs_stat(&p[1], true, &st);
     heap_free(p);
-    return err ? err : -EXDEV;
+    return err ? err : otherwise;
 }
 
 static long mkdir_at(int dirfd, const char *upath, uint32_t mode)
 {
     struct path p;
     int err = resolve_name(dirfd, upath, &p);
+    if (!err)
+        err = check_new(upath, &p, true);
     if (err)
         return err;
-    if (!*p.rel || mounts_imply(p.abs))
-        return -EEXIST;
     if (!p.mount->ops->mkdir)
         return -EPERM;
     return p.mount->ops->mkdir(p.mount, p.rel, mode & 01777 & ~current_process()->fs.umask);
@@ -81,10 +131,9 @@ static long mknod_at(int dirfd, const char *upath, uint32_t mode, uint64_t dev)
     uint32_t type = mode & 0170000;
     if (type == 0040000)
         return -EPERM;
-    if (!*p.rel || mounts_imply(p.abs))
-        return -EEXIST;
-    if (p.must_be_dir)
-        return -ENOENT;
+    err = check_new(upath, &p, false);
+    if (err)
+        return err;
     if (!p.mount->ops->mknod)
         return -EPERM;
     return p.mount->ops->mknod(p.mount, p.rel, mode & ~current_process()->fs.umask, dev);
@@ -99,32 +148,21 @@ SYSCALL4(mknodat, int, dirfd, const char *, path, uint32_t, mode, uint64_t, dev)
     return mknod_at(dirfd, path, mode, dev);
 }
 
-/* The last component as written: rmdir treats "." and ".." apart. */
-static int last_dots(const char *upath)
-{
-    char in[PATH_LIMIT];
-    ssize n = strncpy_from_user(in, upath, sizeof(in));
-    if (n < 0)
-        return (int)n;
-    while (n > 1 && in[n - 1] == '/')
-        in[--n] = 0;
-    const char *last = strrchr(in, '/');
-    last = last ? last + 1 : in;
-    return strcmp(last, ".") == 0 ? -EINVAL : strcmp(last, "..") == 0 ? -ENOTEMPTY : 0;
-}
-
 static long unlink_at(int dirfd, const char *upath, bool dir)
 {
     struct path p;
-    int err = dir ? last_dots(upath) : 0;
+    kstat name;
+    int dots = last_dots(upath);
+    int err = resolve_name(dirfd, upath, &p);
     if (!err)
-        err = resolve_name(dirfd, upath, &p);
-    if (!err && !dir)
-        err = check_slash(&p);
+        err = check_dots(&p, dots, dir ? dots : -EISDIR);
+    if (!err && !dir && p.must_be_dir && *p.rel) {
+        err = stat_name(&p, &name);
+        if (!err)
+            err = (name.st_mode & 0170000) == 0040000 ? -EISDIR : -ENOTDIR;
+    }
     if (err)
         return err;
-    if (!dir && p.must_be_dir)
-        return -EISDIR;
     if (!*p.rel || mounts_imply(p.abs)) {
         kstat st;
         bool is_dir = vfs_stat(&p, false, &st) || (st.st_mode & 0170000) == 0040000;
@@ -148,6 +186,29 @@ SYSCALL3(unlinkat, int, dirfd, const char *, path, int, flags)
     return flags & ~AT_REMOVEDIR ? -EINVAL : unlink_at(dirfd, path, flags & AT_REMOVEDIR);
 }
 
+static int rename_resolved(struct path p[2], int dots, int dots_to, uint32_t flags)
+{
+    kstat st;
+    int err = check_dots(&p[0], dots, 0);
+    if (!err)
+        err = check_dots(&p[1], dots_to, 0);
+    if (!err && (dots || dots_to))
+        err = -EBUSY;
+    if (!err && (p[0].must_be_dir || p[1].must_be_dir)) {
+        err = stat_name(&p[0], &st);
+        if (!err && (st.st_mode & 0170000) != 0040000)
+            err = -ENOTDIR;
+    }
+    if (!err && (!*p[0].rel || !*p[1].rel || mounts_imply(p[0].abs) || mounts_imply(p[1].abs)))
+        err = -EBUSY;
+    if (!err && p[0].mount != p[1].mount)
+        err = -EXDEV;
+    if (err)
+        return err;
+    return p[0].mount->ops->rename ? p[0].mount->ops->rename(p[0].mount, p[0].rel, p[1].rel, flags)
+                                   : -EPERM;
+}
+
 static long rename_at(int from_fd, const char *ufrom, int to_fd, const char *uto, uint32_t flags)
 {
     if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
@@ -156,31 +217,14 @@ static long rename_at(int from_fd, const char *ufrom, int to_fd, const char *uto
     struct path *p = heap_alloc(2 * sizeof(*p));
     if (!p)
         return -ENOMEM;
-    int dots = last_dots(ufrom), dots_to = last_dots(uto);
-    int err = dots == -EINVAL || dots == -ENOTEMPTY || dots_to == -EINVAL || dots_to == -ENOTEMPTY
-                  ? -EBUSY
-              : dots ? dots
-                     : dots_to;
-    if (!err)
-        err = resolve_name(from_fd, ufrom, &p[0]);
+    int err = resolve_name(from_fd, ufrom, &p[0]);
     if (!err)
         err = resolve_name(to_fd, uto, &p[1]);
-    if (!err)
-        err = check_slash(&p[0]);
-    if (!err && p[1].must_be_dir && !p[0].must_be_dir) {
-        kstat st;
-        err = vfs_stat(&p[0], false, &st);
-        if (!err && (st.st_mode & 0170000) != 0040000)
-            err = -ENOTDIR;
+    if (!err) {
+        err = rename_resolved(p, last_dots(ufrom), last_dots(uto), flags);
+        if (err)
+            err = folder_or(&p[0], folder_or(&p[1], err));
     }
-    if (!err && (!*p[0].rel || !*p[1].rel || mounts_imply(p[0].abs) || mounts_imply(p[1].abs)))
-        err = -EBUSY;
-    if (!err && p[0].mount != p[1].mount)
-        err = across_mounts(&p[1]);
-    if (!err)
-        err = p[0].mount->ops->rename
-                  ? p[0].mount->ops->rename(p[0].mount, p[0].rel, p[1].rel, flags)
-                  : -EPERM;
     heap_free(p);
     return err;
 }
@@ -224,6 +268,8 @@ static int link_nameless(struct file *f, int to_fd, const char *uto)
     if (!(f->flags & __O_TMPFILE) || !f->mount || !f->mount->ops->link_file)
         return -ENOENT;
     int err = resolve_name(to_fd, uto, &p);
+    if (!err)
+        err = check_new(uto, &p, false);
     if (!err && p.mount != f->mount)
         err = -EXDEV;
     return err ? err : p.mount->ops->link_file(p.mount, f, p.rel);
@@ -253,12 +299,12 @@ static long link_at(int from_fd, const char *ufrom, int to_fd, const char *uto, 
         err = vfs_stat(&p[0], false, &st);
     if (!err)
         err = resolve_name(to_fd, uto, &p[1]);
-    if (!err && p[1].must_be_dir)
-        err = -ENOENT;
+    if (!err)
+        err = check_new(uto, &p[1], false);
     if (!err && p[0].mount != p[1].mount)
-        err = across_mounts(&p[1]);
+        err = folder_or(&p[1], -EXDEV);
     if (!err && (st.st_mode & 0170000) == 0040000)
-        err = -EPERM;
+        err = stat_name(&p[1], &st) ? folder_or(&p[1], -EPERM) : -EEXIST;
     if (!err)
         err =
             p[0].mount->ops->link ? p[0].mount->ops->link(p[0].mount, p[0].rel, p[1].rel) : -EPERM;
@@ -283,10 +329,10 @@ static long symlink_at(const char *utarget, int dirfd, const char *upath)
     if (n <= 0)
         return n ? n : -ENOENT;
     int err = resolve_name(dirfd, upath, &p);
+    if (!err)
+        err = check_new(upath, &p, false);
     if (err)
         return err;
-    if (p.must_be_dir)
-        return -ENOENT;
     return p.mount->ops->symlink ? p.mount->ops->symlink(p.mount, target, p.rel) : -EPERM;
 }
 
