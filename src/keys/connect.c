@@ -73,8 +73,8 @@ static bool connected(int fd, const struct addrinfo *a, int64_t timeout_ms)
     return n == 1 && !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) && !error;
 }
 
-/* A name without a resolver's help: "localhost" is this machine (RFC 6761), also where no /etc/hosts
- * says so, as in an enclave. */
+/* A name without a resolver's help: "localhost" is this machine (RFC 6761), also where no
+ * /etc/hosts says so, as in an enclave. */
 static struct addrinfo *find(const struct server_name *server)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
