@@ -96,6 +96,7 @@ pid = os.fork()
 if pid == 0:
     tries(targets)
 print('tried', ends([pid]))
+os.waitid(os.P_PID, targets[3][1], os.WEXITED | os.WNOWAIT)  # it ends of what was sent, and not of what follows
 os.kill(-1, signal.SIGKILL)
 print('left', ends([pid for _, pid in targets]))
 
