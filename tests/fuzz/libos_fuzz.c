@@ -241,7 +241,9 @@ static const uint16_t common[] = {
     __NR_fallocate,  __NR_pipe2,  __NR_epoll_ctl,    __NR_epoll_create1, __NR_epoll_wait,
     __NR_poll,       __NR_futex,  __NR_rt_sigaction, __NR_tgkill,        __NR_eventfd2,
     __NR_openat,     __NR_statx,  __NR_readlink,     __NR_sendfile,      __NR_copy_file_range,
-    __NR_execve,     __NR_brk,    __NR_mkdir,        __NR_chdir,         __NR_rt_sigreturn};
+    __NR_execve,     __NR_brk,    __NR_mkdir,        __NR_chdir,         __NR_rt_sigreturn,
+    __NR_socketpair, __NR_sendto, __NR_recvfrom,     __NR_sendmsg,       __NR_recvmsg,
+    __NR_shutdown,   __NR_ioctl,  __NR_setsockopt,   __NR_getsockopt,    __NR_fstat};
 
 static uint64_t seed = 88172645463325252UL;
 

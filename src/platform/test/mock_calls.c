@@ -66,7 +66,7 @@ long mock_signals_sent(void)
     return signals_sent;
 }
 
-static long give_fd(long r)
+long mock_give_fd(long r)
 {
     if (r >= MOST_FDS) {
         close((int)r);
@@ -214,7 +214,7 @@ static long make_pipe(const long a[6])
     int fds[2];
     if (pipe2(fds, (int)a[1] | O_NONBLOCK | O_CLOEXEC))
         return -errno;
-    if (give_fd(fds[0]) < 0 || give_fd(fds[1]) < 0)
+    if (mock_give_fd(fds[0]) < 0 || mock_give_fd(fds[1]) < 0)
         return -EMFILE;
     memcpy((void *)a[0], fds, sizeof(fds));
     return 0;
@@ -227,7 +227,7 @@ static long file_control(const long a[6])
     switch (a[1]) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        return give_fd(mock_kernel(SYS_fcntl, a[0], F_DUPFD_CLOEXEC, 3, 0, 0, 0));
+        return mock_give_fd(mock_kernel(SYS_fcntl, a[0], F_DUPFD_CLOEXEC, 3, 0, 0, 0));
     case F_GETFL:
     case F_GETPIPE_SZ:
     case F_GET_SEALS:
@@ -377,8 +377,10 @@ long mock_perform(long nr, const long a[6], bool blocking)
 {
     if (mock_is_path_call(nr)) {
         long r = mock_path_call(nr, a);
-        return nr == SYS_openat || nr == SYS_openat2 ? give_fd(r) : r;
+        return nr == SYS_openat || nr == SYS_openat2 ? mock_give_fd(r) : r;
     }
+    if (mock_is_socket_call(nr))
+        return mock_socket_call(nr, a);
     switch (nr) {
     case SYS_read:
     case SYS_write:
@@ -436,12 +438,12 @@ long mock_perform(long nr, const long a[6], bool blocking)
     case SYS_pipe2:
         return make_pipe(a);
     case SYS_memfd_create:
-        return give_fd(mock_kernel(nr, a[0], (a[1] & 3) | MFD_CLOEXEC, 0, 0, 0, 0));
+        return mock_give_fd(mock_kernel(nr, a[0], (a[1] & 3) | MFD_CLOEXEC, 0, 0, 0, 0));
     case SYS_eventfd2:
-        return give_fd(mock_kernel(nr, a[0], a[1] | O_NONBLOCK, 0, 0, 0, 0));
+        return mock_give_fd(mock_kernel(nr, a[0], a[1] | O_NONBLOCK, 0, 0, 0, 0));
     case SYS_epoll_create1:
     case SYS_timerfd_create:
-        return give_fd(
+        return mock_give_fd(
             mock_kernel(nr, a[0], a[1] | (nr == SYS_timerfd_create ? O_NONBLOCK : 0), 0, 0, 0, 0));
     case SYS_epoll_ctl:
         if (!holds(a[2], nr))

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "host/host_net.h"
 #include "libos/process.h"
 #include "platform/test/world.h"
 #include <asm/unistd.h>
@@ -106,7 +107,8 @@ static bool may_be_silent(long nr, long error)
            error == EINTR;
 }
 
-static void sweep(const char *dir)
+/* `tells`: each error must be seen by the application. */
+static void sweep(const char *dir, void (*scenario)(void *), bool tells)
 {
     static const long codes[] = {ENOSPC, EIO, EMFILE, ENOMEM, EINTR};
     int value;
@@ -131,7 +133,7 @@ static void sweep(const char *dir)
             int seen = errors;
             clean(dir);
             prepare(); /* what could not be unmapped goes */
-            if (befell >= 0 && !seen && !may_be_silent(befell, codes[c]))
+            if (tells && befell >= 0 && !seen && !may_be_silent(befell, codes[c]))
                 fail_msg("%s: error %ld of host call %ld (number %ld) went unnoticed", dir,
                          codes[c], n, befell);
             if (heap_in_use() != heap)
@@ -151,25 +153,86 @@ static void sweep(const char *dir)
     printf("%s: %ld host calls, %zu errors each\n", *dir ? dir : "/", total, ARRAY_SIZE(codes));
 }
 
+/* A message with the reading end of a pipe and credentials, of a stream or as a packet. */
+static long send_right(long fd, int *right)
+{
+    struct {
+        size_t len;
+        int level, type;
+        int fd, pad;
+    } *control = (void *)(m + 2048);
+    struct iovec *iov = (void *)(m + 2304);
+    struct msg *h = (void *)(m + 2560);
+    control->len = 20, control->level = 1, control->type = 1, control->fd = right[0];
+    *iov = (struct iovec){m + 4096, 3000};
+    *h = (struct msg){.iov = iov, .iov_len = 1, .control = control, .control_len = 24};
+    return CALL(sendmsg, fd, h, 0);
+}
+
+static long receive_right(long fd, size_t n)
+{
+    struct iovec *iov = (void *)(m + 2304);
+    struct msg *h = (void *)(m + 2560);
+    *iov = (struct iovec){m + 12288, n};
+    *h = (struct msg){.iov = iov, .iov_len = 1, .control = m + 3072, .control_len = 256};
+    return CALL(recvmsg, fd, h, 0x40);
+}
+
+/* What is on its way over a socket pair that becomes the host's arrives. */
+static void pairs(void *arg)
+{
+    const char *type = arg;
+    int *fds = (int *)m, *right = (int *)(m + 64);
+    memset(m + 4096, 'x', 3000);
+    memset(m + 12288, 0, 4000);
+    if (IS_ERR(step(CALL(socketpair, 1, strlen(type), 0, fds))))
+        return;
+    if (IS_ERR(step(CALL(pipe2, right, 0))))
+        return;
+    step(CALL(sendto, fds[0], m + 4096, 5, 0, 0, 0));
+    step(send_right(fds[0], right));
+    step(CALL(sendto, fds[1], m + 4096, 4, 0, 0, 0));
+    step(CALL(close, right[0]));
+    step(receive_right(fds[1], 5));
+    step(CALL(fstat, fds[1], m + 8192)); /* the host's from here on */
+    long r = whole(receive_right(fds[1], 4000), 3000);
+    corrupt |= r == 3000 && memcmp(m + 12288, m + 4096, 3000) != 0;
+    if (r == 3000 && *(size_t *)(m + 3072) == 20)
+        step(CALL(close, *(int *)(m + 3088)));
+    step(CALL(recvfrom, fds[0], m + 12288, 100, 0x40, 0, 0));
+    step(CALL(close, right[1]));
+    step(CALL(close, fds[0]));
+    step(CALL(close, fds[1]));
+}
+
+static void test_pairs(void **state)
+{
+    (void)state;
+    mock_catch_faults();
+    sweep("-", pairs, false);     /* stream */
+    sweep("--", pairs, false);    /* datagrams */
+    sweep("-----", pairs, false); /* packets */
+}
+
 static void test_chroot(void **state)
 {
     (void)state;
     mock_catch_faults();
-    sweep("");
+    sweep("", scenario, true);
 }
 
 static void test_encrypted(void **state)
 {
     (void)state;
     mock_catch_faults();
-    sweep("/enc");
+    sweep("/enc", scenario, true);
 }
 
 static void test_tmpfs(void **state)
 {
     (void)state;
     mock_catch_faults();
-    sweep("/tmp");
+    sweep("/tmp", scenario, true);
 }
 
 /* Transfers that the host cuts short are completed, or reported short. */
@@ -193,10 +256,9 @@ static void test_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chroot),
-        cmocka_unit_test(test_encrypted),
-        cmocka_unit_test(test_tmpfs),
-        cmocka_unit_test(test_short),
+        cmocka_unit_test(test_chroot), cmocka_unit_test(test_encrypted),
+        cmocka_unit_test(test_tmpfs),  cmocka_unit_test(test_short),
+        cmocka_unit_test(test_pairs),
     };
     world_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
