@@ -1,30 +1,28 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
- * Trusted files: content is what the manifest says, or -EPERM.
- *
- * What was verified is remembered in memory, per manifest entry, together with the identity of the
- * host file that it was read from. On a platform whose host is trusted to return the same bytes for
- * a file that says it did not change, a verified range is then read and mapped from the host
- * directly: that is the `verify` operation of a file. A platform that may not rely on this gives
- * trusted_ops a `read` (and `mmap`) that copies out of the scratch memory in which verify_blocks()
- * leaves the blocks it checked.
+ * Trusted files where the host is trusted to return the same bytes for a file that says it did not
+ * change: what was verified is remembered, per manifest entry, together with the identity of the
+ * host file that it was read from, and then read and mapped from the host directly. That is the
+ * `verify` operation of a file. Elsewhere: trusted_own.c.
  */
 #include "host/host.h"
 #include "libos/fs/policy.h"
-#include "libos/fs/trusted_verify.h"
+#include "libos/fs/trusted.h"
 #include "libos/log.h"
 #include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "platform/platform.h"
 #include <linux/time.h>
 
+#if PLATFORM_HOST_TRUSTED
+
 /* A file changed this short ago can change again without a change of its time stamps, which move
  * with the kernel's tick: the next open verifies it again. */
-#define YOUNG_NS 50000000
+#    define YOUNG_NS 50000000
 /* Files up to this size are verified as a whole when they are first read. */
-#define SMALL_FILE (1u << 20)
+#    define SMALL_FILE (1u << 20)
 
-#define WHOLE INT64_MAX
+#    define WHOLE INT64_MAX
 
 /* Two equal ones of one file: it did not change in between. */
 struct identity {
@@ -63,39 +61,6 @@ struct trusted_file {
 
 static struct lock contents_lock; /* above heap_lock; guards what follows */
 static struct content **contents;
-static bool sidecar_tried;
-static void *sidecar_index; /* a copy of the sidecar's header and index; NULL: no sidecar */
-static uint64_t sidecar_size;
-
-static void load_sidecar(void)
-{
-    struct trees_header h;
-    struct stat st;
-    sidecar_tried = true;
-    if (run.trees_fd < 0)
-        return;
-    int err = host_fstat(run.trees_fd, &st);
-    if (!err && host_pread(run.trees_fd, &h, sizeof(h), 0) != sizeof(h))
-        err = -EBADMSG;
-    /* The tools write one tree for each trusted file at most. */
-    if (!err &&
-        (memcmp(h.magic, TREES_MAGIC, sizeof(h.magic)) != 0 || h.version != TREES_VERSION ||
-         h.total_size != (uint64_t)st.st_size || h.count > run.manifest.image->trusted.count))
-        err = -EBADMSG;
-    size_t len = sizeof(h) + (err ? 0 : h.count) * sizeof(struct trees_entry);
-    void *index = err ? NULL : heap_alloc(len);
-    if (index && host_pread(run.trees_fd, index, len, 0) == (ssize)len &&
-        memcmp(index, &h, sizeof(h)) == 0) {
-        sidecar_index = index;
-        sidecar_size = (uint64_t)st.st_size;
-        return;
-    }
-    heap_free(index);
-    log_warning("the Merkle trees beside the manifest ('%s.manifest.trees') are damaged: trusted "
-                "files are hashed as a whole instead; run gramine-manifest again",
-                run.name);
-}
-
 /* Under contents_lock. */
 static struct content *content_make(const struct mf_trusted *entry)
 {
@@ -104,11 +69,7 @@ static struct content *content_make(const struct mf_trusted *entry)
     if (!c)
         return NULL;
     c->entry = entry;
-    if (!(entry->flags & MF_TRUSTED_TREE) || tree_shape(&s, entry->size))
-        return c;
-    if (!sidecar_tried)
-        load_sidecar();
-    int64_t at = sidecar_index ? trees_find(sidecar_index, sidecar_size, entry->tree, &s) : -ENOENT;
+    int64_t at = trusted_tree(entry, &s);
     if (at < 0)
         return c;
     c->done = heap_zalloc((s.data_blocks + 63) / 64 * 8);
@@ -139,23 +100,6 @@ static struct content *content_of(const struct mf_trusted *entry)
     return c;
 }
 
-/* ---- scratch memory: one spare piece is kept ---- */
-
-static struct verify_scratch *spare; /* exchanged atomically */
-
-static struct verify_scratch *scratch_get(void)
-{
-    struct verify_scratch *w = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQUIRE);
-    return w ? w : heap_alloc(sizeof(*w));
-}
-
-static void scratch_put(struct verify_scratch *w)
-{
-    struct verify_scratch *none = NULL;
-    if (!__atomic_compare_exchange_n(&spare, &none, w, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        heap_free(w);
-}
-
 /* ---- verification, under content.lock ---- */
 
 struct source {
@@ -173,21 +117,6 @@ static int64_t source_interior(void *ctx, void *buf, size_t n, uint64_t off)
 {
     const struct source *s = ctx;
     return host_pread(run.trees_fd, buf, n, (int64_t)(s->content->at + off));
-}
-
-static const char *path_of(const struct content *c)
-{
-    return mf_string(&run.manifest, c->entry->path);
-}
-
-static int refuse(struct content *c, const char *why)
-{
-    if (!c->warned)
-        log_error("trusted file '%s' is not what the manifest says (%s): restore it, or run "
-                  "gramine-manifest again",
-                  path_of(c), why);
-    c->warned = true;
-    return -EPERM;
 }
 
 static bool is_done(const struct content *c, uint64_t block)
@@ -270,7 +199,9 @@ static int verify_by_tree(struct content *c, int fd, int64_t off, int64_t n,
         }
         b += count;
     }
-    return err == -EPERM ? refuse(c, "a block of its Merkle tree differs") : err;
+    return err == -EPERM
+               ? trusted_refuse(c->entry, &c->warned, "a block of its Merkle tree differs")
+               : err;
 }
 
 static int verify_as_whole(struct content *c, int fd, struct verify_scratch *w)
@@ -280,7 +211,7 @@ static int verify_as_whole(struct content *c, int fd, struct verify_scratch *w)
     int err = c->bad ? -EPERM : verify_whole(&src, c->id.size, c->entry->sha256, w);
     if (err == -EPERM) {
         c->bad = true;
-        return refuse(c, "SHA-256 differs");
+        return trusted_refuse(c->entry, &c->warned, "SHA-256 differs");
     }
     if (!err)
         __atomic_store_n(&c->all, true, __ATOMIC_RELEASE);
@@ -337,7 +268,7 @@ static int settle(struct content *c, int fd, const struct stat *st)
 static int verify_missing(struct content *c, int fd, int64_t off, int64_t n)
 {
     struct identity after;
-    struct verify_scratch *w = scratch_get();
+    struct verify_scratch *w = trusted_scratch_get();
     if (!w)
         return -ENOMEM;
     int err = -EBADMSG;
@@ -348,16 +279,16 @@ static int verify_missing(struct content *c, int fd, int64_t off, int64_t n)
         if (c->tree)
             log_warning("the Merkle tree of trusted file '%s' is damaged: the file is hashed as a "
                         "whole instead; run gramine-manifest again",
-                        path_of(c));
+                        trusted_path(c->entry));
         c->tree = false;
         err = verify_as_whole(c, fd, w);
     }
     vector_end();
-    scratch_put(w);
+    trusted_scratch_put(w);
     if (!err)
         err = identify(fd, &after);
     if (!err && memcmp(&after, &c->id, sizeof(after)) != 0)
-        err = refuse(c, "it changes while it is read");
+        err = trusted_refuse(c->entry, &c->warned, "it changes while it is read");
     return err;
 }
 
@@ -373,7 +304,7 @@ static int verify_locked(struct file *f, struct trusted_file *t, int64_t off, in
     if (c->all)
         return 1;
     if (c->entry->size != MF_UNSET && c->entry->size != c->id.size)
-        return refuse(c, "its size differs");
+        return trusted_refuse(c->entry, &c->warned, "its size differs");
     if (c->tree && range_done(c, off, n))
         return 0;
     err = verify_missing(c, f->host_fd, off, n);
@@ -460,3 +391,5 @@ int trusted_open(int host_fd, const char *host, const struct mf_trusted *entry, 
     }
     return err;
 }
+
+#endif
