@@ -117,4 +117,31 @@ bool arena_holds(uintptr_t outside, size_t n)
            (outside >= base && outside - base <= s->used && n <= s->used - (outside - base));
 }
 
+size_t arena_reach(const void *buf, size_t n, bool write)
+{
+    size_t done = 0;
+    if (libos_range(buf, n))
+        return n;
+    while (done < n) {
+        uint32_t *word = (uint32_t *)(((uintptr_t)buf + done) & ~3UL), value;
+        if (user_load32(&value, word) || (write && user_cmpxchg32(word, &value, value)))
+            break;
+        done += PAGE_SIZE - (((uintptr_t)buf + done) & PAGE_MASK);
+    }
+    return MIN(done, n);
+}
+
+size_t arena_reach_vector(const struct iovec *iov, size_t skip, size_t n, bool write)
+{
+    size_t done = 0;
+    for (; done < n; iov++, skip = 0) {
+        size_t part = MIN(n - done, iov->iov_len - skip);
+        size_t good = arena_reach((char *)iov->iov_base + skip, part, write);
+        done += good;
+        if (good < part)
+            break;
+    }
+    return done;
+}
+
 #endif

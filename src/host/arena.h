@@ -104,6 +104,11 @@ static inline int take_user(void *up, const void *outside, size_t n)
     return copy_checked(up, outside, n);
 }
 
+/* How many bytes of memory of the application, of `n` from `up` on or in a vector behind its first
+ * `skip` ones, can be read, or written: a transfer is cut there before it is made. Of ours: all. */
+size_t arena_reach(const void *up, size_t n, bool write);
+size_t arena_reach_vector(const struct iovec *iov, size_t skip, size_t n, bool write);
+
 #else
 
 #    define ARENA _Static_assert(1, "")

@@ -6,6 +6,7 @@
 #include "platform/platform.h"
 #include <asm/unistd.h>
 #include <linux/prctl.h>
+#include <linux/sockios.h>
 
 #ifndef PR_SET_VMA
 #    define PR_SET_VMA 0x53564d41
@@ -303,6 +304,19 @@ static bool prctl_ok(const long a[6], int i)
     return true;
 }
 
+/* struct ifconf: a length, and where so many bytes are. */
+static bool interfaces_ok(uintptr_t p)
+{
+    return arena_holds(p, 16) && (!((const uintptr_t *)p)[1] ||
+                                  arena_holds(((const uintptr_t *)p)[1], *(const uint32_t *)p));
+}
+
+/* The host refuses a negative one. */
+static bool length_ok(uintptr_t p, int32_t n)
+{
+    return n <= 0 || arena_holds(p, (size_t)n);
+}
+
 static bool argument_ok(struct arg k, const long a[6], int i)
 {
     uintptr_t p = (uintptr_t)a[i];
@@ -318,6 +332,8 @@ static bool argument_ok(struct arg k, const long a[6], int i)
     case PRCTL:
         return prctl_ok(a, i);
     case IOCTL:
+        if (a[1] == SIOCGIFCONF)
+            return interfaces_ok(p);
         bytes = host_ioctl_bytes((unsigned)a[1]);
         return !bytes || !p || arena_holds(p, bytes);
     default:
@@ -335,7 +351,7 @@ static bool argument_ok(struct arg k, const long a[6], int i)
         bytes = k.size ? (size_t)a[k.by] * k.size : PAGE_UP((size_t)a[k.by]) / PAGE_SIZE;
         return arena_holds(p, bytes);
     case LEN_AT:
-        return arena_holds((uintptr_t)a[k.by], 4) && arena_holds(p, *(const uint32_t *)a[k.by]);
+        return arena_holds((uintptr_t)a[k.by], 4) && length_ok(p, *(const int32_t *)a[k.by]);
     case VECTOR:
         return vectors_ok(p, (size_t)a[k.by]);
     case MSG:

@@ -154,10 +154,40 @@ long host_ioctl(int fd, unsigned cmd, unsigned long arg)
 }
 
 #if PLATFORM_ARENA
+struct ifconf_ {
+    int len, pad;
+    void *list;
+};
+#    define MOST_IFCONF (16 << 10)
+
+/* A structure that leads to a list of interfaces, `len` bytes of it. */
+static long list_interfaces(int fd, struct ifconf_ *u)
+{
+    ARENA;
+    struct ifconf_ c, out;
+    if (copy_from_user(&c, u, sizeof(c)))
+        return -EFAULT;
+    out = c;
+    out.len = c.list ? MIN(c.len, MOST_IFCONF) : c.len;
+    out.list = c.list && out.len > 0 ? room_for((size_t)out.len) : NULL;
+    struct ifconf_ *at = give(&out, sizeof(out));
+    long r = host_number(host_syscall_blocking(__NR_ioctl, fd, SIOCGIFCONF, (long)at, 0, 0, 0), 0);
+    if (r)
+        return r;
+    take(&c.len, &at->len, sizeof(c.len));
+    if (out.list && (c.len < 0 || c.len > out.len))
+        return -EIO;
+    if (out.list && copy_to_user(c.list, out.list, (size_t)c.len))
+        return -EFAULT;
+    return put_user(&u->len, c.len) ? -EFAULT : 0;
+}
+
 long host_ioctl_user(int fd, unsigned cmd, unsigned long uarg)
 {
     ARENA;
     const struct known *k = find(cmd);
+    if (cmd == SIOCGIFCONF)
+        return list_interfaces(fd, (struct ifconf_ *)uarg);
     if (!k)
         return -ENOTTY;
     void *out = k->bytes ? room_for(k->bytes) : (void *)uarg;

@@ -51,9 +51,25 @@ static long leave(struct piece p, const void *at, size_t n, int64_t off)
                       : host_syscall(p.nr, p.fd, (long)at, (long)n, off, 0, 0);
 }
 
+/* A read to where nothing is: fine at the end of a file. */
+static ssize nowhere(struct piece p, int64_t off)
+{
+    ARENA;
+    void *at = room_for(1);
+    if (p.nr == __NR_read)
+        off = host_lseek((int)p.fd, 0, 1);
+    long r = off < 0 ? -EFAULT : CALL4(__NR_pread64, p.fd, at, 1, off);
+    return r > 0 ? -EFAULT : host_length(r, 0);
+}
+
+/* As the kernel: what the buffer has no place for stays where it is. */
 static ssize piece_in(struct piece p, void *buf, size_t n, int64_t off)
 {
     ARENA;
+    size_t good = arena_reach(buf, n, true);
+    if (n && !good)
+        return nowhere(p, off);
+    n = good;
     void *at = room_for(n);
     ssize r = host_length(leave(p, at, n, off), n);
     return r > 0 && take_user(buf, at, (size_t)r) ? -EFAULT : r;
@@ -63,7 +79,12 @@ static ssize piece_out(struct piece p, const void *buf, size_t n, int64_t off)
 {
     ARENA;
     void *at = room_for(n);
-    return give_user(at, buf, n) ? -EFAULT : host_length(leave(p, at, n, off), n);
+    if (give_user(at, buf, n)) {
+        n = arena_reach(buf, n, false);
+        if (!n || give_user(at, buf, n))
+            return -EFAULT;
+    }
+    return host_length(leave(p, at, n, off), n);
 }
 
 /* Would a read have something, so that a stream does not keep its reader after a full piece? */
@@ -161,6 +182,10 @@ static int copy_vector(struct at *at, char *flat, size_t n, bool write)
 static ssize vector_piece(int fd, struct at *at, size_t n, int64_t pos, int flags, bool write)
 {
     ARENA;
+    size_t good = arena_reach_vector(at->iov, at->skip, n, !write);
+    if (n && !good)
+        return -EFAULT;
+    n = good;
     char *flat = room_for(n);
     struct iovec one = {flat, n};
     struct at from = *at;

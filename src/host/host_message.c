@@ -15,6 +15,7 @@
 #define MSG_PEEK     0x2
 #define LONGEST_MSG  INT32_MAX
 #define MSG_DONTWAIT 0x40
+#define AF_UNIX_     1
 
 /* What does not wait is not interrupted. */
 static long leave(long nr, int fd, const void *m, int flags)
@@ -169,9 +170,20 @@ ssize host_sendmsg(int fd, const struct msg *m, int flags)
     return done ? (ssize)done : r;
 }
 
+/* tcp(7): with MSG_TRUNC the bytes are dropped, not copied. */
+static bool drops(int fd, int flags)
+{
+    int domain = 0, len = sizeof(domain);
+    return flags & MSG_TRUNC && is_stream(fd) &&
+           !host_option_get(fd, SOL_SOCKET_, SO_DOMAIN, &domain, &len) && domain != AF_UNIX_;
+}
+
 static ssize receive_piece(int fd, struct msg *m, struct cursor *c, size_t n, int flags)
 {
     ARENA;
+    bool dropped = drops(fd, flags);
+    if (n && !dropped && !arena_reach_vector(c->iov, c->at, n, true))
+        return -EFAULT;
     struct iovec one = {room_for(n), n};
     struct msg got, out = {.name = room(m->name, (size_t)m->name_len),
                            .name_len = m->name_len,
@@ -190,7 +202,7 @@ static ssize receive_piece(int fd, struct msg *m, struct cursor *c, size_t n, in
     take_lengths(m, &got);
     if (!message_ok(&given, &got))
         return -EIO;
-    return move(c, one.iov_base, MIN((size_t)r, n), false) ? -EFAULT : r;
+    return !dropped && move(c, one.iov_base, MIN((size_t)r, n), false) ? -EFAULT : r;
 }
 
 /* Only where all of it was asked for does a second piece follow. */

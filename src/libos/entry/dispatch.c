@@ -6,6 +6,7 @@
 #include "libos/log.h"
 #include "libos/proc/exec.h"
 #include "libos/proc/vfork.h"
+#include "libos/mm/pages.h"
 #include "libos/process.h"
 #include "libos/thread.h"
 #include "libos/trace/trace.h"
@@ -157,6 +158,7 @@ void exit_work(struct regs *r)
         if (work & WORK_FAULT) {
             work_clear(t, WORK_FAULT);
             as_without_reserves(t);
+            pages_fault(&t->fault);
             signal_force(t, &t->fault.info);
         }
         if (work & (WORK_SIGNAL | WORK_HOSTSIG | WORK_TIMER))

@@ -42,7 +42,16 @@ long pages_lock(struct mm *mm, long nr, uintptr_t addr, size_t len, unsigned lon
 /* Before a fork whose child goes on in a copy of the memory. -EOPNOTSUPP after a message: there is
  * memory that the two would have to share. */
 int pages_before_fork(void);
-/* Is a fault at this address of a page that is recorded as accessible, behind the end of its file?
- */
-bool pages_fault_is_bus(uintptr_t addr, bool write);
+#endif
+
+/* Makes a fault of the application what it is on Linux: one behind the end of a mapped file is a
+ * SIGBUS. */
+struct fault_info;
+#if PLATFORM_HOST_TRUSTED
+static inline void pages_fault(struct fault_info *f)
+{
+    (void)f; /* the host says so itself */
+}
+#else
+void pages_fault(struct fault_info *f);
 #endif

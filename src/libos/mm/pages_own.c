@@ -3,7 +3,7 @@
  * pages.h where the host is not trusted: addresses are chosen here, content is a copy. A mapped
  * file is read in when it is mapped, verified as its reads are. What was stored through a shared
  * mapping goes back to the file by comparison, at msync, munmap and the end. Pages behind the end
- * of the file are inaccessible (what is recorded says otherwise: pages_fault_is_bus()). Memory that
+ * of the file are inaccessible (what is recorded says otherwise: pages_fault()). Memory that
  * several processes share does not exist: see pages_refuse_fork().
  */
 #include "host/host.h"
@@ -21,6 +21,7 @@
 
 #    define RW            (PROT_READ | PROT_WRITE)
 #    define PROT_KNOWN    (PROT_READ | PROT_WRITE | PROT_EXEC)
+#    define LOW_TOP       (2UL << 30)  /* of MAP_32BIT */
 #    define LOWEST_PLACED (16UL << 20) /* programs at fixed addresses are below */
 
 /* ---- places ---- */
@@ -77,10 +78,12 @@ static uintptr_t gap_below(struct mm *mm, uintptr_t top, size_t len, size_t *lar
  * Top down, the first that fits, as Linux does. That nothing of some size is free above an address
  * is remembered until something is unmapped there.
  */
-static uintptr_t place(struct mm *mm, size_t len)
+static uintptr_t place(struct mm *mm, size_t len, int flags)
 {
     uintptr_t top = top_of(mm);
     size_t largest = 0;
+    if (flags & MAP_32BIT)
+        return gap_below(mm, LOW_TOP, len, &largest);
     if (len >= mm->no_gap_of && mm->no_gap_of)
         top = mm->no_gap_above;
     else
@@ -184,7 +187,7 @@ long pages_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, s
     if (flags & MAP_FIXED && addr < mem_ranges.app_start)
         return -EPERM;
     if (!(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && !(at && is_free(mm, at, len)))
-        at = place(mm, len);
+        at = place(mm, len, flags);
     if (!at)
         return -ENOMEM;
     int err = put(at, len, prot, flags, f, off);
@@ -202,17 +205,40 @@ int pages_open(uintptr_t addr, size_t len, int prot)
     return mem_protect(addr, len, prot);
 }
 
+/* Up to the first hole, as Linux does; -ENOMEM says that there is one. */
+static uintptr_t mapped_until(struct mm *mm, uintptr_t addr, uintptr_t end)
+{
+    for (struct vma *v = vma_find(mm, addr); v && v->start <= addr && addr < end; v = vma_next(v))
+        addr = v->end;
+    return MIN(addr, end);
+}
+
+static bool stores_refused(struct mm *mm, uintptr_t addr, uintptr_t end)
+{
+    for (struct vma *v = vma_find(mm, addr); v && v->start < end; v = vma_next(v))
+        if (v->flags & MAP_SHARED && v->file && !takes_stores(v))
+            return true;
+    return false;
+}
+
+static bool grows(struct mm *mm, uintptr_t addr)
+{
+    const struct vma *v = vma_find(mm, addr);
+    return v && v->start <= addr && v->flags & MAP_GROWSDOWN;
+}
+
 int pages_protect(struct mm *mm, uintptr_t addr, size_t len, int prot)
 {
-    uintptr_t at = addr;
-    for (struct vma *v = vma_find(mm, addr); at < addr + len; v = vma_next(v)) {
-        if (!v || v->start > at)
-            return -ENOMEM;
-        if (prot & PROT_WRITE && v->flags & MAP_SHARED && v->file && !takes_stores(v))
-            return -EACCES;
-        at = v->end;
-    }
-    return mem_protect(addr, len, prot & PROT_KNOWN);
+    const int known = PROT_KNOWN | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP;
+    uintptr_t end = mapped_until(mm, addr, addr + len);
+    if (prot & ~known || prot & PROT_GROWSUP || (prot & PROT_GROWSDOWN && !grows(mm, addr)))
+        return -EINVAL;
+    if (prot & PROT_WRITE && stores_refused(mm, addr, end))
+        return -EACCES;
+    int err = end > addr ? mem_protect(addr, end - addr, prot & PROT_KNOWN) : 0;
+    if (!err && end > addr && end < addr + len)
+        vma_set_prot(mm, addr, end, prot & PROT_KNOWN);
+    return err ? err : end < addr + len ? -ENOMEM : 0;
 }
 
 /* ---- mremap(2) ---- */
@@ -273,7 +299,7 @@ long pages_move(struct mm *mm, const struct vma *v, uintptr_t old, size_t old_le
     if (flags & MREMAP_FIXED)
         return to < mem_ranges.app_start ? -EPERM : move_to(to, v, old, old_len, new_len, flags);
     if (flags & MREMAP_DONTUNMAP) {
-        to = place(mm, new_len);
+        to = place(mm, new_len, 0);
         return to ? move_to(to, v, old, old_len, new_len, flags) : -ENOMEM;
     }
     if (new_len <= old_len) {
@@ -286,7 +312,7 @@ long pages_move(struct mm *mm, const struct vma *v, uintptr_t old, size_t old_le
         int err = put(end, more, v->prot, v->flags, v->file, v->offset + (int64_t)(end - v->start));
         return err ? err : (long)old;
     }
-    to = flags & MREMAP_MAYMOVE ? place(mm, new_len) : 0;
+    to = flags & MREMAP_MAYMOVE ? place(mm, new_len, 0) : 0;
     return to ? move_to(to, v, old, old_len, new_len, flags) : -ENOMEM;
 }
 
@@ -403,7 +429,7 @@ long pages_map_stubs(struct mm *mm, uintptr_t addr, size_t len)
 
 long pages_reserve(struct mm *mm, uintptr_t addr, size_t len)
 {
-    uintptr_t at = addr && is_free(mm, addr, len) ? addr : place(mm, len);
+    uintptr_t at = addr && is_free(mm, addr, len) ? addr : place(mm, len, 0);
     return at ? (long)at : -ENOMEM;
 }
 
@@ -486,14 +512,25 @@ int pages_before_fork(void)
     return err;
 }
 
-bool pages_fault_is_bus(uintptr_t addr, bool write)
+#    define FAULT_WRITE 2u
+#    define FAULT_FETCH 16u
+
+void pages_fault(struct fault_info *f)
 {
     struct mm *mm = &current_process()->mm;
+    uintptr_t addr = f->address;
+    int need = f->error_code & FAULT_WRITE   ? PROT_WRITE
+               : f->error_code & FAULT_FETCH ? PROT_EXEC
+                                             : PROT_READ;
+    if (f->info.si_signo != SIGSEGV || f->info.si_code != SEGV_ACCERR)
+        return;
     lock(&mm->lock);
     const struct vma *v = vma_find(mm, addr);
-    bool bus = v && v->start <= addr && v->file && v->prot & (write ? PROT_WRITE : PROT_READ);
+    if (v && v->start <= addr && v->file && v->prot & need) {
+        f->info.si_signo = SIGBUS; /* accessible, by our record: it is behind the end of the file */
+        f->info.si_code = BUS_ADRERR;
+    }
     unlock(&mm->lock);
-    return bus;
 }
 
 #endif
