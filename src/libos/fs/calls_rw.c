@@ -261,7 +261,7 @@ SYSCALL3(lseek, int, fd, int64_t, off, int, whence)
         int64_t to = whence == 1 ? f->pos + off : off;
         r = whence > 1 || to < 0 ? -EINVAL : (f->pos = to);
         unlock(&f->pos_lock);
-    } else if (f->ops->read || f->ops->write || f->host_fd < 0) {
+    } else if (f->host_fd < 0 || ((f->ops->read || f->ops->write) && f->kind != FILE_STREAM)) {
         r = seek_own(f, off, whence);
     } else {
         r = host_lseek(f->host_fd, off, whence);

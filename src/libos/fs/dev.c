@@ -6,6 +6,7 @@
  */
 #include "host/host.h"
 #include "libos/fs/attestation.h"
+#include "libos/fs/dev_own.h"
 #include "libos/fs/pseudo.h"
 #include "libos/fs/terminals.h"
 #include "libos/process.h"
@@ -37,12 +38,14 @@ static int device_open(const struct pseudo_ref *r, uint32_t flags, struct file *
     int fd = host_open(path, flags, 0);
     if (fd < 0)
         return fd;
+    const struct file_ops *own = dev_own(r->rel);
     int err = file_from_host(fd, flags, out);
-    if (err)
+    if (err) {
         host_close(fd);
-    else
-        (*out)->ops = &device_ops;
-    return err;
+        return err;
+    }
+    (*out)->ops = own ? own : &device_ops;
+    return 0;
 }
 
 /* ---- terminals ---- */

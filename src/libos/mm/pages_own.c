@@ -124,7 +124,7 @@ static bool has_content(struct file *f)
 static bool is_zero_device(struct file *f)
 {
     kstat st;
-    return f->kind == FILE_OTHER && !file_stat(f, &st) && (st.st_mode & 0170000) == 0020000 &&
+    return f->kind == FILE_STREAM && !file_stat(f, &st) && (st.st_mode & 0170000) == 0020000 &&
            st.st_rdev == 0x105;
 }
 

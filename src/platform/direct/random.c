@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Randomness: the host's where it is trusted, else the processor's. */
-#include "host/host.h"
+#include "host/arena.h"
 #include "platform/platform.h"
 
 #if PLATFORM_HOST_TRUSTED
@@ -41,8 +41,11 @@ int platform_random(void *buf, size_t n)
 ssize platform_random_user(void *ubuf, size_t n, uint32_t flags)
 {
     uint64_t some[32];
-    size_t done = 0;
+    size_t done = 0, good = arena_reach(ubuf, n, true);
     (void)flags;
+    if (n && !good)
+        return -EFAULT;
+    n = good;
     while (done < n) {
         size_t part = MIN(n - done, sizeof(some));
         int err = platform_random(some, part);
