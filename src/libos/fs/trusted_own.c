@@ -201,19 +201,25 @@ static int verify_as_whole(struct content *c, int fd, struct verify_scratch *w)
     return err == -EPERM ? trusted_refuse(c->entry, &c->warned, "SHA-256 differs") : err;
 }
 
-static int settle_as_whole(struct content *c, int fd)
+static int size_now(struct content *c, int fd, uint64_t *size)
 {
     struct stat st;
-    struct verify_scratch *w = trusted_scratch_get();
-    int err = w ? host_fstat(fd, &st) : -ENOMEM;
-    if (!err) {
-        c->size = (uint64_t)st.st_size;
-        if (c->entry->size != MF_UNSET && c->entry->size != c->size)
-            err = trusted_refuse(c->entry, &c->warned, "its size differs");
-    }
+    int err = host_fstat(fd, &st);
+    if (err)
+        return err;
+    *size = (uint64_t)st.st_size;
+    bool differs = c->entry->size != MF_UNSET && c->entry->size != *size;
+    return differs ? trusted_refuse(c->entry, &c->warned, "its size differs") : 0;
+}
+
+static int settle_as_whole(struct content *c, int fd)
+{
+    int err = size_now(c, fd, &c->size);
+    struct verify_scratch *w = err ? NULL : trusted_scratch_get();
     if (!err)
-        err = verify_as_whole(c, fd, w);
-    trusted_scratch_put(w);
+        err = w ? verify_as_whole(c, fd, w) : -ENOMEM;
+    if (w)
+        trusted_scratch_put(w);
     return err;
 }
 
@@ -332,9 +338,10 @@ static int trusted_attach(struct file *f, const char *host, const struct mf_trus
     f->seekable = true;
     f->host_offset = false;
     f->pos_fd = f->host_fd; /* which a fork shares */
+    uint64_t size;
     lock(&c->lock);
     vector_begin();
-    int err = c->known ? 0 : settle_as_whole(c, f->host_fd);
+    int err = c->known ? size_now(c, f->host_fd, &size) : settle_as_whole(c, f->host_fd);
     vector_end();
     unlock(&c->lock);
     return err;
