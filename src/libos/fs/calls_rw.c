@@ -4,6 +4,7 @@
 #include "libos/entry/syscall.h"
 #include "libos/fs/encrypted.h"
 #include "libos/fs/vfs.h"
+#include "libos/mm/pages.h"
 #include "libos/process.h"
 #include <asm/unistd.h>
 #include <linux/fs.h>
@@ -111,8 +112,11 @@ static ssize vector_on_host(struct file *f, const struct iovec *iov, unsigned lo
     int err = write ? 0 : verify_vector(f, iov, count, pos);
     if (err)
         return err;
+    pages_before_read(f, pos, SIZE_MAX);
     for (;;) {
         ssize r = host_vector(f->host_fd, iov, count, pos, flags, write);
+        if (write && r > 0)
+            pages_after_write(f, pos, (size_t)r);
         if (r != -EINTR)
             return r;
         if (interrupted())
@@ -300,6 +304,15 @@ static int truncate_file(struct file *f, int64_t size)
     return f->host_fd >= 0 ? host_ftruncate(f->host_fd, size) : -EINVAL;
 }
 
+static int cut_file(struct file *f, int64_t size)
+{
+    pages_before_read(f, 0, SIZE_MAX);
+    int err = truncate_file(f, size);
+    if (!err)
+        pages_after_write(f, 0, SIZE_MAX);
+    return err;
+}
+
 SYSCALL2(ftruncate, int, fd, int64_t, size)
 {
     if (size < 0)
@@ -307,7 +320,7 @@ SYSCALL2(ftruncate, int, fd, int64_t, size)
     struct file *f = fd_get_io(fd);
     if (!f)
         return -EBADF;
-    int r = truncate_file(f, size);
+    int r = cut_file(f, size);
     file_put(f);
     return r;
 }
@@ -328,7 +341,7 @@ SYSCALL2(truncate, const char *, upath, int64_t, size)
         err = vfs_open(&p, O_WRONLY, 0, &f);
     if (err)
         return err;
-    err = truncate_file(f, size);
+    err = cut_file(f, size);
     int flushed = f->ops->flush ? f->ops->flush(f) : 0;
     file_put(f);
     return err ? err : flushed;

@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "libos/fs/vfs.h"
 #include "libos/log.h"
+#include "libos/mm/pages.h"
 #include "libos/sync/epoll.h"
 #include "libos/process.h"
 
@@ -196,6 +197,7 @@ ssize file_read(struct file *f, void *ubuf, size_t n, int64_t pos)
     if (unlikely(!user_range_ok(ubuf, n)))
         return -EFAULT;
     n = MIN(n, (size_t)0x7ffff000);
+    pages_before_read(f, pos, n);
     if (!f->ops->read)
         return read_host(f, ubuf, n, pos);
     if (!f->seekable)
@@ -237,13 +239,8 @@ ssize file_append(struct file *f, const void *ubuf, size_t n, int64_t pos)
     return r;
 }
 
-ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
+static ssize write_file(struct file *f, const void *ubuf, size_t n, int64_t pos)
 {
-    if (!may_write(f))
-        return -EBADF;
-    if (unlikely(!user_range_ok(ubuf, n)))
-        return -EFAULT;
-    n = MIN(n, (size_t)0x7ffff000);
     if (!f->ops->write) {
         if (f->host_fd < 0)
             return -EINVAL;
@@ -254,6 +251,20 @@ ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
     if (f->flags & O_APPEND && f->ops->append)
         return file_append(f, ubuf, n, pos);
     return pos >= 0 ? f->ops->write(f, ubuf, n, pos) : write_at_own_pos(f, ubuf, n);
+}
+
+ssize file_write(struct file *f, const void *ubuf, size_t n, int64_t pos)
+{
+    if (!may_write(f))
+        return -EBADF;
+    if (unlikely(!user_range_ok(ubuf, n)))
+        return -EFAULT;
+    n = MIN(n, (size_t)0x7ffff000);
+    pages_before_read(f, pos, n);
+    ssize r = write_file(f, ubuf, n, pos);
+    if (r > 0)
+        pages_after_write(f, pos, (size_t)r);
+    return r;
 }
 
 ssize file_read_kernel(struct file *f, void *buf, size_t n, int64_t pos)

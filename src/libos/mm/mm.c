@@ -94,6 +94,7 @@ void mm_clear(struct mm *mm)
         pages_unmap(mm->brk_start, mm->brk_limit - mm->brk_start);
     mm->brk_start = mm->brk = mm->brk_limit = 0;
     mm->top = 0;
+    mm->maps_files = false;
     unlock(&mm->lock);
     patch_forget();
 }

@@ -36,6 +36,7 @@ struct mm {
      * above the second no gap is as long as the third, if that is not 0. */
     uintptr_t top, no_gap_above;
     size_t no_gap_of;
+    bool maps_files; /* atomic: some are mapped shared, as copies (pages_shared.c) */
 };
 
 /* Forgets everything and unmaps it (execve). */

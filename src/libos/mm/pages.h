@@ -52,6 +52,21 @@ static inline void pages_fault(struct fault_info *f)
 {
     (void)f; /* the host says so itself */
 }
+static inline void pages_before_read(struct file *f, int64_t pos, size_t n)
+{
+    (void)f, (void)pos, (void)n;
+}
+static inline void pages_after_write(struct file *f, int64_t pos, size_t n)
+{
+    (void)f, (void)pos, (void)n;
+}
 #else
 void pages_fault(struct fault_info *f);
+
+/* Around transfers of `n` bytes at `pos` (-1: the file's own offset): what its shared mappings hold
+ * is in the file, and what is in the file is in them. Takes mm->lock. */
+void pages_before_read(struct file *f, int64_t pos, size_t n);
+void pages_after_write(struct file *f, int64_t pos, size_t n);
+/* Is it a shared mapping of a file that can be written? */
+bool pages_may_change(const struct vma *v);
 #endif

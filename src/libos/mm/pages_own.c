@@ -128,6 +128,16 @@ static bool is_zero_device(struct file *f)
            st.st_rdev == 0x105;
 }
 
+static bool may_change(const struct file *f, int flags)
+{
+    return f && flags & MAP_SHARED && (f->ops->write || !f->ops->read);
+}
+
+bool pages_may_change(const struct vma *v)
+{
+    return may_change(v->file, v->flags);
+}
+
 /* Reads [off, off + len) of the file to pages that are there and writable, and makes them what
  * `prot` says, up to the end of the file. */
 static int fill(uintptr_t addr, size_t len, int prot, struct file *f, int64_t off)
@@ -191,6 +201,8 @@ long pages_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, s
     if (!at)
         return -ENOMEM;
     int err = put(at, len, prot, flags, f, off);
+    if (!err && may_change(f, flags))
+        __atomic_store_n(&mm->maps_files, true, __ATOMIC_RELAXED);
     return err ? err : (long)at;
 }
 
