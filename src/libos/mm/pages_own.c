@@ -19,8 +19,12 @@
 
 #if !PLATFORM_HOST_TRUSTED
 
-#    define RW            (PROT_READ | PROT_WRITE)
-#    define PROT_KNOWN    (PROT_READ | PROT_WRITE | PROT_EXEC)
+#    define RW         (PROT_READ | PROT_WRITE)
+#    define PROT_KNOWN (PROT_READ | PROT_WRITE | PROT_EXEC)
+#    define MAP_FLAGS_KNOWN                                                                      \
+        (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |      \
+         MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | \
+         MAP_HUGETLB | MAP_FIXED_NOREPLACE)
 #    define LOW_TOP       (2UL << 30)  /* of MAP_32BIT */
 #    define LOWEST_PLACED (16UL << 20) /* programs at fixed addresses are below */
 
@@ -152,15 +156,39 @@ static int fill(uintptr_t addr, size_t len, int prot, struct file *f, int64_t of
     return err;
 }
 
-/* Would stores have to be seen by another process? */
-static int check_shared(struct file *f)
+static const char *name_of(const struct file *f)
 {
+    return f->path ? f->path : f->ops->name;
+}
+
+/* Is the same part of the file mapped already, so that stores would have to be seen there or here?
+ */
+static bool has_twin(struct mm *mm, struct file *f, size_t len, int64_t off)
+{
+    kstat st, other;
     bool stores = (f->flags & O_ACCMODE) == O_RDWR;
-    if (!stores || member_next(0) < 0)
+    if (!mm->maps_files || file_stat(f, &st))
+        return false;
+    for (struct vma *v = vma_first(mm); v; v = vma_next(v)) {
+        int64_t there = (int64_t)(v->end - v->start);
+        if (pages_may_change(v) && (stores || takes_stores(v)) && v->offset < off + (int64_t)len &&
+            off < v->offset + there && !file_stat(v->file, &other) && other.st_dev == st.st_dev &&
+            other.st_ino == st.st_ino)
+            return true;
+    }
+    return false;
+}
+
+/* Stores would have to be seen elsewhere: there is no memory for that. */
+static int check_shared(struct mm *mm, struct file *f, size_t len, int64_t off)
+{
+    bool twin = has_twin(mm, f, len, off);
+    if (!twin && ((f->flags & O_ACCMODE) != O_RDWR || member_next(0) < 0))
         return 0;
-    log_error("'%s' cannot be mapped shared and writable while the run has several processes: this "
-              "platform has no memory that they share",
-              f->path ? f->path : f->ops->name);
+    log_error("'%s' cannot be mapped shared and writable %s: this platform has no memory that is "
+              "in two places",
+              name_of(f),
+              twin ? "where it is mapped already" : "while the run has several processes");
     return -EOPNOTSUPP;
 }
 
@@ -169,11 +197,6 @@ static int put(uintptr_t at, size_t len, int prot, int flags, struct file *f, in
     prot &= PROT_KNOWN;
     if (!f)
         return mem_map(at, len, prot);
-    if (flags & MAP_SHARED) {
-        int err = check_shared(f);
-        if (err)
-            return err;
-    }
     int err = mem_map(at, len, RW);
     if (!err)
         err = fill(at, len, prot, f, off);
@@ -186,6 +209,10 @@ long pages_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, s
                int64_t off)
 {
     uintptr_t at = PAGE_DOWN(addr);
+    if (f && (off < 0 || off + (int64_t)len < 0))
+        return -EOVERFLOW;
+    if (f && (flags & MAP_TYPE) == MAP_SHARED_VALIDATE && flags & ~MAP_FLAGS_KNOWN)
+        return -EOPNOTSUPP;
     if (f && is_zero_device(f))
         f = NULL;
     if (f && !has_content(f))
@@ -200,7 +227,9 @@ long pages_map(struct mm *mm, uintptr_t addr, size_t len, int prot, int flags, s
         at = place(mm, len, flags);
     if (!at)
         return -ENOMEM;
-    int err = put(at, len, prot, flags, f, off);
+    int err = may_change(f, flags) ? check_shared(mm, f, len, off) : 0;
+    if (!err)
+        err = put(at, len, prot, flags, f, off);
     if (!err && may_change(f, flags))
         __atomic_store_n(&mm->maps_files, true, __ATOMIC_RELAXED);
     return err ? err : (long)at;
