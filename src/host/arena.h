@@ -22,10 +22,10 @@
  *   }
  *
  * and its host call stands in the list of filter.c, with what its arguments are: a call that is not
- * in it is refused on closed. To convert a raw call (host_pass, host_syscall) of src/libos: declare
+ * in it is refused on closed. For what there is no function for yet: declare
  * a typed function in host.h, define it in the file of src/host for its subject, which includes
  * this header (host.c files and streams, host_info.c the system, host_net.c sockets, host_time.c
- * timers ...), add the row to filter.c, take the use out of scripts/host-uses.txt. There,
+ * timers ...), add the row to filter.c. There,
  * host_syscall() and host_syscall_blocking() are the way out on every platform; in src/libos they
  * answer ENOSYS on closed.
  *

@@ -262,13 +262,3 @@ int host_wait_readable(int fd, int milliseconds); /* 1; 0: not in time */
 void host_nap(uint32_t ns);
 int host_close_range(unsigned from, unsigned to);
 int host_setsid(void); /* the new session */
-
-/* Calls that on a trusted host are passed on as they are, arguments checked by the caller. */
-static inline long host_pass(long nr, long a, long b, long c, long d, long e, long f)
-{
-    return host_syscall(nr, a, b, c, d, e, f);
-}
-static inline long host_pass_blocking(long nr, long a, long b, long c, long d, long e, long f)
-{
-    return host_syscall_blocking(nr, a, b, c, d, e, f);
-}
