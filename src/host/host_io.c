@@ -59,7 +59,7 @@ static ssize nowhere(struct piece p, int64_t off)
     if (p.nr == __NR_read)
         off = host_lseek((int)p.fd, 0, 1);
     long r = off < 0 ? -EFAULT : CALL4(__NR_pread64, p.fd, at, 1, off);
-    return r > 0 ? -EFAULT : host_length(r, 0);
+    return r > 0 || r == -ESPIPE ? -EFAULT : host_length(r, 0);
 }
 
 /* As the kernel: what the buffer has no place for stays where it is. */
