@@ -186,10 +186,13 @@ static void sequence(void *arg)
     struct input *in = arg;
     for (int i = 0; in->n && i < 100; i++) {
         unsigned nr = word(in) % NUMBERS;
-        if (byte(in) % 8 == 0) {
+        uint8_t what = byte(in) % 16;
+        if (what < 2) {
             store(in);
             continue;
         }
+        if (what == 2)
+            work_set(current(), WORK_TIMER); /* the alarm clock rings */
         const uint8_t *kinds = byte(in) & 1 ? syscall_arguments(nr) : NULL;
         long a[6];
         for (int j = 0; j < 6; j++)
@@ -244,6 +247,8 @@ static const uint16_t common[] = {
     __NR_execve,     __NR_brk,    __NR_mkdir,        __NR_chdir,         __NR_rt_sigreturn,
     __NR_socketpair, __NR_sendto, __NR_recvfrom,     __NR_sendmsg,       __NR_recvmsg,
     __NR_shutdown,   __NR_ioctl,  __NR_setsockopt,   __NR_getsockopt,    __NR_fstat};
+static const uint16_t timed[] = {__NR_timerfd_create, __NR_timerfd_settime, __NR_timer_create,
+                                 __NR_timer_settime,  __NR_timer_delete,    __NR_signalfd4};
 
 static uint64_t seed = 88172645463325252UL;
 
@@ -294,7 +299,8 @@ int main(int argc, char **argv)
             in[i] = (uint8_t)(next() >> 24);
         /* Lengths of steps vary, so the numbers land only sometimes where calls are read. */
         for (size_t i = 2; i + 1 < sizeof(in); i += 15) {
-            uint16_t nr = common[next() % ARRAY_SIZE(common)];
+            uint16_t nr = next() % 8 ? common[next() % ARRAY_SIZE(common)]
+                                     : timed[next() % ARRAY_SIZE(timed)];
             memcpy(in + i, &nr, 2);
         }
         LLVMFuzzerTestOneInput(in, sizeof(in));

@@ -12,8 +12,10 @@
 #include "libos/time/deadline.h"
 #include <linux/time.h>
 
+#define MOST_TIMERS 65536UL /* a usual RLIMIT_SIGPENDING */
+
 struct timer {
-    struct list link;
+    struct tree_node node; /* by id */
     int id;
     int clock;
     int notify; /* SIGEV_* */
@@ -30,18 +32,34 @@ struct timer {
 };
 
 /* Under timers_lock. */
-static struct list timers = {&timers, &timers};
+static struct tree timers;
 static int next_id;
 static uint64_t timer_count; /* atomic */
 
+static struct timer *timer_of(struct tree_node *n)
+{
+    return n ? container_of(n, struct timer, node) : NULL;
+}
+
+/* The timer, or NULL; *parent and *side: where it hangs, or would. */
+static struct timer *find_place(int id, struct tree_node **parent, int *side)
+{
+    struct timer *t = timer_of(timers.root);
+    *parent = NULL;
+    *side = 0;
+    while (t && t->id != id) {
+        *parent = &t->node;
+        *side = t->id < id;
+        t = timer_of(t->node.child[*side]);
+    }
+    return t;
+}
+
 static struct timer *find(int id)
 {
-    list_for_each (it, &timers) {
-        struct timer *t = list_entry(it, struct timer, link);
-        if (t->id == id)
-            return t;
-    }
-    return NULL;
+    struct tree_node *parent;
+    int side;
+    return find_place(id, &parent, &side);
 }
 
 void timers_look(void)
@@ -110,8 +128,8 @@ void timers_send_again(int sig)
     if (likely(!__atomic_load_n(&timer_count, __ATOMIC_RELAXED)))
         return;
     lock(&timers_lock);
-    list_for_each (it, &timers) {
-        struct timer *t = list_entry(it, struct timer, link);
+    for (struct tree_node *n = tree_end(&timers, 0); n; n = tree_neighbour(n, 1)) {
+        struct timer *t = timer_of(n);
         if (t->waits && t->signal == sig)
             send(t);
     }
@@ -172,10 +190,24 @@ static void take_event(struct timer *t, const struct sigevent *event)
         t->value.sival_int = t->id;
 }
 
+/* Gives it a number that no other has, and its place. */
+static int add_timer(struct timer *t)
+{
+    struct tree_node *parent;
+    int side;
+    do {
+        t->id = next_id;
+        next_id = next_id == INT32_MAX ? 0 : next_id + 1;
+    } while (find_place(t->id, &parent, &side));
+    tree_insert(&timers, parent, side, &t->node);
+    __atomic_fetch_add(&timer_count, 1, __ATOMIC_RELAXED);
+    return t->id;
+}
+
 static void drop(struct timer *t)
 {
     deadline_drop(&t->due);
-    list_del(&t->link);
+    tree_remove(&timers, &t->node);
     __atomic_fetch_sub(&timer_count, 1, __ATOMIC_RELAXED);
     heap_free(t);
 }
@@ -185,10 +217,9 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
     struct sigevent event;
     if (uevent && get_user(event, uevent))
         return -EFAULT;
-    struct process *p = current_process();
+    uint64_t most = current_process()->limits[RLIMIT_SIGPENDING].rlim_cur;
     struct timer *t = heap_zalloc(sizeof(*t));
-    if (!t ||
-        __atomic_load_n(&timer_count, __ATOMIC_RELAXED) >= p->limits[RLIMIT_SIGPENDING].rlim_cur) {
+    if (!t || __atomic_load_n(&timer_count, __ATOMIC_RELAXED) >= MIN(most, MOST_TIMERS)) {
         heap_free(t);
         return -EAGAIN;
     }
@@ -202,14 +233,8 @@ SYSCALL3(timer_create, int, clock, const struct sigevent *, uevent, int *, uid)
         return err;
     }
     lock(&timers_lock);
-    t->id = next_id;
-    next_id = next_id == INT32_MAX ? 0 : next_id + 1;
-    while (find(t->id))
-        t->id = t->id == INT32_MAX ? 0 : t->id + 1;
+    int id = add_timer(t);
     take_event(t, uevent ? &event : NULL);
-    list_add_tail(&timers, &t->link);
-    __atomic_fetch_add(&timer_count, 1, __ATOMIC_RELAXED);
-    int id = t->id;
     if (put_user(uid, id)) {
         drop(t);
         err = -EFAULT;
@@ -309,8 +334,8 @@ SYSCALL1(timer_getoverrun, int, id)
 void timers_exec(void)
 {
     lock(&timers_lock);
-    list_for_each_safe (it, &timers)
-        drop(list_entry(it, struct timer, link));
+    while (timers.root)
+        drop(timer_of(timers.root));
     unlock(&timers_lock);
 }
 
@@ -318,9 +343,10 @@ void timers_in_child(void)
 {
     deadlines_in_child();
     itimers_in_child();
-    list_for_each_safe (it, &timers) {
-        list_del(it);
-        heap_free(list_entry(it, struct timer, link));
+    while (timers.root) { /* their alarm clocks stayed with the parent */
+        struct timer *t = timer_of(timers.root);
+        tree_remove(&timers, &t->node);
+        heap_free(t);
     }
     timer_count = 0;
     next_id = 0;

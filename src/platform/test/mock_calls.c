@@ -21,17 +21,20 @@
 #define PAGE         4096UL
 #define SECOND_NS    1000000000UL
 #define MOST_PUT_ON  (1UL << 60)
+#define MOST_WAITS   1000 /* with a time limit, since mock_seed() */
 #define MOCK_PID     4242
 
 static unsigned char held[MOST_FDS]; /* descriptors that the library OS was given */
 static uint64_t random_state = 1;
 static uint64_t put_on; /* ns by which the clocks are put on: nobody waits in earnest */
+static long waits;
 static long signals_sent;
 
 void mock_seed(uint64_t seed)
 {
     random_state = seed * 2 + 1;
     put_on = 0;
+    waits = 0;
 }
 
 static long give_random(void *to, size_t n)
@@ -295,7 +298,7 @@ static void time_goes_on(uint64_t ns)
 {
     if ((int64_t)ns < 0)
         return;
-    if (ns > MOST_PUT_ON - put_on)
+    if (ns > MOST_PUT_ON - put_on || ++waits > MOST_WAITS)
         mock_leave(MOCK_STUCK, 0);
     put_on += ns;
 }
