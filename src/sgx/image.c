@@ -265,6 +265,10 @@ static int decide_sizes(struct maker *k)
 {
     const struct mf_image *i = k->manifest;
     uint64_t size = i->sgx_enclave_size;
+    if (i->sgx_edmm)
+        return fail(k, -ENOSYS,
+                    "sgx.edmm_enable = true: enclaves cannot grow yet; leave it out, and give "
+                    "sgx.enclave_size what the program needs");
     if (size == MF_UNSET)
         size = i->sgx_edmm ? EDMM_SIZE : DEFAULT_SIZE;
     if (!size || size & (size - 1))

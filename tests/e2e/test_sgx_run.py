@@ -119,6 +119,7 @@ def test_changed_trusted_file_is_refused(signed, enclave, tmp_path):
 
 
 SIZES = {
+    'dynamic': ({'sgx.edmm_enable': True}, 'sgx.edmm_enable'),
     'too small': ({'sgx.enclave_size': '1M'}, 'sgx.enclave_size'),
     'too many threads': ({'sgx.enclave_size': '16M', 'sgx.max_threads': 500}, 'sgx.max_threads'),
 }
