@@ -167,8 +167,13 @@ void region_free(void *p, size_t size)
 bool libos_range(const void *addr, size_t len)
 {
     uintptr_t a = (uintptr_t)addr, end = a + len < a ? UINTPTR_MAX : a + len;
+#if !PLATFORM_HOST_TRUSTED
+    return end >
+           mem_ranges.app_end; /* also threads' stacks, which an enclave has above its image */
+#else
     return (end > region_start && a < region_end) ||
            (end > (uintptr_t)libos_image_start && a < (uintptr_t)libos_image_end);
+#endif
 }
 
 void region_hold(void)
