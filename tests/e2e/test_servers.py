@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import ENVIRONMENT, command, run
+from conftest import CLOSED_NOTICE, ENVIRONMENT, command, run
 
 PYTHON = '/usr/bin/python3'
 
@@ -76,7 +76,8 @@ class Server:
     def stop(self, how=signal.SIGTERM):
         if how:
             self.child.send_signal(how)
-        self.out, _ = self.child.communicate(timeout=30)
+        out, _ = self.child.communicate(timeout=30)
+        self.out = out.replace(CLOSED_NOTICE.encode(), b'')
         self.status = self.child.returncode
 
 
