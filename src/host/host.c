@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The typed host calls; see host.h. */
 #include "host/arena.h"
+#include "platform/platform.h"
 #include <asm/fcntl.h>
 #include <asm/statfs.h>
 #include <asm/unistd.h>
@@ -376,7 +377,7 @@ void host_futex_wake(uint32_t *word, int count)
 
 #define LAST_SECOND (INT64_MAX / SECOND_NS - 1) /* nanoseconds of it are a number */
 
-int host_clock_get(int clock, struct __kernel_timespec *ts)
+static int clock_ask(int clock, struct __kernel_timespec *ts)
 {
     ARENA;
     struct __kernel_timespec *out = room(ts, sizeof(*ts));
@@ -389,12 +390,31 @@ int host_clock_get(int clock, struct __kernel_timespec *ts)
                : -EIO;
 }
 
+uint64_t host_clock_ask(int clock)
+{
+    struct __kernel_timespec ts = {0};
+    return clock_ask(clock, &ts) ? 0 : (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
+}
+
+int host_clock_get(int clock, struct __kernel_timespec *ts)
+{
+#ifdef PLATFORM_CLOCK
+    uint64_t ns;
+    if (platform_clock(clock, &ns)) {
+        ts->tv_sec = (int64_t)(ns / SECOND_NS);
+        ts->tv_nsec = (int64_t)(ns % SECOND_NS);
+        return 0;
+    }
+#endif
+    return clock_ask(clock, ts);
+}
+
 uint64_t host_clock_ns(int clock)
 {
     struct __kernel_timespec ts = {0};
     if (host_clock_get(clock, &ts))
         return 0;
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    return (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
 }
 
 int host_random(void *buf, size_t n)

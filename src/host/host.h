@@ -208,6 +208,7 @@ int host_futex_wait(uint32_t *word, uint32_t seen, uint64_t deadline_ns);
 void host_futex_wait_lock(uint32_t *word, uint32_t seen);
 void host_futex_wake(uint32_t *word, int count); /* `count` of them at least */
 uint64_t host_clock_ns(int clock);               /* 0: the host has no such clock, or no time */
+uint64_t host_clock_ask(int clock); /* the host itself, where others may know it without */
 int host_clock_get(int clock, struct __kernel_timespec *ts);
 
 int host_clock_resolution(int clock, struct __kernel_timespec *ts);

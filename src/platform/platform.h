@@ -75,6 +75,9 @@ void vector_end(void);
 int platform_random(void *buf, size_t n);
 ssize platform_random_user(void *ubuf, size_t n, uint32_t flags);
 
+/* With PLATFORM_CLOCK: a clock's time without the host, ns. false: it has to be asked. */
+bool platform_clock(int clock, uint64_t *ns);
+
 /* With PLATFORM_ARENA: a host call that was looked at (host/filter.c), and its blocking form. */
 long platform_leave(long nr, const long a[6]);
 long platform_leave_blocking(long nr, const long a[6]);

@@ -41,6 +41,9 @@ enum sgx_special {
      * stderr. */
     SGX_CALL_QE_TARGET = 100001,
     SGX_CALL_QUOTE = 100002,
+    /* mprotect of the enclave's own pages: arg[0] address, arg[1] length, arg[2] PROT_*. What the
+     * page tables say is the host's: it makes faults, it protects from nothing. 0 or an errno. */
+    SGX_CALL_PROTECT = 100003,
 };
 
 #define SGX_AESM_NO_KEY 42 /* an error of the service: ask for its target anew */

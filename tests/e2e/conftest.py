@@ -38,12 +38,19 @@ ENVIRONMENT = {
     'TZ': 'UTC',
 }
 
-# ADYTON_PLATFORM=closed pytest ...: the suites on the platform of that name (docs/architecture.md).
+# ADYTON_PLATFORM=closed pytest ..., or sgx: the suites on the platform of that name (docs/architecture.md),
+# `sgx` on the software device.
 PLATFORM = os.environ.get('ADYTON_PLATFORM', 'direct')
-CLOSED_NOTICE = 'ADYTON_PLATFORM=closed is for tests of the library OS: it protects nothing\n'
-CLOSED_FAILURES = pathlib.Path(__file__).with_name('closed-failures.txt')
-if PLATFORM != 'direct':
+NOTICES = {
+    'direct': '',
+    'closed': 'ADYTON_PLATFORM=closed is for tests of the library OS: it protects nothing\n',
+    'sgx': 'adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for development and tests only\n',
+}
+FAILURES = pathlib.Path(__file__).with_name(f'{PLATFORM}-failures.txt')
+if PLATFORM == 'closed':
     ENVIRONMENT['ADYTON_PLATFORM'] = PLATFORM
+elif PLATFORM == 'sgx':
+    ENVIRONMENT['ADYTON_SGX'] = 'emulate'
 
 # Room that the programs of the tests need; the limits are the manifest's defaults otherwise.
 DEFAULTS = {
@@ -136,8 +143,8 @@ def run(argv, cwd=None, env=None, stdin=None, timeout=60):
     if isinstance(status, int) and status < 0:
         status = 128 - status
     err = err.decode('utf-8', 'backslashreplace')
-    if PLATFORM == 'closed':
-        err = err.replace(CLOSED_NOTICE, '')
+    if PLATFORM != 'direct':
+        err = err.replace(NOTICES[PLATFORM], '')
     return Result(argv, status, out.decode('utf-8', 'backslashreplace'), err)
 
 
@@ -163,15 +170,16 @@ NOTES = []
 
 
 def expected_failures():
-    """{end of a test's id: reason} of those that are known to fail on the closed platform."""
-    lines = [line.split(None, 1) for line in CLOSED_FAILURES.read_text().splitlines()
+    """{end of a test's id: reason} of those that are known to fail on the platform."""
+    text = FAILURES.read_text() if FAILURES.exists() else ''
+    lines = [line.split(None, 1) for line in text.splitlines()
              if line.strip() and not line.startswith('#')]
     return {name: reason for name, reason in lines}
 
 
 def pytest_collection_modifyitems(items):
-    """On closed, what is in the list must fail: one that passes is to leave it."""
-    if PLATFORM != 'closed':
+    """What is in the platform's list must fail: one that passes is to leave it."""
+    if PLATFORM == 'direct':
         return
     known = expected_failures()
     for item in items:
@@ -212,7 +220,7 @@ def libos(build_dir):
     image = build_dir / 'lib' / 'adyton' / f'adyton-{PLATFORM}'
     if not os.access(image, os.X_OK):
         pytest.skip(f'{image} is not built: the library OS is missing from this build')
-    return build_dir / 'bin' / 'gramine-direct'
+    return build_dir / 'bin' / ('gramine-sgx' if PLATFORM == 'sgx' else 'gramine-direct')
 
 
 @pytest.fixture
@@ -221,8 +229,23 @@ def run_native():
     return run
 
 
+@pytest.fixture(scope='session')
+def signing_key(build_dir, tmp_path_factory):
+    path = tmp_path_factory.mktemp('key') / 'key.pem'
+    done = run([build_dir / 'bin' / 'gramine-sgx-gen-private-key', '-q', path])
+    assert done.status == 0, str(done)
+    return path
+
+
+def sign_manifest(build_dir, key, name):
+    """Signs NAME.manifest as it is, into NAME.manifest.sgx."""
+    done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{name}.manifest', '-o', f'{name}.manifest.sgx',
+                '-k', key])
+    assert done.status == 0, str(done)
+
+
 @pytest.fixture
-def prepare_inside(libos, build_dir, tmp_path):
+def prepare_inside(libos, build_dir, tmp_path, signing_key):
     """prepare_inside(program, extras={}, allowed=(), cwd=) -> start(args, env=, stdin=, timeout=)
 
     start(args, command_only=True) gives the command instead of running it.
@@ -260,6 +283,8 @@ def prepare_inside(libos, build_dir, tmp_path):
             assert done.status == 0, f'gramine-manifest failed: {done}'
         else:
             target.write_text(source.read_text())
+        if PLATFORM == 'sgx':
+            sign_manifest(build_dir, signing_key, name)
 
         def start(args=(), env=None, stdin=None, timeout=120, command_only=False):
             if command_only:
@@ -334,26 +359,14 @@ def same(tmp_path, run_native, run_inside):
 
 # ---- enclaves, on the software device ----
 
-DEVICE_LINE = 'adyton sgxemu: software SGX device: NO confidentiality, NO integrity; for development and tests only\n'
-
-
-@pytest.fixture(scope='session')
-def signing_key(build_dir, tmp_path_factory):
-    path = tmp_path_factory.mktemp('key') / 'key.pem'
-    done = run([build_dir / 'bin' / 'gramine-sgx-gen-private-key', '-q', path])
-    assert done.status == 0, str(done)
-    return path
-
-
 @pytest.fixture
 def signed(prepare_inside, build_dir, signing_key):
     """signed(program, extras) -> the prefix of a signed manifest"""
     def sign(program, extras=None, **how):
         prefix = prepare_inside(program, {'sgx.enclave_size': '1G', 'sgx.max_threads': 8, **(extras or {})},
                                 **how).command[1]
-        done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{prefix}.manifest', '-o',
-                    f'{prefix}.manifest.sgx', '-k', signing_key])
-        assert done.status == 0, str(done)
+        if PLATFORM != 'sgx':
+            sign_manifest(build_dir, signing_key, prefix)
         return pathlib.Path(prefix)
     return sign
 
@@ -364,7 +377,8 @@ def enclave(build_dir):
     def start(prefix, args=(), **how):
         done = run([build_dir / 'bin' / 'gramine-sgx', prefix, *args],
                    env={'ADYTON_SGX': 'emulate', **how.pop('env', {})}, timeout=how.pop('timeout', 120), **how)
-        assert done.err.startswith(DEVICE_LINE), str(done)
-        done.err = done.err[len(DEVICE_LINE):]
+        if PLATFORM != 'sgx':
+            assert done.err.startswith(NOTICES['sgx']), str(done)
+            done.err = done.err[len(NOTICES['sgx']):]
         return done
     return start

@@ -26,6 +26,7 @@
 #include "libos/entry/insn.h"
 #include "libos/log.h"
 #include "libos/mm/pages.h"
+#include "libos/proc/vdso.h"
 #include "libos/process.h"
 #include "platform/platform.h"
 #include <asm/unistd.h>
@@ -285,13 +286,13 @@ static void jump32(struct change *c, uintptr_t at, uintptr_t to, size_t n)
     put32(c->code + 1, (int64_t)(to - (at + 5)));
 }
 
-/* Is the code private file content (not a JIT's) that may be read, and where does its mapping end?
- */
+/* Is the code private file content (not a JIT's) or our vDSO, and may be read, and where does its
+ * mapping end? */
 static bool patchable(struct mm *mm, uintptr_t site, uintptr_t *start, uintptr_t *end, int *prot)
 {
     lock(&mm->lock);
     struct vma *v = vma_find(mm, site);
-    bool ok = v && v->start <= site && site + 2 <= v->end && v->file &&
+    bool ok = v && v->start <= site && site + 2 <= v->end && (v->file || v->start == vdso_base()) &&
               (v->flags & MAP_TYPE) == MAP_PRIVATE && v->prot & PROT_EXEC && v->prot & PROT_READ;
     if (ok) {
         *start = v->start;

@@ -22,5 +22,6 @@ static inline long host_syscall(long nr, long a, long b, long c, long d, long e,
 
 #define PLATFORM_HOST_TRUSTED 0
 #define PLATFORM_ARENA        1
+#define PLATFORM_CLOCK        1 /* platform_clock() */
 
 #define KSTACK_SIZE (128 * 1024UL) /* of a thread's library-OS stack: ENCLAVE_STACK_PAGES */

@@ -4,6 +4,7 @@
 #include "host/filter.h"
 #include "platform/platform.h"
 #include "platform/sgx/sgx.h"
+#include <asm/unistd.h>
 #undef host_syscall
 #undef host_syscall_blocking
 
@@ -34,6 +35,11 @@ static long leave(int64_t nr, const long a[6], bool blocking)
 {
     struct sgx_box *box = (struct sgx_box *)current();
     struct sgx_call *c = box->own.call;
+    if (unlikely(sgx_stats)) {
+        if (nr == __NR_exit_group)
+            sgx_stats_print();
+        sgx_stats_count_call(nr);
+    }
     c->nr = nr;
     c->blocking = blocking;
     for (int i = 0; i < 6; i++)
@@ -58,7 +64,7 @@ long platform_leave_blocking(long nr, const long a[6])
     return leave(nr, a, true);
 }
 
-long sgx_special(int64_t nr, int64_t a, int64_t b)
+long sgx_special(int64_t nr, int64_t a, int64_t b, int64_t c)
 {
-    return leave(nr, (const long[6]){a, b}, false);
+    return leave(nr, (const long[6]){a, b, c}, false);
 }

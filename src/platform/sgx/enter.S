@@ -233,6 +233,17 @@ sgx_end:
 	enclu
 	ud2
 
+	.globl sgx_rdtsc, sgx_rdtsc_insn
+sgx_rdtsc:
+	xorl %eax, %eax
+	xorl %edx, %edx
+	lfence
+sgx_rdtsc_insn:
+	rdtsc
+	shlq $32, %rdx
+	orq %rdx, %rax
+	ret
+
 	.globl sgx_go
 sgx_go:
 	movq %gs:T_FRAME, %rsp

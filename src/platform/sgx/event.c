@@ -10,20 +10,23 @@
 #include "platform/platform.h"
 #include "platform/sgx/sgx.h"
 
-#define PF_PRESENT 1u
-#define PF_WRITE   2u
-
 struct interrupted {
     struct sgx_gpr *gpr;
     const struct sgx_exinfo *exinfo;
+    const uint8_t *vectors; /* XSAVE area */
 };
+
+/* In the XSAVE area (SDM vol. 1, 13.4.1). */
+#define XSAVE_FCW   0
+#define XSAVE_FSW   2
+#define XSAVE_MXCSR 24
 
 static struct interrupted frame_of(const struct thread *t)
 {
     uintptr_t ssa = (uintptr_t)t - (ENCLAVE_BOX_PAGE - ENCLAVE_SSA_PAGE) * PAGE_SIZE;
     uintptr_t end = ssa + ENCLAVE_SSA_FRAME_PAGES * PAGE_SIZE;
     struct sgx_gpr *gpr = (struct sgx_gpr *)(end - sizeof(struct sgx_gpr));
-    return (struct interrupted){gpr, (const struct sgx_exinfo *)gpr - 1};
+    return (struct interrupted){gpr, (const struct sgx_exinfo *)gpr - 1, (const uint8_t *)ssa};
 }
 
 static struct sigcontext context_of(const struct sgx_gpr *g)
@@ -104,19 +107,36 @@ static bool emulate(struct thread *t, struct sigcontext *c, int *sig, siginfo_t 
     return false;
 }
 
-static void page_fault(struct thread *t, const struct sgx_exinfo *x, siginfo_t *info,
-                       struct sigcontext *c)
+/* Whether something is mapped there is looked up later (entry/dispatch.c): no lock may be taken
+ * here. */
+static void page_fault(const struct sgx_exinfo *x, siginfo_t *info, struct sigcontext *c)
 {
-    (void)t;
     c->cr2 = x->maddr;
     c->err = x->errcd & 0x7fff;
-    info->si_code = c->err & PF_PRESENT || x->errcd & SGX_PF_SGX ? SEGV_ACCERR : SEGV_MAPERR;
+    info->si_code = SEGV_ACCERR;
     info->si_addr = (void *)x->maddr;
 }
 
+/* Which of the exceptions that are not masked it was: #MF by status and control word, #XM by MXCSR.
+ */
+static int float_code(const struct interrupted *in, bool simd)
+{
+    uint16_t fcw, fsw;
+    uint32_t mxcsr;
+    memcpy(&fcw, in->vectors + XSAVE_FCW, sizeof(fcw));
+    memcpy(&fsw, in->vectors + XSAVE_FSW, sizeof(fsw));
+    memcpy(&mxcsr, in->vectors + XSAVE_MXCSR, sizeof(mxcsr));
+    uint32_t raised = simd ? mxcsr & ~(mxcsr >> 7) : fsw & ~(uint32_t)fcw;
+    return raised & 0x01   ? FPE_FLTINV
+           : raised & 0x04 ? FPE_FLTDIV
+           : raised & 0x08 ? FPE_FLTOVF
+           : raised & 0x12 ? FPE_FLTUND
+           : raised & 0x20 ? FPE_FLTRES
+                           : 0;
+}
+
 /* The signal for an exception that the processor reported, and what else Linux tells of it. */
-static int signal_of(struct thread *t, const struct interrupted *in, siginfo_t *info,
-                     struct sigcontext *c)
+static int signal_of(const struct interrupted *in, siginfo_t *info, struct sigcontext *c)
 {
     uint32_t vector = in->gpr->exitinfo & 0xff;
     c->trapno = vector;
@@ -135,13 +155,14 @@ static int signal_of(struct thread *t, const struct interrupted *in, siginfo_t *
     case TRAP_PROTECTION:
         info->si_addr = NULL;
         info->si_code = SI_KERNEL;
+        c->err = in->exinfo->errcd & 0xffff;
         return SIGSEGV;
     case TRAP_PAGE_FAULT:
-        page_fault(t, in->exinfo, info, c);
+        page_fault(in->exinfo, info, c);
         return SIGSEGV;
     case 16:
     case 19:
-        info->si_code = FPE_FLTINV;
+        info->si_code = float_code(in, vector == 19);
         return SIGFPE;
     case 17:
         info->si_addr = NULL;
@@ -158,9 +179,11 @@ static void take_exception(struct thread *t, const struct interrupted *in)
     struct sigcontext c = context_of(in->gpr);
     siginfo_t info;
     memset(&info, 0, sizeof(info));
-    int sig = signal_of(t, in, &info, &c);
+    int sig = signal_of(in, &info, &c);
     bool in_app = !trap_in_libos(t, &c);
-    if (!(sig == SIGILL && in_app && emulate(t, &c, &sig, &info))) {
+    if (sig == SIGILL && c.rip == (uintptr_t)sgx_rdtsc_insn)
+        c.rip += 2; /* as it was: 0 */
+    else if (!(sig == SIGILL && in_app && emulate(t, &c, &sig, &info))) {
         info.si_signo = sig;
         trap_fault(t, sig, &info, &c);
     }
@@ -205,6 +228,8 @@ __attribute__((used)) void sgx_event(uint64_t signal)
     bool exception = in.gpr->exitinfo & SGX_EXITINFO_VALID;
     if (t->self != t)
         return; /* the entry has not come as far as to make it a thread */
+    if (unlikely(sgx_stats))
+        sgx_stats_count_event(exception);
     if (exception) {
         in.gpr->exitinfo &= ~SGX_EXITINFO_VALID; /* once */
         take_exception(t, &in);

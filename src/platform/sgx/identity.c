@@ -100,7 +100,7 @@ static long ask_target(struct sgx_targetinfo *target)
 {
     ARENA;
     void *out = room(target, sizeof(*target));
-    long r = sgx_special(SGX_CALL_QE_TARGET, (int64_t)out, 0);
+    long r = sgx_special(SGX_CALL_QE_TARGET, (int64_t)out, 0, 0);
     if (!r)
         take(target, out, sizeof(*target));
     return r;
@@ -110,7 +110,7 @@ static long ask_quote(const struct sgx_report *report, uint8_t *quote)
 {
     ARENA;
     void *in = give(report, sizeof(*report)), *out = room(quote, QUOTE_MOST);
-    long r = sgx_special(SGX_CALL_QUOTE, (int64_t)in, (int64_t)out);
+    long r = sgx_special(SGX_CALL_QUOTE, (int64_t)in, (int64_t)out, 0);
     if (!r)
         take(quote, out, QUOTE_MOST);
     return r;

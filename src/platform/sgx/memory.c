@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /*
  * platform/memory.h in an enclave without EDMM: all pages of `memory` are there, readable, writable
- * and executable, from the start, and hold what the host liked, so a page is cleared before it is
- * first used. What a mapping's protection says cannot be enforced: see docs/compatibility.md.
+ * and executable for the processor, from the start, and hold what the host liked, so a page is
+ * cleared before it is first used. What a mapping's protection says is asked of the host's page
+ * tables: programs get the faults they rely on, but a host that lies enforces nothing.
  */
 #include "platform/memory.h"
-#include "libos/lib/lock.h"
+#include "host/host.h"
 #include "platform/platform.h"
 #include "platform/sgx/sgx.h"
 #include <linux/mman.h>
@@ -16,15 +17,25 @@
 struct mem_ranges mem_ranges;
 
 /*
- * A bit for each page of the application's range: it is to be cleared when it becomes accessible.
- * At the bottom of the library OS's part. Changed under mm->lock and region_lock, in different
- * words, so atomically.
+ * A byte for each page, at the bottom of the library OS's part: PROT_* that the host was told, and
+ * whether it is to be cleared when it becomes accessible; such pages are PROT_NONE. Changed under
+ * mm->lock, or region_lock for those of the library OS.
  */
-static uint64_t *stale;
+static uint8_t *pages;
+#define STALE 8
+#define PROTS (PROT_READ | PROT_WRITE | PROT_EXEC)
+#define RW    (PROT_READ | PROT_WRITE)
 
-static size_t stale_size(size_t pages)
+static uint8_t *page_at(uintptr_t addr)
 {
-    return PAGE_UP((pages + 63) / 64 * 8);
+    return &pages[(addr - mem_ranges.app_start) / PAGE_SIZE];
+}
+
+/* What the host's page tables are to allow. */
+static int tell_host(uintptr_t addr, size_t len, int prot)
+{
+    long r = sgx_special(SGX_CALL_PROTECT, (int64_t)addr, (int64_t)len, prot);
+    return r ? (int)host_errno(r) : 0;
 }
 
 int mem_take(void)
@@ -35,10 +46,12 @@ int mem_take(void)
     r->app_start = info->memory;
     r->region_end = info->memory_end;
     r->region_start = r->app_end = r->region_end - PAGE_DOWN(MIN(REGION_MOST, size / REGION_SHARE));
-    stale = (uint64_t *)r->region_start;
-    r->region_start += stale_size((r->region_end - r->app_start) / PAGE_SIZE);
-    memset(stale, 0xff, r->region_start - (uintptr_t)stale);
-    return 0;
+    pages = (uint8_t *)r->region_start;
+    r->region_start += PAGE_UP((r->region_end - r->app_start) / PAGE_SIZE);
+    memset(pages, STALE, r->region_start - (uintptr_t)pages);
+    /* The library OS's own pages stay as they were mapped. */
+    memset(page_at(r->app_end), STALE | RW, (r->region_end - r->app_end) / PAGE_SIZE);
+    return tell_host(r->app_start, r->app_end - r->app_start, PROT_NONE);
 }
 
 bool platform_owns(uintptr_t addr, size_t len)
@@ -47,26 +60,53 @@ bool platform_owns(uintptr_t addr, size_t len)
     return false;
 }
 
-static bool test_and_set(uintptr_t addr, bool to)
+/* Pages of [addr, end) from `addr` on that are alike. */
+static uintptr_t end_of_run(uintptr_t addr, uintptr_t end)
 {
-    size_t page = (addr - mem_ranges.app_start) / PAGE_SIZE;
-    uint64_t bit = 1UL << page % 64;
-    uint64_t was = to ? __atomic_fetch_or(&stale[page / 64], bit, __ATOMIC_RELAXED)
-                      : __atomic_fetch_and(&stale[page / 64], ~bit, __ATOMIC_RELAXED);
-    return was & bit;
+    uint8_t state = *page_at(addr);
+    while (addr < end && *page_at(addr) == state)
+        addr += PAGE_SIZE;
+    return addr;
+}
+
+/* Tells the host of those pages that are otherwise now. */
+static int set_prot(uintptr_t addr, size_t len, int prot)
+{
+    uintptr_t end = addr + len, from = addr;
+    int err = 0;
+    while (from < end && (*page_at(from) & PROTS) == prot)
+        from += PAGE_SIZE;
+    while (end > from && (*page_at(end - PAGE_SIZE) & PROTS) == prot)
+        end -= PAGE_SIZE;
+    if (from < end)
+        err = tell_host(from, end - from, prot);
+    for (uintptr_t at = from; !err && at < end; at += PAGE_SIZE)
+        *page_at(at) = (uint8_t)((*page_at(at) & STALE) | prot);
+    return err;
 }
 
 static void set_stale(uintptr_t addr, size_t len)
 {
     for (uintptr_t at = addr; at < addr + len; at += PAGE_SIZE)
-        test_and_set(at, true);
+        *page_at(at) |= STALE;
 }
 
-static void make_fresh(uintptr_t addr, size_t len)
+/* Clears what is stale, before anybody can see it. */
+static int make_fresh(uintptr_t addr, size_t len)
 {
-    for (uintptr_t at = addr; at < addr + len; at += PAGE_SIZE)
-        if (test_and_set(at, false))
-            memset((void *)at, 0, PAGE_SIZE);
+    uintptr_t end = addr + len, next;
+    int err = 0;
+    for (uintptr_t at = addr; !err && at < end; at = next) {
+        next = end_of_run(at, end);
+        if (!(*page_at(at) & STALE))
+            continue;
+        err = set_prot(at, next - at, RW);
+        if (err)
+            break;
+        memset((void *)at, 0, next - at);
+        memset(page_at(at), RW, (next - at) / PAGE_SIZE);
+    }
+    return err;
 }
 
 int mem_map(uintptr_t addr, size_t len, int prot)
@@ -78,20 +118,26 @@ int mem_map(uintptr_t addr, size_t len, int prot)
 int mem_unmap(uintptr_t addr, size_t len)
 {
     set_stale(addr, len);
-    return 0;
+    return addr < mem_ranges.app_end ? set_prot(addr, len, PROT_NONE) : 0;
 }
 
 int mem_protect(uintptr_t addr, size_t len, int prot)
 {
-    if (prot != PROT_NONE)
-        make_fresh(addr, len);
-    return 0;
+    int err = prot == PROT_NONE ? 0 : make_fresh(addr, len);
+    return err ? err : set_prot(addr, len, prot);
 }
 
 int mem_zero(uintptr_t addr, size_t len)
 {
-    memset((void *)addr, 0, len);
-    return 0;
+    uintptr_t end = addr + len, next;
+    int err = 0;
+    for (uintptr_t at = addr; !err && at < end; at = next) {
+        next = end_of_run(at, end);
+        int prot = *page_at(at) & PROTS;
+        set_stale(at, next - at);
+        err = prot == PROT_NONE ? 0 : mem_protect(at, next - at, prot);
+    }
+    return err;
 }
 
 void platform_forget_application(void)

@@ -81,10 +81,17 @@ void sgx_take_signals(struct thread *t, uint64_t signals);
 void sgx_cpuid_setup(const struct sgx_cpuid *list, uint64_t count);
 void sgx_cpuid(uint32_t leaf, uint32_t subleaf, struct sgx_cpuid *out);
 
+/* enter.S: the counter; 0 on processors that forbid RDTSC in an enclave (#UD at the second). */
+uint64_t sgx_rdtsc(void);
+extern const char sgx_rdtsc_insn[];
+
 /* call.c: where the calling thread's host calls go, `slot` bytes for each block from `arena` on. */
 bool sgx_calls_setup(uint64_t arena, uint64_t slot);
 void sgx_call_place(struct sgx_box *box, uint64_t index);
-long sgx_special(int64_t nr, int64_t a, int64_t b); /* enum sgx_special */
+long sgx_special(int64_t nr, int64_t a, int64_t b, int64_t c); /* enum sgx_special */
 
-/* memory.c: mmap, munmap, mprotect, madvise of the range that the enclave has. */
-long sgx_memory(long nr, const long a[6]);
+/* stats.c, for sgx.enable_stats: something left, or came in; the lines about it, at the end. */
+extern bool sgx_stats;
+void sgx_stats_count_call(long nr);
+void sgx_stats_count_event(bool exception);
+void sgx_stats_print(void);

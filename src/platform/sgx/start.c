@@ -146,6 +146,7 @@ __attribute__((used, noreturn)) void sgx_start(uint64_t start)
     region_init();
     choose_kernels(&s);
     take_manifest(&s);
+    sgx_stats = run.manifest.image->sgx_enable_stats;
     take_start(&s);
     make_thread(&s);
     sgx_go();

@@ -70,7 +70,7 @@ int platform_thread_start(struct thread *t)
 {
     struct sgx_box *box = (struct sgx_box *)t;
     __atomic_store_n(&box->own.state, STATE_BORN, __ATOMIC_SEQ_CST);
-    long tid = sgx_special(SGX_CALL_THREAD, (int64_t)index_of(t), 0);
+    long tid = sgx_special(SGX_CALL_THREAD, (int64_t)index_of(t), 0, 0);
     if (tid > 0 && !name_thread(t, (uint64_t)tid))
         panic("the host has two names for a thread");
     if (tid > 0)

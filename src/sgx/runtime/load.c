@@ -217,6 +217,11 @@ static int build(struct loader *l)
     return err;
 }
 
+long runtime_protect(const int64_t arg[6])
+{
+    return mprotect((void *)arg[0], (size_t)arg[1], (int)arg[2]) ? -errno : 0;
+}
+
 int enclave_load(const struct sgx_layout *layout, const struct sgx_sigstruct *sig,
                  const char *sig_path)
 {

@@ -125,6 +125,11 @@ int main(int argc, char **argv)
     if (map_manifest(fd, &m, &size) || read_signature(argv[ARG_NAME], path, sizeof(path), &sig))
         return 1;
     close(fd);
+    if (m.image->sgx_enable_stats && !m.image->sgx_debug) {
+        fprintf(stderr, "error: sgx.enable_stats = true is for debug enclaves: set sgx.debug = "
+                        "true, too, or take it out, and sign again\n");
+        return 1;
+    }
     if (private_path(image, sizeof(image), "adyton-enclave")) {
         fprintf(stderr,
                 "error: cannot find the library OS beside the program: is /proc mounted?\n");
@@ -138,6 +143,6 @@ int main(int argc, char **argv)
         return 1;
     runtime_threads_setup(&layout);
     sgx_layout_free(&layout);
-    runtime_signals_setup();
+    runtime_signals_setup(m.image->sigterm_injection);
     start(&m, size, argv, argc);
 }

@@ -28,6 +28,8 @@ void runtime_relay(struct sgx_call *call)
         call->result = aesm_target((void *)call->arg[0]);
     else if (call->nr == SGX_CALL_QUOTE)
         call->result = aesm_quote((const void *)call->arg[0], (void *)call->arg[1]);
+    else if (call->nr == SGX_CALL_PROTECT)
+        call->result = runtime_protect(call->arg);
     else if (call->blocking)
         call->result = runtime_call_blocking(call->arg, call->nr, &o->signalled);
     else

@@ -43,13 +43,17 @@ void runtime_thread(struct outside *o);
 long runtime_thread_start(uint64_t index);
 void runtime_threads_setup(const struct sgx_layout *layout);
 
-/* Handlers for exceptions and signals. */
-void runtime_signals_setup(void);
+/* Handlers for exceptions and signals. `sigterm`: SIGTERM is the enclave's, else it ends the run.
+ */
+void runtime_signals_setup(bool sigterm);
 
 /* aesm.c: 0, a negative errno, or an error of the service; each after a line on standard error, but
  * SGX_AESM_NO_KEY. */
 long aesm_target(struct sgx_targetinfo *target);
 long aesm_quote(const struct sgx_report *report, uint8_t quote[8192]);
+
+/* load.c: of pages of the enclave, address, length, PROT_*; 0 or a negative errno. */
+long runtime_protect(const int64_t arg[6]);
 
 /* Makes the call and stores its result. */
 void runtime_relay(struct sgx_call *call);

@@ -70,7 +70,7 @@ static void handle(int sig, siginfo_t *info, void *context)
     }
 }
 
-void runtime_signals_setup(void)
+void runtime_signals_setup(bool sigterm)
 {
     struct sigaction act = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_NODEFER};
     sigfillset(&act.sa_mask);
@@ -82,8 +82,8 @@ void runtime_signals_setup(void)
          * own kicks, and what its timers wake it by. */
         bool wanted = sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE ||
                       sig == SIGTRAP || sig == SIGSTKFLT || sig == SIGALRM || sig == SIGCHLD ||
-                      sig == SIGCONT || sig == SIGTERM || sig == SIGIO || sig == SIGURG ||
-                      sig == SIGWINCH;
+                      sig == SIGCONT || (sig == SIGTERM && sigterm) || sig == SIGIO ||
+                      sig == SIGURG || sig == SIGWINCH;
         if (sigaction(sig, NULL, &old) || !wanted || old.sa_handler == SIG_IGN)
             continue;
         sigaction(sig, &act, NULL);
