@@ -193,7 +193,7 @@ static void take_exception(struct thread *t, const struct interrupted *in)
 void sgx_take_signals(struct thread *t, uint64_t signals)
 {
     const sigmask wanted = SIGBIT(SIGALRM) | SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) | SIGBIT(SIGIO) |
-                           SIGBIT(SIGWINCH) | SIGBIT(SIGURG);
+                           SIGBIT(SIGWINCH) | SIGBIT(SIGURG) | SIGBIT(SIGVTALRM) | SIGBIT(SIGPROF);
     struct host_signal_box *box = &t->box;
     sigmask take = signals & wanted;
     if (run.manifest.image && run.manifest.image->sigterm_injection)
@@ -208,6 +208,8 @@ void sgx_take_signals(struct thread *t, uint64_t signals)
     }
     if (take)
         work_set(t, WORK_HOSTSIG);
+    if (signals & SIGBIT(NOTICE_SIGNAL)) /* a kick, or the alarm clock: our own clock says */
+        work_set(t, WORK_TIMER);
 }
 
 /* A page fault or #GP of which the processor tells nothing: sgx.use_exinfo is off. */
