@@ -44,6 +44,20 @@ enum sgx_special {
     /* mprotect of the enclave's own pages: arg[0] address, arg[1] length, arg[2] PROT_*. What the
      * page tables say is the host's: it makes faults, it protects from nothing. 0 or an errno. */
     SGX_CALL_PROTECT = 100003,
+    /* A process with a fresh enclave of the same files: arg[0] = CSIGNAL, CLONE_PARENT and
+     * CLONE_PIDFD of clone(2), arg[1] = the block in which it is entered, arg[2] = struct
+     * sgx_forked to be filled. Its pid, or an errno. All descriptors of the enclave are inherited.
+     */
+    SGX_CALL_FORK = 100004,
+    SGX_CALL_FORKED = 100005, /* the child is one: signals may come now. 0 */
+    /* A process that has ended with exit code arg[1] when its pid is returned; else as FORK. */
+    SGX_CALL_ENDED = 100006,
+    SGX_CALL_DIE = 100007, /* arg[0] = the signal that the process dies of */
+};
+
+struct sgx_forked {
+    int64_t socket; /* a stream to the child's start.fork_fd */
+    int64_t pidfd;  /* with CLONE_PIDFD */
 };
 
 #define SGX_AESM_NO_KEY 42 /* an error of the service: ask for its target anew */
@@ -75,4 +89,5 @@ struct sgx_start {
     uint64_t cpuid_count;
     struct sgx_cpuid cpuid[SGX_CPUID_MOST];
     uint64_t tsc_hz; /* 0: unknown */
+    int64_t fork_fd; /* of a process that SGX_CALL_FORK made: where its parent is; else -1 */
 };

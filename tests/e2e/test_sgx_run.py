@@ -47,6 +47,28 @@ PROGRAMS = {
                         'print(c.execute("select sum(a) from t").fetchone())']),
 }
 
+# Second processes: each is an enclave of its own.
+PROGRAMS |= {
+    'pipeline': ('bash', ['-c', 'ls / | sort -r | head -3']),
+    'subshell': ('bash', ['-c', 'x=1; (x=2; echo $x; exit 3); echo $? $x; y=$(echo in; exit 4); echo $? $y']),
+    'builtins': ('bash', ['-c', 'for i in 3 1 2; do echo $i; done | while read a; do echo "<$a>"; done; echo $PIPESTATUS']),
+    'status': ('bash', ['-c', 'false; echo $?; { bash -c "kill -9 \\$\\$"; echo $?; } 2>/dev/null; bash -c "exit 5" & wait $!; echo $?']),
+    'subprocess': (PYTHON, ['-c', 'import subprocess, sys\n'
+                            'r = subprocess.run(["cat", "-", "/etc/hostname"], input=b"x" * 200000, capture_output=True)\n'
+                            'print(r.returncode, len(r.stdout), r.stderr)\n'
+                            'print(subprocess.run([sys.executable, "-c", "import os; print(os.getppid() > 0); exit(7)"]'
+                            ').returncode)']),
+    'posix_spawn': (PYTHON, ['-c', 'import os\np = os.posix_spawn("/bin/echo", ["echo", "spawned"], os.environ)\n'
+                             'print(os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]))']),
+    'fork': (PYTHON, ['-c', 'import os, sys\nheap = [bytes([i % 256]) * 1000 for i in range(20000)]\nr, w = os.pipe()\n'
+                      'p = os.fork()\n'
+                      'if p == 0:\n'
+                      '    ok = all(heap[i] == bytes([i % 256]) * 1000 for i in range(20000))\n'
+                      '    heap[5] = None; os.write(w, b"%d %d" % (ok, os.getpid() > 0)); os._exit(11)\n'
+                      'os.close(w); print(os.read(r, 100)); got, status = os.waitpid(p, 0)\n'
+                      'print(got == p, os.waitstatus_to_exitcode(status), heap[5][:2])']),
+}
+
 
 @pytest.mark.parametrize('name', PROGRAMS)
 def test_same_as_native(name, signed, enclave):

@@ -358,6 +358,10 @@ int tmp_before_fork(void)
     int pair[2];
     if (meeting)
         return 0;
+    if (platform_attests()) { /* what passes between processes there, the host could read */
+        log_warning("tmpfs: what processes create there is not seen by others in enclaves");
+        return 0;
+    }
     int err = host_socketpair(AF_UNIX_K, SOCK_SEQPACKET, 0, pair);
     struct meeting *shared = err ? NULL : platform_shared_pages(PAGE_SIZE);
     if (!shared) {

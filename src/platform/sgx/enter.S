@@ -252,6 +252,48 @@ sgx_go:
 	call libos_start
 	ud2
 
+/* bool sgx_mark(struct sgx_mark *mark) */
+	.globl sgx_mark
+	.type sgx_mark, @function
+sgx_mark:
+	movq %rbx, (%rdi)
+	movq %rbp, 8(%rdi)
+	movq %r12, 16(%rdi)
+	movq %r13, 24(%rdi)
+	movq %r14, 32(%rdi)
+	movq %r15, 40(%rdi)
+	leaq 8(%rsp), %rax
+	movq %rax, 48(%rdi)
+	movq (%rsp), %rax
+	movq %rax, 56(%rdi)
+	xorl %eax, %eax
+	ret
+
+/* void sgx_take_place(pieces, count, mark): whatever stack this runs on is overwritten. */
+	.globl sgx_take_place
+	.type sgx_take_place, @function
+sgx_take_place:
+	movq %rdi, %r8
+	movq %rsi, %r9
+1:	testq %r9, %r9
+	jz 2f
+	movq (%r8), %rdi
+	movq 8(%r8), %rsi
+	movq 16(%r8), %rcx
+	rep movsb
+	addq $24, %r8
+	decq %r9
+	jmp 1b
+2:	movq (%rdx), %rbx
+	movq 8(%rdx), %rbp
+	movq 16(%rdx), %r12
+	movq 24(%rdx), %r13
+	movq 32(%rdx), %r14
+	movq 40(%rdx), %r15
+	movq 48(%rdx), %rsp
+	movl $1, %eax
+	jmpq *56(%rdx)
+
 	.section .rodata
 	.p2align 6
 initial_vectors:                     /* XSTATE_BV 0: all initial; MXCSR is taken from here */

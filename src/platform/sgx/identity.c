@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Reports, quotes and sealing keys: EREPORT, EGETKEY, and the quoting service by way of the
  * runtime. */
+#include "crypto/crypto.h"
 #include "host/arena.h"
 #include "libos/log.h"
 #include "platform/platform.h"
@@ -91,6 +92,35 @@ int platform_seal_key(bool by_signer, uint8_t key[16])
                                .config_svn = self.config_svn};
     memcpy(q.cpu_svn, self.cpu_svn, sizeof(q.cpu_svn));
     return egetkey(&q, key);
+}
+
+/* ---- another process of the run ---- */
+
+void sgx_peer_report(const uint8_t data[64], struct sgx_report *report)
+{
+    struct sgx_targetinfo target;
+    platform_my_target((uint8_t *)&target);
+    platform_report((uint8_t *)&target, data, (uint8_t *)report);
+}
+
+/* All that makes the identity: the same program, configuration, signer, attributes, versions. */
+static bool is_like_us(const struct sgx_report *r)
+{
+    struct sgx_report like = *r;
+    memcpy(like.report_data, self.report_data, sizeof(like.report_data));
+    return !memcmp(&like, &self, SGX_REPORT_BODY_SIZE);
+}
+
+bool sgx_is_peer(const struct sgx_report *report)
+{
+    struct sgx_keyrequest q = {.key_name = SGX_KEY_REPORT};
+    uint8_t key[16], mac[16];
+    memcpy(q.key_id, report->key_id, sizeof(q.key_id));
+    if (egetkey(&q, key))
+        return false;
+    aes128_cmac(key, report, SGX_REPORT_BODY_SIZE, mac);
+    crypto_wipe(key, sizeof(key));
+    return !crypto_differs(mac, report->mac, sizeof(mac)) && is_like_us(report);
 }
 
 /* ---- quotes ---- */

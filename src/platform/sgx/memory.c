@@ -140,6 +140,46 @@ int mem_zero(uintptr_t addr, size_t len)
     return err;
 }
 
+static bool is_used(uintptr_t addr)
+{
+    uintptr_t map = (uintptr_t)pages;
+    bool in_map = addr >= map && addr < mem_ranges.region_start;
+    return in_map || !(*page_at(addr) & STALE);
+}
+
+bool sgx_memory_used(uintptr_t from, uintptr_t *start, uintptr_t *end)
+{
+    uintptr_t at = from, last = mem_ranges.region_end;
+    while (at < last && !is_used(at))
+        at += PAGE_SIZE;
+    *start = at;
+    while (at < last && is_used(at) && *page_at(at) == *page_at(*start))
+        at += PAGE_SIZE;
+    *end = at;
+    return *start < *end;
+}
+
+int sgx_memory_open(uintptr_t start, uintptr_t end, bool open)
+{
+    int prot = *page_at(start) & PROTS;
+    return prot & PROT_READ ? 0 : tell_host(start, end - start, open ? PROT_READ : prot);
+}
+
+int sgx_memory_in_child(void)
+{
+    uintptr_t at = mem_ranges.app_start, end = mem_ranges.app_end;
+    int err = 0;
+    while (!err && at < end) {
+        uintptr_t next = at;
+        int prot = *page_at(at) & PROTS;
+        while (next < end && (*page_at(next) & PROTS) == prot)
+            next += PAGE_SIZE;
+        err = tell_host(at, next - at, prot);
+        at = next;
+    }
+    return err;
+}
+
 void platform_forget_application(void)
 {
 }

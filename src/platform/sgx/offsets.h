@@ -21,7 +21,7 @@
  * The state of a thread block, from which follows what an entry at CSSA 0 may be:
  *
  *   state    meaning                                   entry that fits       then
- *   FREE     nobody's; measured so                     START, once, block 0  INSIDE
+ *   FREE     nobody's; measured so                     START, once           INSIDE
  *   CLAIMED  a struct thread is being made in it       none
  *   BORN     a host thread was asked for               THREAD                INSIDE
  *   OUTSIDE  the thread is in a host call              RETURN                INSIDE

@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Processes. An enclave has one: a second is not made yet (docs/compatibility.md). */
+/* Processes; fork.c makes them. Enclaves share no memory. */
 #include "host/host.h"
 #include "libos/log.h"
 #include "platform/platform.h"
 #include "platform/sgx/sgx.h"
 
-static long no_process(void)
-{
-    log_error("a second process was asked for: in an enclave there is one only");
-    return -ENOSYS;
-}
-
-long platform_fork(uint64_t flags, int *pidfd)
-{
-    (void)flags, (void)pidfd;
-    return no_process();
-}
-
-long platform_ended_child(uint64_t flags, int *pidfd, int code)
-{
-    (void)flags, (void)pidfd, (void)code;
-    return no_process();
-}
-
 void *platform_shared_pages(size_t size)
 {
-    return region_alloc(size); /* shared with nobody: there are no children */
+    return region_alloc(size); /* a child gets a copy */
 }
 
 long platform_helper(void (*run_helper)(void))
@@ -36,6 +18,7 @@ long platform_helper(void (*run_helper)(void))
 
 void platform_die_of_signal(int sig)
 {
+    sgx_special(SGX_CALL_DIE, sig, 0, 0);
     host_exit_group(128 + sig);
 }
 

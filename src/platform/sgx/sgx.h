@@ -69,6 +69,26 @@ extern uint64_t sgx_xfrm; /* set at start, before the first exit */
 void sgx_identity_setup(void);
 const struct sgx_report *sgx_self(void);
 
+/* A report for an enclave of our own identity, and whether one is from such an enclave, made on
+ * this machine for us. */
+void sgx_peer_report(const uint8_t data[64], struct sgx_report *report);
+bool sgx_is_peer(const struct sgx_report *report);
+
+/* fork.c: what a new enclave does that the host started as another's child. */
+__attribute__((noreturn)) void sgx_become_child(const struct sgx_start *start);
+/* enter.S: notes where the caller is, which is false; true in the copy, by sgx_take_place(). */
+struct sgx_mark {
+    uint64_t rbx, rbp, r12, r13, r14, r15, rsp, rip;
+};
+__attribute__((returns_twice)) bool sgx_mark(struct sgx_mark *mark);
+/* Copies the pieces to where they belong, on no stack, and goes on at the mark. The pieces and what
+ * they come from are in none of the places. */
+struct sgx_piece {
+    uint64_t to, from, len;
+};
+__attribute__((noreturn)) void sgx_take_place(const struct sgx_piece *pieces, uint64_t count,
+                                              const struct sgx_mark *mark);
+
 /* start.c, from enter.S. */
 void sgx_start(uint64_t start);
 void sgx_thread_born(uint64_t tid);
@@ -89,9 +109,19 @@ extern const char sgx_rdtsc_insn[];
 bool sgx_calls_setup(uint64_t arena, uint64_t slot);
 void sgx_call_place(struct sgx_box *box, uint64_t index);
 long sgx_special(int64_t nr, int64_t a, int64_t b, int64_t c); /* enum sgx_special */
+uint64_t sgx_index_of(const struct thread *t);                 /* of its block */
+
+/* memory.c: the next run of pages from `from` on that hold something, all with the same protection;
+ * false: there is none. */
+bool sgx_memory_used(uintptr_t from, uintptr_t *start, uintptr_t *end);
+/* Makes such a run readable for us, or what it was again. 0 or an errno. */
+int sgx_memory_open(uintptr_t start, uintptr_t end, bool open);
+/* In a child, whose host knows of no protections yet. 0 or an errno. */
+int sgx_memory_in_child(void);
 
 /* stats.c, for sgx.enable_stats: something left, or came in; the lines about it, at the end. */
 extern bool sgx_stats;
 void sgx_stats_count_call(long nr);
 void sgx_stats_count_event(bool exception);
 void sgx_stats_print(void);
+void sgx_stats_in_child(void);

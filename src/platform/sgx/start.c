@@ -142,9 +142,11 @@ __attribute__((used, noreturn)) void sgx_start(uint64_t start)
     if (!take_in(&s, start, sizeof(s)) || !sgx_calls_setup(s.arena, s.arena_slot))
         sgx_end(0); /* there is no way to say it */
     box->thread.self = &box->thread;
-    sgx_call_place(box, 0);
-    region_init();
+    sgx_call_place(box, sgx_index_of(&box->thread));
     choose_kernels(&s);
+    if (s.fork_fd >= 0)
+        sgx_become_child(&s);
+    region_init();
     take_manifest(&s);
     sgx_stats = run.manifest.image->sgx_enable_stats;
     take_start(&s);

@@ -6,7 +6,7 @@
 #include "platform/sgx/sgx.h"
 
 #define MOST_CALLS 512 /* numbers of system calls */
-#define SPECIALS   4   /* enum sgx_special */
+#define SPECIALS   8   /* enum sgx_special */
 
 bool sgx_stats;                                        /* set once at start */
 static uint64_t calls[MOST_CALLS], specials[SPECIALS]; /* atomic */
@@ -53,8 +53,9 @@ static size_t next(const uint64_t *list, size_t n, uint64_t below, size_t after)
 
 void sgx_stats_print(void)
 {
-    static const char *const names[SPECIALS] = {"new thread", "quoting target", "quote",
-                                                "page protection"};
+    static const char *const names[SPECIALS] = {
+        "new thread", "quoting target", "quote",         "page protection",
+        "fork",       "end of a fork",  "ended process", "death by signal"};
     uint64_t counts[MOST_CALLS + SPECIALS];
     const size_t n = ARRAY_SIZE(counts);
     memcpy(counts, calls, sizeof(calls));
@@ -67,4 +68,11 @@ void sgx_stats_print(void)
     for (size_t i = next(counts, n, UINT64_MAX, 0); i < n; i = next(counts, n, counts[i], i))
         log_line(LOG_DEBUG, NULL, 0, NULL, "  %8lu %s", (unsigned long)counts[i],
                  i < MOST_CALLS ? filter_name((long)i) : names[i - MOST_CALLS]);
+}
+
+void sgx_stats_in_child(void)
+{
+    memset(calls, 0, sizeof(calls));
+    memset(specials, 0, sizeof(specials));
+    exceptions = interrupts = 0;
 }

@@ -49,7 +49,7 @@ void thread_free(struct thread *t)
         __atomic_store_n(&((struct sgx_box *)t)->own.state, STATE_FREE, __ATOMIC_SEQ_CST);
 }
 
-static uint64_t index_of(const struct thread *t)
+uint64_t sgx_index_of(const struct thread *t)
 {
     uint64_t size = enclave_info()->size;
     return (size - (uintptr_t)t) / ENCLAVE_THREAD_SIZE;
@@ -70,7 +70,7 @@ int platform_thread_start(struct thread *t)
 {
     struct sgx_box *box = (struct sgx_box *)t;
     __atomic_store_n(&box->own.state, STATE_BORN, __ATOMIC_SEQ_CST);
-    long tid = sgx_special(SGX_CALL_THREAD, (int64_t)index_of(t), 0, 0);
+    long tid = sgx_special(SGX_CALL_THREAD, (int64_t)sgx_index_of(t), 0, 0);
     if (tid > 0 && !name_thread(t, (uint64_t)tid))
         panic("the host has two names for a thread");
     if (tid > 0)
@@ -97,7 +97,7 @@ void platform_block_signals(void)
 void platform_thread_end(struct thread *self)
 {
     thread_free(self);
-    sgx_end(index_of(self));
+    sgx_end(sgx_index_of(self));
 }
 
 void thread_kick(struct thread *t)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* adyton-sgx run MANIFEST_FD TREES_FD NAME [ARGUMENT...]: started by the launcher (cli/launch.c).
+/*
+ * adyton-sgx run MANIFEST_FD TREES_FD NAME [ARGUMENT...]: started by the launcher (cli/launch.c).
+ * adyton-sgx child MANIFEST_FD TREES_FD NAME SIGNATURE_FD FORK_FD INDEX MASK: by process.c.
  */
 #include "cli/paths.h"
 #include "sgx/enclave.h"
@@ -18,17 +20,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ARG_MODE = 1, ARG_MANIFEST_FD, ARG_TREES_FD, ARG_NAME, ARG_FIRST_USER };
-
 #define ARENA_SLOT (512ULL << 10) /* src/host/arena.h */
 
 extern char **environ;
 
-static int read_signature(const char *app, char *path, size_t cap, struct sgx_sigstruct *sig)
+/* From NAME.sig, or of a child from the descriptor `fd`. */
+static int read_signature(const char *app, int fd, char *path, size_t cap,
+                          struct sgx_sigstruct *sig)
 {
     char more;
     snprintf(path, cap, "%s.sig", app);
-    FILE *f = fopen(path, "re");
+    if (fd >= 0)
+        lseek(fd, 0, SEEK_SET);
+    FILE *f = fd >= 0 ? fdopen(fd, "re") : fopen(path, "re");
     bool ok = f && fread(sig, 1, sizeof(*sig), f) == sizeof(*sig) && !fread(&more, 1, 1, f);
     int error = f ? 0 : errno;
     if (f)
@@ -85,10 +89,14 @@ static uint64_t map_arena(uint64_t threads)
     return p == MAP_FAILED ? 0 : (uint64_t)p;
 }
 
-__attribute__((noreturn)) static void start(const struct mf *m, size_t size, char **argv, int argc)
+__attribute__((noreturn)) static void start(const struct mf *m, size_t size, char **argv, int argc,
+                                            bool child)
 {
     static struct sgx_start s;
-    struct outside o = {.index = 0, .entry = SGX_ENTER_START, .value = (uint64_t)&s};
+    struct outside o = {.index = child ? strtoull(argv[ARG_INDEX], NULL, 10) : 0,
+                        .entry = SGX_ENTER_START,
+                        .value = (uint64_t)&s};
+    s.fork_fd = child ? atoi(argv[ARG_FORK_FD]) : -1;
     s.manifest = (uint64_t)m->base;
     s.manifest_size = size;
     s.argc = (uint64_t)(argc - ARG_FIRST_USER);
@@ -110,6 +118,11 @@ __attribute__((noreturn)) static void start(const struct mf *m, size_t size, cha
         syscall(SYS_exit, 0);
 }
 
+static bool is_child(int argc, char **argv)
+{
+    return argc == ARG_CHILD_END && !strcmp(argv[ARG_MODE], "child");
+}
+
 int main(int argc, char **argv)
 {
     static struct sgx_sigstruct sig;
@@ -117,12 +130,16 @@ int main(int argc, char **argv)
     char path[PATH_MAX], image[PATH_MAX], err[2 * PATH_MAX];
     struct mf m;
     size_t size;
-    if (argc < ARG_FIRST_USER || strcmp(argv[ARG_MODE], "run")) {
+    bool child = is_child(argc, argv);
+    if (argc < ARG_FIRST_USER || (!child && strcmp(argv[ARG_MODE], "run"))) {
         fprintf(stderr, "error: this program is started by gramine-sgx, not by hand\n");
         return 1;
     }
-    int fd = atoi(argv[ARG_MANIFEST_FD]);
-    if (map_manifest(fd, &m, &size) || read_signature(argv[ARG_NAME], path, sizeof(path), &sig))
+    if (child)
+        runtime_child_waits(argv[ARG_MASK]);
+    int fd = atoi(argv[ARG_MANIFEST_FD]), sig_fd = child ? atoi(argv[ARG_SIGNATURE_FD]) : -1;
+    if (map_manifest(fd, &m, &size) ||
+        read_signature(argv[ARG_NAME], sig_fd, path, sizeof(path), &sig))
         return 1;
     close(fd);
     if (m.image->sgx_enable_stats && !m.image->sgx_debug) {
@@ -139,10 +156,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "error: %s\n", err);
         return 1;
     }
-    if (enclave_load(&layout, &sig, path))
+    if (enclave_load(&layout, &sig, path) || runtime_process_setup(argv, m.base, size, &sig))
         return 1;
     runtime_threads_setup(&layout);
     sgx_layout_free(&layout);
     runtime_signals_setup(m.image->sigterm_injection);
-    start(&m, size, argv, argc);
+    start(&m, size, argv, argc, child);
 }

@@ -30,6 +30,14 @@ void runtime_relay(struct sgx_call *call)
         call->result = aesm_quote((const void *)call->arg[0], (void *)call->arg[1]);
     else if (call->nr == SGX_CALL_PROTECT)
         call->result = runtime_protect(call->arg);
+    else if (call->nr == SGX_CALL_FORK)
+        call->result = runtime_fork(call->arg);
+    else if (call->nr == SGX_CALL_FORKED)
+        call->result = runtime_child_born();
+    else if (call->nr == SGX_CALL_ENDED)
+        call->result = runtime_ended_child(call->arg);
+    else if (call->nr == SGX_CALL_DIE)
+        call->result = runtime_die((int)call->arg[0]);
     else if (call->blocking)
         call->result = runtime_call_blocking(call->arg, call->nr, &o->signalled);
     else

@@ -11,6 +11,10 @@
 #include <signal.h>
 #include <stdbool.h>
 
+/* Of the program, and of one that is a child of another; see main.c. */
+enum { ARG_MODE = 1, ARG_MANIFEST_FD, ARG_TREES_FD, ARG_NAME, ARG_FIRST_USER };
+enum { ARG_SIGNATURE_FD = ARG_FIRST_USER, ARG_FORK_FD, ARG_INDEX, ARG_MASK, ARG_CHILD_END };
+
 /* Builds the enclave of `layout` with the signature: address space, CREATE, ADD_PAGES, INIT,
  * mappings. 0, or a negative errno after a line on standard error. */
 int enclave_load(const struct sgx_layout *layout, const struct sgx_sigstruct *sig,
@@ -57,3 +61,13 @@ long runtime_protect(const int64_t arg[6]);
 
 /* Makes the call and stores its result. */
 void runtime_relay(struct sgx_call *call);
+
+/* process.c: once, before the enclave is entered and after it is built. 0, or an errno. */
+int runtime_process_setup(char **argv, const void *manifest, size_t manifest_size,
+                          const struct sgx_sigstruct *sig);
+long runtime_fork(const int64_t arg[6]);
+long runtime_ended_child(const int64_t arg[6]);
+/* In a child: no signal until it is born. `mask`: what is blocked then, in hexadecimal. */
+void runtime_child_waits(const char *mask);
+long runtime_child_born(void);
+long runtime_die(int sig);

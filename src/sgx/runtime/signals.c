@@ -79,7 +79,7 @@ void runtime_signals_setup(bool sigterm)
         if (sig == SIGKILL || sig == SIGSTOP || sig == 32 || sig == 33)
             continue;
         /* Job control and what ends a process stay the host's; the enclave wants exceptions, its
-         * own kicks, and what its timers wake it by. */
+         * own kicks, what its timers wake it by, and SIGTERM where the manifest lets it in. */
         bool wanted = sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE ||
                       sig == SIGTRAP || sig == SIGSTKFLT || sig == SIGALRM || sig == SIGCHLD ||
                       sig == SIGCONT || (sig == SIGTERM && sigterm) || sig == SIGIO ||
