@@ -19,20 +19,23 @@
 #include "crypto/crypto.h"
 #include "libos/vdso/mark.h"
 #include "manifest/cache.h"
+#include "manifest/insecure.h"
 
 #define TEXT_MAX   (256ll << 20)
 #define HASH_CHUNK (64 * 1024)
 
 /* How the application is to run. */
 struct mode {
-    bool sgx;     /* in an enclave: NAME.manifest.sgx and NAME.sig */
-    bool emulate; /* on the software device */
-    bool quotes;  /* the manifest has the enclave ask for quotes */
+    bool sgx;        /* in an enclave: NAME.manifest.sgx and NAME.sig */
+    bool emulate;    /* on the software device */
+    bool quotes;     /* the manifest has the enclave ask for quotes */
+    bool production; /* not with what gives protection up */
 };
 
 static int usage(const char *name, int status)
 {
-    printf("Usage: %s [--version | --help] [--sgx [--emulate]] APP [ARGUMENT...]\n", name);
+    printf("Usage: %s [--version | --help] [--sgx [--emulate]] [--production] APP [ARGUMENT...]\n",
+           name);
     if (!status)
         fputs("\nRuns the application of APP.manifest as an ordinary process, without isolation,\n"
               "or that of APP.manifest.sgx and APP.sig in an SGX enclave.\n"
@@ -40,6 +43,7 @@ static int usage(const char *name, int status)
               "  --sgx           in an enclave (gramine-sgx always does)\n"
               "  --emulate       on the software device, which protects nothing; the same as\n"
               "                  ADYTON_SGX=emulate in the environment\n"
+              "  --production    refuse what gives protection up, each with its remedy\n"
               "\n"
               "Whether the arguments reach it is for the manifest to say (loader.argv,\n"
               "loader.argv_src_file, loader.insecure__use_cmdline_argv).\n\n"
@@ -330,6 +334,8 @@ static int take_options(int argc, char **argv, struct mode *mode)
     for (; n < argc; n++) {
         if (!strcmp(argv[n], "--sgx"))
             mode->sgx = true;
+        else if (!strcmp(argv[n], "--production"))
+            mode->production = true;
         else if (!strcmp(argv[n], "--emulate"))
             mode->sgx = mode->emulate = true;
         else
@@ -338,6 +344,22 @@ static int take_options(int argc, char **argv, struct mode *mode)
     if (wanted && !strcmp(wanted, "emulate"))
         mode->emulate = true;
     return n - 1;
+}
+
+/* --production: each option that gives protection up is a reason not to start. */
+static bool fit_for_production(const struct mf_image *image, const char *path,
+                               const struct mode *mode)
+{
+    const struct mf_insecure *option;
+    size_t n = 0;
+    for (; (option = mf_insecure(image, n)); n++)
+        fprintf(stderr, "error: --production: '%s' sets %s: %s; %s\n", path, option->key,
+                option->why, option->remedy);
+    if (!mode->sgx || mode->emulate)
+        fprintf(stderr,
+                "error: --production: %s protects nothing; use --sgx on a processor with SGX\n",
+                mode->sgx ? "the software SGX device" : "a run without an enclave");
+    return !n && mode->sgx && !mode->emulate;
 }
 
 static int open_trees(const char *path)
@@ -377,6 +399,8 @@ int launch(int argc, char **argv, bool sgx)
     int manifest = open_manifest(name, app, path, mode.sgx, &image);
     if (manifest < 0)
         return -manifest;
+    if (mode.production && !fit_for_production(&image, path, &mode))
+        return 1;
     int count = accepted_arguments(&image, path, argc - 2);
     if (count < 0)
         return 1;

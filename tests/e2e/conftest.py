@@ -8,6 +8,7 @@ import contextlib
 import fnmatch
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -29,6 +30,9 @@ import os, sys
 sys.path.insert(0, {str(ROOT / 'tests' / 'programs')!r})
 from outcomes import attempt
 '''
+
+# What an enclave says first of the manifests that tests have.
+INSECURE = re.compile(r'-{119}\nGramine detected the following insecure configurations:\n.*?\n-{119}\n', re.S)
 
 # What every program sees, natively and inside, whatever shell the tests were started from.
 ENVIRONMENT = {
@@ -142,7 +146,7 @@ def run(argv, cwd=None, env=None, stdin=None, timeout=60):
             status = 'timeout'
     if isinstance(status, int) and status < 0:
         status = 128 - status
-    err = err.decode('utf-8', 'backslashreplace')
+    err = INSECURE.sub('', err.decode('utf-8', 'backslashreplace'))
     if PLATFORM != 'direct':
         err = err.replace(NOTICES[PLATFORM], '')
     return Result(argv, status, out.decode('utf-8', 'backslashreplace'), err)

@@ -154,3 +154,40 @@ def test_sizes_that_cannot_be(name, prepare_inside, build_dir, signing_key):
     done = run([build_dir / 'bin' / 'gramine-sgx-sign', '-m', f'{prefix}.manifest', '-o', f'{prefix}.manifest.sgx',
                 '-k', signing_key])
     assert done.status == 1 and word in done.err and done.err.count('\n') == 1, str(done)
+
+
+def raw(build_dir, *argv):
+    return subprocess.run([build_dir / 'bin' / 'adyton', 'run', '--sgx', *map(str, argv)], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=120, check=False)
+
+
+def test_insecure_options_are_told(signed, build_dir):
+    """In the order of the specification; none of them: nothing is told."""
+    done = raw(build_dir, '--emulate', signed('/bin/true', {'sgx.debug': True, 'loader.log_level': 'warning'}))
+    assert done.returncode == 0
+    box = done.stderr.split('-' * 119 + '\n')[1]
+    assert box.startswith('Gramine detected the following insecure configurations:\n')
+    assert re.findall(r'^  - (\S+)', box, re.M) == [
+        'sgx.debug', 'loader.log_level', 'loader.insecure__use_cmdline_argv', 'loader.insecure__use_host_env',
+        'sgx.file_check_policy']
+    assert 'must not be used in production' in box
+
+
+SAFE = {'loader.insecure__use_cmdline_argv': None, 'loader.insecure__use_host_env': None, 'loader.log_level': 'error',
+        'loader.env.LD_LIBRARY_PATH': '/lib/x86_64-linux-gnu', 'sgx.file_check_policy': 'strict',
+        'sgx.allowed_files': None}
+
+
+def test_nothing_insecure(signed, build_dir, tmp_path):
+    program = compiled(tmp_path, '-static')
+    prefix = signed(str(program), {**SAFE, 'loader.argv': ['hello'], 'sgx.trusted_files': [f'file:{program}']})
+    done = raw(build_dir, '--emulate', prefix)
+    assert (done.returncode, done.stdout) == (7, '1 hello\n') and 'insecure' not in done.stderr, done
+
+
+def test_production_refuses(signed, build_dir):
+    done = raw(build_dir, '--production', signed('/bin/true', {'sgx.debug': True}))
+    assert done.returncode == 1 and done.stdout == ''
+    for key, remedy in (('sgx.debug', 'false'), ('loader.insecure__use_cmdline_argv', 'loader.argv'),
+                        ('sgx.file_check_policy', 'strict')):
+        assert any(key in line and remedy in line for line in done.stderr.splitlines()), done.stderr

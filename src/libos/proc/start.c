@@ -10,6 +10,8 @@
 #include "libos/proc/program.h"
 #include "libos/proc/reach.h"
 #include "libos/process.h"
+#include "manifest/insecure.h"
+#include "platform/platform.h"
 
 /* What Gramine lets a program raise its limit to. */
 #define MOST_NOFILE 65536
@@ -37,6 +39,29 @@ static void set_limits(struct process *p)
     p->limits[RLIMIT_NICE] = (struct rlimit64){0, 0};
     p->limits[RLIMIT_RTPRIO] = (struct rlimit64){0, 0};
     p->limits[RLIMIT_MSGQUEUE] = (struct rlimit64){819200, 819200};
+}
+
+/* In an enclave whoever starts it is told what its manifest gives up, as Gramine does. */
+static void tell_insecure(void)
+{
+    const struct mf_image *im = run.manifest.image;
+    const struct mf_insecure *option;
+    char dashes[120], line[256];
+    memset(dashes, '-', sizeof(dashes) - 1);
+    dashes[sizeof(dashes) - 1] = '\n';
+    if (!mf_insecure(im, 0))
+        return;
+    host_write(2, dashes, sizeof(dashes));
+    int n = fmt(line, sizeof(line), "Gramine detected the following insecure configurations:\n\n");
+    host_write(2, line, (size_t)n);
+    for (size_t i = 0; (option = mf_insecure(im, i)); i++) {
+        n = fmt(line, sizeof(line), "  - %-45s (%s)\n", option->key, option->why);
+        host_write(2, line, MIN((size_t)n, sizeof(line) - 1));
+    }
+    n = fmt(line, sizeof(line),
+            "\nThe application goes on, but this configuration must not be used in production!\n");
+    host_write(2, line, (size_t)n);
+    host_write(2, dashes, sizeof(dashes));
 }
 
 static int set_identity(struct process *p)
@@ -322,6 +347,8 @@ void libos_start(void)
     const char *slash = strrchr(entry, '/');
     fmt(p->comm, sizeof(p->comm), "%s", slash ? slash + 1 : entry);
     set_log();
+    if (platform_attests())
+        tell_insecure();
     log_debug("Host: Linux");
     list_init(&p->threads);
     list_add_tail(&p->threads, &t->siblings);
