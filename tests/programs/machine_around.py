@@ -53,4 +53,5 @@ print('input', os.read(slave, 100))
 print('foreground', struct.unpack('i', fcntl.ioctl(master, termios.TIOCGPGRP, bytes(4)))[0] == bystanders[0])
 for pid in bystanders:
     with open(f'/proc/{pid}/stat') as f:
-        print(f.read().rsplit(')', 1)[1].split()[0])
+        state = f.read().rsplit(')', 1)[1].split()[0]
+    print('S' if state in 'RD' else state)  # alive, and neither stopped nor dead

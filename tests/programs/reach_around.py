@@ -15,7 +15,7 @@ def state(pid):
         stat = f.read().rsplit(')', 1)[1].split()
     with open(f'/proc/{pid}/oom_score_adj') as f:
         oom = f.read()
-    return {'state': stat[0].replace('R', 'S'), 'group': stat[2], 'session': stat[3], 'nice': stat[16], 'oom': oom,
+    return {'state': 'S' if stat[0] in 'RD' else stat[0], 'group': stat[2], 'session': stat[3], 'nice': stat[16], 'oom': oom,
             'policy': os.sched_getscheduler(pid), 'affinity': sorted(os.sched_getaffinity(pid)),
             'limits': [resource.prlimit(pid, n) for n in range(16)]}
 
