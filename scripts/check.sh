@@ -89,6 +89,11 @@ closed_tests() {
     ADYTON_PLATFORM=closed ADYTON_RACE_RUNS=20 pytest_run tests/e2e/test_syscalls.py tests/e2e/test_programs.py tests/e2e/test_policy.py
 }
 
+# The same in an enclave, on the software device; what fails there stands in tests/e2e/sgx-failures.txt.
+enclave_tests() {
+    ADYTON_PLATFORM=sgx ADYTON_RACE_RUNS=3 pytest_run tests/e2e/test_syscalls.py
+}
+
 sanitized_unit_tests() {
     local status
     local dir=$build-sanitize
@@ -224,6 +229,7 @@ fi
 if wanted e2e; then
     counted "end-to-end tests" pytest_run tests/e2e --ignore=tests/e2e/test_docs.py
     counted "end-to-end tests on platform closed" closed_tests
+    counted "end-to-end tests in an enclave" enclave_tests
 fi
 wanted docs && counted "documents" pytest_run tests/e2e/test_docs.py
 if [ -n "$fuzzing" ]; then

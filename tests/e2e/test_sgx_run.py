@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import command, run
+from conftest import ENVIRONMENT, command, run
 
 PYTHON = '/usr/bin/python3'
 
@@ -42,6 +42,12 @@ PROGRAMS = {
     'exception': (PYTHON, ['-c', 'import ctypes, signal, sys\n'
                            'try: 1 / 0\nexcept ZeroDivisionError as e: print(e)\n'
                            'raise SystemExit(9)']),
+    'asyncio': (PYTHON, ['-c', 'import asyncio\nasync def one(n):\n await asyncio.sleep(n / 100)\n return n\n'
+                         'async def main(): print(await asyncio.gather(*map(one, range(5))))\n'
+                         'asyncio.run(main())']),
+    'alarm': (PYTHON, ['-c', 'import signal, time, os\nsignal.signal(signal.SIGALRM, lambda *_: print("alarm"))\n'
+                       'signal.setitimer(signal.ITIMER_REAL, 0.05)\nsignal.pause()\n'
+                       'print("now", flush=True)\nos.abort()']),
     'sqlite': (PYTHON, ['-c', 'import sqlite3\nc = sqlite3.connect(":memory:")\nc.execute("create table t (a)")\n'
                         'c.executemany("insert into t values (?)", [(i,) for i in range(1000)])\n'
                         'print(c.execute("select sum(a) from t").fetchone())']),
@@ -78,6 +84,89 @@ def test_same_as_native(name, signed, enclave):
     inside = enclave(signed(program), args)
     assert (inside.status, inside.out, inside.err) == (native.status, native.out, native.err), \
         f'native: {native}\ninside: {inside}'
+
+
+FAULTS = r"""
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static sigjmp_buf back;
+static char stack[65536];
+static void handler(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    printf("signal %d code %d\n", sig, info->si_code);
+    siglongjmp(back, 1);
+}
+static int deep(int n)
+{
+    volatile char page[4096];
+    page[0] = (char)n;
+    return deep(n + 1) + page[0];
+}
+#define TRY(name, what) (printf("%s: ", name), sigsetjmp(back, 1) ? (void)0 : (what))
+int main(void)
+{
+    stack_t s = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    struct sigaction a = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    volatile double zero = 0;
+    volatile int none = 0;
+    unsigned mxcsr;
+    char *p = mmap(0, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    setvbuf(stdout, 0, _IONBF, 0);
+    sigaltstack(&s, 0);
+    for (int sig = 1; sig < 32; sig++)
+        sigaction(sig, &a, 0);
+    TRY("null", (void)*(volatile char *)(long)none);
+    TRY("read-only", (void)(*(volatile char *)p = 1));
+    munmap(p + 4096, 4096);
+    TRY("unmapped", (void)*(volatile char *)(p + 4096));
+    TRY("divided", (void)(none = 1 / none));
+    TRY("undefined", __builtin_trap());
+    TRY("int3", ({ __asm__ volatile("int3"); }));
+    TRY("no stack left", (void)deep(0));
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    mxcsr &= ~0x0200u;
+    __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+    TRY("divided by 0.0", (void)(zero = 1 / zero));
+    puts("end");
+}
+"""
+
+
+def test_faults_are_those_of_the_host(signed, enclave, tmp_path):
+    source, program = tmp_path / 'faults.c', tmp_path / 'faults'
+    source.write_text(FAULTS)
+    done = run(['gcc', '-O0', '-w', '-o', program, source])
+    if done.status:
+        pytest.skip(str(done))
+    native, inside = run([program]), enclave(signed(str(program)))
+    assert native.out.endswith('end\n') and inside.out == native.out, f'native: {native}\ninside: {inside}'
+
+
+@pytest.mark.parametrize('injected', (True, False), ids=('injected', 'not injected'))
+def test_sigterm(injected, signed, build_dir):
+    prefix = signed(command('bash'), {'sys.enable_sigterm_injection': injected})
+    with subprocess.Popen([build_dir / 'bin' / 'gramine-sgx', prefix, '-c',
+                           'trap "echo heard; exit 5" TERM; echo ready; while :; do :; done'],
+                          env={**ENVIRONMENT, 'ADYTON_SGX': 'emulate'}, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True) as child:
+        assert child.stdout.readline() == 'ready\n'
+        child.terminate()
+        out, _ = child.communicate(timeout=60)
+    assert (child.returncode, out) == ((5, 'heard\n') if injected else (-15, ''))
+
+
+def test_statistics(signed, enclave):
+    clocks = 'import time\nfor _ in range(10000): time.monotonic()'
+    done = enclave(signed(PYTHON, {'sgx.enable_stats': True, 'sgx.debug': True}), ['-c', clocks])
+    calls = int(re.search(r'host calls \(EEXIT, EENTER\): (\d+)', done.err)[1])
+    asked = int(re.search(r'(\d+) clock_gettime', done.err)[1])
+    assert done.status == 0 and asked < 1000 and asked < calls < 5000, str(done)
+    done = enclave(signed(PYTHON, {'sgx.enable_stats': True}), ['-c', ''])
+    assert done.status == 1 and 'sgx.debug = true' in done.err, str(done)
 
 
 def test_without_a_device(signed, build_dir):

@@ -103,6 +103,8 @@ static bool emulate(struct thread *t, struct sigcontext *c, int *sig, siginfo_t 
         c->rip += 1;
         *sig = SIGTRAP;
         info->si_code = SI_KERNEL;
+        info->si_addr = NULL;
+        c->trapno = 3;
     }
     return false;
 }
@@ -151,6 +153,7 @@ static int signal_of(const struct interrupted *in, siginfo_t *info, struct sigco
     case 3:
         c->rip += 1;
         info->si_code = SI_KERNEL;
+        info->si_addr = NULL;
         return SIGTRAP;
     case TRAP_PROTECTION:
         info->si_addr = NULL;
@@ -193,7 +196,8 @@ static void take_exception(struct thread *t, const struct interrupted *in)
 void sgx_take_signals(struct thread *t, uint64_t signals)
 {
     const sigmask wanted = SIGBIT(SIGALRM) | SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) | SIGBIT(SIGIO) |
-                           SIGBIT(SIGWINCH) | SIGBIT(SIGURG) | SIGBIT(SIGVTALRM) | SIGBIT(SIGPROF);
+                           SIGBIT(SIGWINCH) | SIGBIT(SIGURG) | SIGBIT(SIGVTALRM) | SIGBIT(SIGPROF) |
+                           SIGBIT(SIGXFSZ);
     struct host_signal_box *box = &t->box;
     sigmask take = signals & wanted;
     if (run.manifest.image && run.manifest.image->sigterm_injection)

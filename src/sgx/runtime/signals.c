@@ -83,7 +83,8 @@ void runtime_signals_setup(bool sigterm)
         bool wanted = sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE ||
                       sig == SIGTRAP || sig == SIGSTKFLT || sig == SIGALRM || sig == SIGCHLD ||
                       sig == SIGCONT || (sig == SIGTERM && sigterm) || sig == SIGIO ||
-                      sig == SIGURG || sig == SIGWINCH || sig == SIGVTALRM || sig == SIGPROF;
+                      sig == SIGURG || sig == SIGWINCH || sig == SIGVTALRM || sig == SIGPROF ||
+                      sig == SIGXFSZ;
         if (sigaction(sig, NULL, &old) || !wanted || old.sa_handler == SIG_IGN)
             continue;
         sigaction(sig, &act, NULL);
