@@ -141,6 +141,17 @@ def test_forks_beside_busy_threads(signed, enclave):
     assert (done.status, done.out, done.err) == (0, '[0, 1, 2, 3, 4, 5]\n', ''), str(done)
 
 
+def test_protections(signed, enclave, tmp_path):
+    program = tmp_path / 'forkprot'
+    done = subprocess.run(['gcc', '-O1', '-Wall', '-Werror', '-o', program, HERE / 'forkprot.c'], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    native = run([program])
+    assert native.out == 'hidden constant\n0 0\n1 b\n2 b\nhidden constant\n', str(native)
+    inside = enclave(signed(str(program)))
+    assert (inside.status, inside.out, inside.err) == (0, native.out, ''), str(inside)
+
+
 def test_make_and_signals(signed, enclave, tmp_path):
     (tmp_path / 'Makefile').write_text('all:\n\t@echo one | tr a-z A-Z\n\t@sh -c "exit 0"; echo two\n')
     done = enclave(signed('/usr/bin/make'), ['-s', '-C', str(tmp_path)])
