@@ -5,7 +5,7 @@ ADYTON_PLATFORM=closed (conftest.py).
 import os
 
 import pytest
-from conftest import CLOSED_NOTICE, PLATFORM, OUTCOMES
+from conftest import NOTICES, OUTCOMES, PLATFORM
 
 PYTHON = '/usr/bin/python3'
 CLOSED = {'ADYTON_PLATFORM': 'closed'}
@@ -26,7 +26,7 @@ def closed(build_dir, run_inside, tmp_path):
 
 def test_says_what_it_is(closed):
     result = closed('print("inside")')
-    assert (result.status, result.out, result.err) == (0, 'inside\n', CLOSED_NOTICE), str(result)
+    assert (result.status, result.out, result.err) == (0, 'inside\n', NOTICES['closed']), str(result)
 
 
 def test_unknown_platform(prepare_inside):

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import CLOSED_NOTICE, ENVIRONMENT, command, run
+from conftest import ENVIRONMENT, NOTICES, command, run
 
 PYTHON = '/usr/bin/python3'
 
@@ -77,7 +77,7 @@ class Server:
         if how:
             self.child.send_signal(how)
         out, _ = self.child.communicate(timeout=30)
-        self.out = out.replace(CLOSED_NOTICE.encode(), b'')
+        self.out = out.replace(NOTICES['closed'].encode(), b'')
         self.status = self.child.returncode
 
 
